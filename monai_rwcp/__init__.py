@@ -1,0 +1,58 @@
+"""Prediction sets with a statistical promise for MONAI segmentation networks, that also look like anatomy."""
+
+from __future__ import annotations
+
+from monai_rwcp.conformal import Calibration, LossTable, calibrate, false_negative_rate_table
+from monai_rwcp.features import ExportedFeatures, FeatureExtractor, NetworkFeatures
+from monai_rwcp.handlers import ConformalCalibrationHandler
+from monai_rwcp.transforms import (
+    ConformalThreshold,
+    ConformalThresholdD,
+    ConformalThresholdd,
+    ConformalThresholdDict,
+    DenseFeatures,
+    DenseFeaturesD,
+    DenseFeaturesd,
+    DenseFeaturesDict,
+    NetworkProvenanceD,
+    NetworkProvenanced,
+    NetworkProvenanceDict,
+    RandomWalkDiffusion,
+    RandomWalkDiffusionD,
+    RandomWalkDiffusiond,
+    RandomWalkDiffusionDict,
+)
+from monai_rwcp.version import __version__
+from monai_rwcp.walk import WalkSettings, knn_graph, paper, random_walk, recommended
+
+__all__ = [
+    "Calibration",
+    "ConformalCalibrationHandler",
+    "ConformalThreshold",
+    "ConformalThresholdD",
+    "ConformalThresholdDict",
+    "ConformalThresholdd",
+    "DenseFeatures",
+    "DenseFeaturesD",
+    "DenseFeaturesDict",
+    "DenseFeaturesd",
+    "ExportedFeatures",
+    "FeatureExtractor",
+    "LossTable",
+    "NetworkFeatures",
+    "NetworkProvenanceD",
+    "NetworkProvenanceDict",
+    "NetworkProvenanced",
+    "RandomWalkDiffusion",
+    "RandomWalkDiffusionD",
+    "RandomWalkDiffusionDict",
+    "RandomWalkDiffusiond",
+    "WalkSettings",
+    "__version__",
+    "calibrate",
+    "false_negative_rate_table",
+    "knn_graph",
+    "paper",
+    "random_walk",
+    "recommended",
+]

@@ -1,0 +1,174 @@
+"""The calibration artefact: the thresholds, the promise they keep, and how the scores were made."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from monai_rwcp.conformal import storage
+
+__all__ = ["Calibration", "ClassCalibration"]
+
+
+@dataclass(frozen=True)
+class ClassCalibration:
+    """What was calibrated for one class.
+
+    Args:
+        threshold: a voxel is in the prediction set when its score is at least this, in [0, 1]; 0 is the whole image.
+        n: number of calibration units that count for the class.
+        empirical_risk: mean loss of these units at the threshold, in [0, 1].
+        working_level: the mean loss that was allowed, ``((n + 1) alpha - 1) / n``; None without units.
+    """
+
+    threshold: float
+    n: int
+    empirical_risk: float
+    working_level: float | None
+
+    @property
+    def lambda_hat(self) -> float:
+        """Calibrated level, ``1 - threshold``."""
+        return 1.0 - self.threshold
+
+
+def _installed_packages() -> dict[str, str]:
+    names = ("monai-rwcp", "monai", "torch", "torch-geometric", "numpy")
+    found = {}
+    for name in names:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "not installed as a package"
+    return found
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Thresholds with a promise, as a small JSON file.
+
+    Args:
+        alpha: highest expected loss that is promised.
+        method: ``"crc"``.
+        scope: ``"per_class"`` or ``"maximum"``.
+        unit_loss: ``"pooled"`` or ``"mean"``.
+        empty: ``"exclude"`` or ``"zero"``.
+        outside: ``"include"`` or ``"exclude"``: how voxels outside the processed field were counted.
+        label_mode: ``"index"``, ``"one_hot"`` or ``"regions"``.
+        unit_name: what a unit is: "patient", "image".
+        n_channels: number of channels a score must have.
+        n_images: number of calibration images.
+        class_names: a name for each channel, or None.
+        classes: what was calibrated for each class, by channel number.
+        provenance: how the scores were made.
+        loss: ``"fnr"``, the false negative rate.
+        packages: versions of the packages that made it.
+        created: time in UTC, ISO 8601.
+
+    Example:
+        >>> calibration = Calibration(
+        ...     alpha=0.1, method="crc", scope="per_class", unit_loss="pooled", empty="exclude", outside="include",
+        ...     label_mode="index", unit_name="patient", n_channels=2, n_images=30, class_names=None,
+        ...     classes={1: ClassCalibration(0.25, 30, 0.05, 0.07)}, provenance={})
+        >>> calibration.lambda_hat, calibration.threshold
+        ({1: 0.75}, {1: 0.25})
+        >>> print(calibration.promise)  # doctest: +ELLIPSIS
+        On average at most 10 % of class 1 is missed in a new patient who shows it (calibrated on 30 patients)...
+    """
+
+    alpha: float
+    method: str
+    scope: str
+    unit_loss: str
+    empty: str
+    outside: str
+    label_mode: str
+    unit_name: str
+    n_channels: int
+    n_images: int
+    class_names: tuple[str, ...] | None
+    classes: Mapping[int, ClassCalibration]
+    provenance: Mapping[str, Any]
+    loss: str = "fnr"
+    packages: Mapping[str, str] = field(default_factory=_installed_packages)
+    created: str = field(default_factory=_now)
+
+    @property
+    def lambda_hat(self) -> dict[int, float]:
+        """Calibrated level of each class, ``1 - threshold``."""
+        return {c: entry.lambda_hat for c, entry in self.classes.items()}
+
+    @property
+    def threshold(self) -> dict[int, float]:
+        """Score from which a voxel is in the prediction set of each class; 0 is the whole image."""
+        return {c: entry.threshold for c, entry in self.classes.items()}
+
+    @property
+    def n(self) -> dict[int, int]:
+        """Number of calibration units that count for each class."""
+        return {c: entry.n for c, entry in self.classes.items()}
+
+    @property
+    def empirical_risk(self) -> dict[int, float]:
+        """Mean loss of the calibration units at the threshold of each class."""
+        return {c: entry.empirical_risk for c, entry in self.classes.items()}
+
+    def class_name(self, class_index: int) -> str:
+        """Name of a class, for people."""
+        return f"class {class_index}" if self.class_names is None else self.class_names[class_index]
+
+    @property
+    def promise(self) -> str:
+        """What the prediction sets of a new unit keep, in plain words."""
+        unit = self.unit_name
+        whom = f"in a new {unit} who shows it" if unit == "patient" else f"in a new {unit} that shows it"
+        if self.empty == "zero":
+            whom = f"in a new {unit} (a {unit} without it counts as nothing missed)"
+        if self.unit_loss == "mean":
+            whom += f", as the mean over the {unit}'s images that show it"
+        lines = []
+        for c, entry in self.classes.items():
+            line = (
+                f"On average at most {100 * self.alpha:.4g} % of {self.class_name(c)} is missed {whom} "
+                f"(calibrated on {entry.n} {unit}s)"
+            )
+            if entry.threshold == 0:
+                line += "; its prediction set is the whole image, so this says nothing"
+            lines.append(line + ".")
+        lines.append(
+            f"The average is over new {unit}s and over the choice of calibration {unit}s, all from the same "
+            "population, with scores made the same way; it is not a promise about any single case."
+        )
+        return "\n".join(lines)
+
+    def save(self, path: str | Path) -> None:
+        """Write the calibration as JSON; the file appears whole or not at all.
+
+        Args:
+            path: where to write; a file there is replaced.
+
+        Raises:
+            OSError: when the folder does not exist or cannot be written; an old file is then still there.
+        """
+        storage.write_json(storage.to_document(self), path)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Calibration:
+        """Read a calibration and make sure that it is whole.
+
+        Args:
+            path: a file written by :py:meth:`save`.
+
+        Raises:
+            FileNotFoundError: when there is no file.
+            ValueError: when it is not a calibration, of an unknown version, damaged, or edited after it was written.
+        """
+        return storage.from_document(storage.read_json(path), path)

@@ -1,0 +1,64 @@
+"""The prediction set of one score map under a calibration."""
+
+from __future__ import annotations
+
+import torch
+
+from monai_rwcp.conformal.calibration import Calibration
+from monai_rwcp.conformal.loss_table import Outside
+from monai_rwcp.conformal.truth import check_score, outside_field
+
+__all__ = ["prediction_set"]
+
+
+@torch.no_grad()
+def prediction_set(score: torch.Tensor, calibration: Calibration, *, outside: Outside = "include") -> torch.Tensor:
+    r"""Take, for each calibrated class, the voxels whose score reaches the class's threshold.
+
+    .. math:: C_c(\hat\lambda_c) = \{x : s_c(x) \ge 1 - \hat\lambda_c\}
+
+    Scores are compared as they are (half precision in float32, which holds its values exactly).
+
+    Args:
+        score: float tensor of shape ``[C, *spatial]`` in [0, 1].
+        calibration: the thresholds.
+        outside: ``"include"``: voxels outside the processed field (every channel exactly 0) belong to every set,
+            since nothing is known there; ``"exclude"``: they are treated as any other.
+
+    Returns:
+        uint8 tensor of shape ``[C, *spatial]`` of 0 and 1; channels that were not calibrated (the background, unless
+        asked for) are 0.
+
+    Raises:
+        ValueError: when the score is a mask, logits, batched or not finite, when it has other classes than the
+            calibration, or when voxels that the calibration counted as covered would be left out.
+
+    Example:
+        >>> import torch
+        >>> from monai_rwcp.conformal import LossTable, calibrate, false_negative_rate_table
+        >>> score, label = torch.tensor([[[0.4, 0.9]], [[0.6, 0.1]]]), torch.tensor([[[1, 0]]])
+        >>> table = LossTable.join(false_negative_rate_table(score, label, unit=str(i)) for i in range(20))
+        >>> prediction_set(score, calibrate(table)).tolist()
+        [[[0, 0]], [[1, 0]]]
+    """
+    check_score(score)
+    if score.shape[0] != calibration.n_channels:
+        raise ValueError(
+            f"Expected a score of {calibration.n_channels} channels, as calibrated, but got {score.shape[0]} channels "
+            f"(shape {tuple(score.shape)}). The calibration belongs to a network with other classes."
+        )
+    if outside not in ("include", "exclude"):
+        raise ValueError(f'Expected `outside` to be "include" or "exclude", but got {outside!r}.')
+    if calibration.outside == "include" and outside == "exclude":
+        raise ValueError(
+            'The calibration counted voxels outside the processed field as covered (outside="include"), so leaving '
+            'them out would break its promise. Use outside="include", or calibrate with outside="exclude".'
+        )
+    values = score.to(torch.promote_types(score.dtype, torch.float32))
+    result = torch.zeros(score.shape, dtype=torch.uint8, device=score.device)
+    for c, threshold in calibration.threshold.items():
+        # At threshold 0 the set is the whole image, also where rounding left a score just below 0.
+        result[c] = 1 if threshold == 0 else values[c] >= threshold
+    if outside == "include":
+        result[list(calibration.threshold)] |= outside_field(score)
+    return result

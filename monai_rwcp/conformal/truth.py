@@ -1,0 +1,135 @@
+"""Reading the truth: from a label map in any of its forms to one mask a class."""
+
+from __future__ import annotations
+
+import torch
+
+from monai_rwcp.conformal.loss_table import LabelMode
+
+__all__ = ["calibrated_classes", "check_score", "outside_field", "truth_masks"]
+
+
+def calibrated_classes(n_channels: int, label_mode: LabelMode, include_background: bool) -> tuple[int, ...]:
+    """Channel numbers that get a threshold: all regions, or all classes but the background unless asked for.
+
+    Example:
+        >>> calibrated_classes(4, "index", include_background=False)
+        (1, 2, 3)
+    """
+    first = 0 if include_background or label_mode == "regions" else 1
+    return tuple(range(first, n_channels))
+
+
+def check_score(score: torch.Tensor, key: str = "score") -> None:
+    """Refuse what is not a score map of one item: masks, logits, batches, NaN.
+
+    Args:
+        score: to be a float tensor of shape ``[C, *spatial]``, 2D or 3D, in [0, 1] up to rounding.
+        key: name of the score in messages.
+
+    Raises:
+        ValueError: when it is not; the message says what it looks like and what to do.
+
+    Example:
+        >>> import torch
+        >>> check_score(torch.tensor([[[0.2, 0.8]]]))
+    """
+    shape = tuple(score.shape)
+    if score.ndim not in (3, 4):
+        raise ValueError(
+            f"Expected '{key}' to be one item [channels, *spatial] with 2 or 3 spatial axes, but got shape {shape}. "
+            "A batch must be split into items first (decollate=True in the evaluator)."
+        )
+    if not score.is_floating_point():
+        raise ValueError(
+            f"Expected '{key}' to hold probabilities, but its dtype is {score.dtype}, which looks like a mask. Take "
+            "the score before AsDiscreted or ConformalThresholdd, or keep a copy under another key."
+        )
+    if score.numel() == 0 or not torch.isfinite(score).all():
+        raise ValueError(f"Expected finite values in '{key}', but some are NaN or infinite (shape {shape}).")
+    low, high = float(score.min()), float(score.max())
+    slack = 8 * torch.finfo(score.dtype).eps
+    if low < -slack or high > 1 + slack:
+        raise ValueError(
+            f"Expected '{key}' in [0, 1], but it ranges from {low:.4g} to {high:.4g}. This looks like logits: put "
+            "Activationsd (softmax or sigmoid) first."
+        )
+
+
+def truth_masks(
+    label: torch.Tensor, score: torch.Tensor, classes: tuple[int, ...], label_mode: LabelMode, counted: torch.Tensor
+) -> dict[int, torch.Tensor]:
+    """Split a label into one mask of counted true voxels for each class.
+
+    Args:
+        label: ``[1, *spatial]`` class numbers (``"index"``), ``[C, *spatial]`` zeros and ones of which exactly one
+            is set in a voxel (``"one_hot"``), or any number (``"regions"``).
+        score: ``[C, *spatial]``, for its shape.
+        classes: classes wanted.
+        label_mode: which form the label has.
+        counted: bool ``[*spatial]``; labels elsewhere are neither read nor checked.
+
+    Returns:
+        bool tensor of shape ``[*spatial]`` for each class.
+
+    Raises:
+        ValueError: when the label has another form, another size or values outside the classes.
+
+    Example:
+        >>> import torch
+        >>> label, counted = torch.tensor([[[0, 1, 1]]]), torch.ones(1, 3, dtype=torch.bool)
+        >>> truth_masks(label, torch.rand(2, 1, 3), (1,), "index", counted)[1].tolist()
+        [[False, True, True]]
+    """
+    if label_mode not in ("index", "one_hot", "regions"):
+        raise ValueError(f'Expected `label_mode` to be "index", "one_hot" or "regions", but got {label_mode!r}.')
+    channels = 1 if label_mode == "index" else score.shape[0]
+    if tuple(label.shape) != (channels, *score.shape[1:]):
+        raise ValueError(
+            f'Expected a label of shape {(channels, *score.shape[1:])} for label_mode="{label_mode}" and a score of '
+            f"shape {tuple(score.shape)}, but got {tuple(label.shape)}. Label and score must be on the same grid: both "
+            "before, or both after Invertd."
+        )
+    values = label[:, counted]
+    if label_mode == "index":
+        if score.shape[0] == 1:
+            raise ValueError(
+                'A score of one channel has no background channel, so class numbers do not fit it: use label_mode="'
+                'regions" with a label of zeros and ones.'
+            )
+        valid = (values >= 0) & (values < score.shape[0]) & (values == values.round())
+        expected = f"class numbers from 0 to {score.shape[0] - 1}"
+    else:
+        valid = (values == 0) | (values == 1)
+        expected = "zeros and ones"
+    if not valid.all():
+        wrong = sorted({float(v) for v in values[~valid][:1000]})[:5]
+        raise ValueError(
+            f"Expected {expected} in the label, but it also holds {wrong}. Map these to classes, or leave them out "
+            "with a mask (`mask_key`) that is 0 there."
+        )
+    if label_mode == "one_hot" and not (values.sum(dim=0) == 1).all():
+        raise ValueError(
+            "Expected exactly one class in every voxel of a one-hot label, but some voxels have none or several. "
+            'Overlapping structures are label_mode="regions".'
+        )
+    if label_mode == "index":
+        return {c: (label[0] == c) & counted for c in classes}
+    return {c: (label[c] == 1) & counted for c in classes}
+
+
+def outside_field(score: torch.Tensor) -> torch.Tensor:
+    """Voxels where every channel is exactly zero: what Invertd leaves outside the processed field.
+
+    Args:
+        score: ``[C, *spatial]``.
+
+    Returns:
+        bool tensor of shape ``[*spatial]``.
+
+    Example:
+        >>> import torch
+        >>> outside_field(torch.tensor([[[0.0, 0.3]], [[0.0, 0.7]]])).tolist()
+        [[True, False]]
+    """
+    return (score == 0).all(dim=0)

@@ -1,0 +1,141 @@
+"""Features from a network that was saved with `torch.export`."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+__all__ = ["ExportedFeatures"]
+
+
+class ExportedFeatures:
+    """Dense features of a 2D image from a `torch.export` program, loaded at the first call.
+
+    The image is scaled so that its longest side fills the program's input, and padded with zeros on the right and
+    below; the cells of the padding are cut off again. Each scaled side is rounded to whole cells, so that the
+    returned grid covers exactly the image.
+
+    Args:
+        path: a program saved by ``torch.export.save`` that takes ``[1, C, size, size]`` in [0, 1] and gives
+            ``[1, F, size / stride, size / stride]``.
+
+    Raises:
+        FileNotFoundError: when there is no such file.
+
+    Example:
+        >>> import tempfile, torch
+        >>> path = f"{tempfile.mkdtemp()}/encoder.pt2"
+        >>> encoder = torch.nn.Conv2d(3, 8, kernel_size=4, stride=4)
+        >>> torch.export.save(torch.export.export(encoder, (torch.rand(1, 3, 32, 32),)), path)
+        >>> ExportedFeatures(path)(torch.rand(1, 20, 40)).shape
+        torch.Size([8, 4, 8])
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        if not self.path.is_file():
+            raise FileNotFoundError(f"There is no exported program at '{self.path}'.")
+        self._digest: str | None = None
+        self._program: tuple[torch.nn.Module, int, int, int] | None = None
+
+    @property
+    def name(self) -> str:
+        """Class and hash of the file."""
+        if self._digest is None:
+            with self.path.open("rb") as file:
+                self._digest = hashlib.file_digest(file, "sha256").hexdigest()[:16]
+        return f"ExportedFeatures(sha256:{self._digest})"
+
+    @torch.no_grad()
+    def __call__(self, image: torch.Tensor) -> torch.Tensor:
+        """Compute the features of one image.
+
+        Args:
+            image: float tensor of shape ``[C, height, width]`` in [0, 1]; one channel is repeated for a program that
+                takes more.
+
+        Returns:
+            float32 tensor of shape ``[F, *grid]`` on the image's device.
+
+        Raises:
+            ValueError: when the image is not 2D, not in [0, 1], or has other channels, or when the file is damaged or
+                no program of the expected form.
+        """
+        module, channels, size, stride = self._loaded()
+        _check_image(image, channels)
+        pixels = image.float().cpu()
+        if pixels.shape[0] == 1:
+            pixels = pixels.expand(channels, -1, -1)
+        scale = size / max(image.shape[1:])
+        cells = [max(1, round(n * scale / stride)) for n in image.shape[1:]]
+        height, width = (n * stride for n in cells)
+        scaled = F.interpolate(pixels[None], (height, width), mode="bilinear", align_corners=False, antialias=True)
+        padded = F.pad(scaled, (0, size - width, 0, size - height))
+        features = module(padded)[0, :, : cells[0], : cells[1]]
+        return features.float().to(image.device).contiguous()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # The program is read again where the pickle is opened: it is large and may sit on another device.
+        return {**self.__dict__, "_program": None}
+
+    def _loaded(self) -> tuple[torch.nn.Module, int, int, int]:
+        if self._program is None:
+            try:
+                program = torch.export.load(str(self.path))
+            except Exception as error:
+                raise ValueError(
+                    f"'{self.path}' is damaged or was not written by torch.export.save of a fitting torch version: "
+                    f"{error}"
+                ) from error
+            self._program = _described(program, self.path)
+        return self._program
+
+
+def _described(program: torch.export.ExportedProgram, path: Path) -> tuple[torch.nn.Module, int, int, int]:
+    """Read the number of channels, the size and the stride from the program itself."""
+    inputs = set(program.graph_signature.user_inputs)
+    shapes = [
+        tuple(node.meta["val"].shape)
+        for node in program.graph.nodes
+        if node.op == "placeholder" and node.name in inputs and isinstance(node.meta.get("val"), torch.Tensor)
+    ]
+    fixed = [shape for shape in shapes if all(isinstance(n, int) for n in shape)]
+    if len(shapes) != 1 or len(fixed) != 1 or len(shapes[0]) != 4 or shapes[0][0] != 1 or shapes[0][2] != shapes[0][3]:
+        raise ValueError(
+            f"Expected '{path}' to be a program of one input of fixed shape [1, channels, size, size], but its inputs "
+            f"are {shapes}. Export it with such an example input."
+        )
+    _, channels, size, _ = fixed[0]
+    module = program.module()
+    output = module(torch.zeros(fixed[0]))
+    grid = output.shape[-1] if isinstance(output, torch.Tensor) and output.ndim == 4 else 0
+    if not grid or output.shape[2] != output.shape[3] or size % grid:
+        got = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
+        raise ValueError(
+            f"Expected '{path}' to give a map [1, features, size / stride, size / stride] for a size of {size}, but it "
+            f"gave {got}."
+        )
+    return module, channels, size, size // grid
+
+
+def _check_image(image: torch.Tensor, channels: int) -> None:
+    if image.ndim != 3:
+        raise ValueError(
+            f"Expected one 2D image [channels, height, width], but got shape {tuple(image.shape)}. Give a volume slice "
+            "by slice."
+        )
+    if image.shape[0] not in (1, channels):
+        raise ValueError(f"Expected an image of 1 or {channels} channels, but got {image.shape[0]}.")
+    if not torch.isfinite(image).all():
+        raise ValueError("Expected a finite image, but some values are NaN or infinite.")
+    low, high = float(image.min()), float(image.max())
+    if low < -1e-5 or high > 1 + 1e-5:
+        raise ValueError(
+            f"Expected an image in [0, 1], but it ranges from {low:.4g} to {high:.4g}. Put "
+            "ScaleIntensityRangePercentilesd(lower=0.5, upper=99.5, b_min=0, b_max=1, clip=True) or "
+            "ScaleIntensityRanged with a fixed window first."
+        )

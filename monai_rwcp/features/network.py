@@ -1,0 +1,131 @@
+"""Features from the inner layers of a network that is there already."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+import torch.nn.functional as F
+
+from monai_rwcp.features.weights import weights_hash
+
+__all__ = ["NetworkFeatures"]
+
+
+class NetworkFeatures:
+    """Activations of one or several named layers of any torch or MONAI network, in 2D and 3D.
+
+    The user's own segmentation network serves without any download. Each call is one forward pass in evaluation mode
+    without gradients; the network's mode is put back afterwards. One layer is returned as it is; several are each
+    L2-normalised along their channels, brought to the finest of their grids and concatenated.
+
+    Args:
+        network: the network; it takes ``[1, C, *spatial]``.
+        layers: name or names as in ``network.named_modules()``; each gives ``[1, F, *grid]`` over the whole image.
+
+    Raises:
+        TypeError: when ``network`` is not a `torch.nn.Module`.
+        ValueError: when a layer does not exist; the message lists the nearest names.
+
+    Example:
+        >>> import torch
+        >>> network = torch.nn.Sequential(torch.nn.Conv2d(1, 4, 3, stride=2, padding=1), torch.nn.ReLU())
+        >>> NetworkFeatures(network, "0")(torch.rand(1, 8, 8)).shape
+        torch.Size([4, 4, 4])
+    """
+
+    def __init__(self, network: torch.nn.Module, layers: str | Sequence[str]) -> None:
+        if not isinstance(network, torch.nn.Module):
+            raise TypeError(f"network must be a torch.nn.Module but is {type(network).__name__}.")
+        self.network = network
+        self.layers = (layers,) if isinstance(layers, str) else tuple(layers)
+        known = [name for name, _ in network.named_modules() if name]
+        for layer in self.layers:
+            if layer not in known:
+                near = difflib.get_close_matches(layer, known, n=5, cutoff=0.3) or known[:5]
+                raise ValueError(
+                    f"{type(network).__name__} has no layer '{layer}'. Near names: {', '.join(near)}. All of them: "
+                    "[name for name, _ in network.named_modules()]."
+                )
+        if not self.layers:
+            raise ValueError("Expected at least one layer name, but got none.")
+
+    @property
+    def name(self) -> str:
+        """Network class, layers and hash of the weights as they are now."""
+        return f"NetworkFeatures({type(self.network).__name__}, {'+'.join(self.layers)}, {weights_hash(self.network)})"
+
+    @torch.no_grad()
+    def __call__(self, image: torch.Tensor) -> torch.Tensor:
+        """Compute the features of one image.
+
+        Args:
+            image: float tensor of shape ``[C, *spatial]``, as the network was trained on.
+
+        Returns:
+            float32 tensor of shape ``[F, *grid]`` on the image's device.
+
+        Raises:
+            ValueError: when the image or an activation is not finite, or a layer gives no dense map.
+        """
+        if not torch.isfinite(image).all():
+            raise ValueError("Expected a finite image, but some values are NaN or infinite.")
+        parameter = next(self.network.parameters(), image)
+        batch = image.to(device=parameter.device, dtype=parameter.dtype).unsqueeze(0)
+        caught: dict[str, object] = {}
+        with _evaluation_mode(self.network), _hooks(self.network, self.layers, caught):
+            self.network(batch)
+        maps = [_dense_map(layer, caught.get(layer), image) for layer in self.layers]
+        if len(maps) == 1:
+            return maps[0][0].to(image.device)
+        finest = max((m.shape[2:] for m in maps), key=lambda shape: shape.numel())
+        return torch.cat([_on_grid(F.normalize(m, dim=1), finest)[0] for m in maps]).to(image.device)
+
+
+def _dense_map(layer: str, value: object, image: torch.Tensor) -> torch.Tensor:
+    got = tuple(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
+    if not isinstance(value, torch.Tensor) or value.ndim != image.ndim + 1 or value.shape[0] != 1:
+        raise ValueError(
+            f"Expected layer '{layer}' to give a map [1, features, *grid] with {image.ndim - 1} spatial axes, but it "
+            f"gave {got}. Choose a convolution or another layer that keeps the image's axes."
+        )
+    value = value.float()
+    if not torch.isfinite(value).all():
+        raise ValueError(f"Layer '{layer}' gave NaN or infinite activations for this image.")
+    return value
+
+
+def _on_grid(features: torch.Tensor, shape: torch.Size) -> torch.Tensor:
+    if features.shape[2:] == shape:
+        return features
+    return F.interpolate(features, shape, mode="bilinear" if len(shape) == 2 else "trilinear", align_corners=False)
+
+
+@contextmanager
+def _evaluation_mode(network: torch.nn.Module) -> Iterator[None]:
+    modes = {module: module.training for module in network.modules()}
+    network.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes.items():
+            module.training = training
+
+
+@contextmanager
+def _hooks(network: torch.nn.Module, layers: Sequence[str], caught: dict[str, object]) -> Iterator[None]:
+    def keep(layer: str):  # type: ignore[no-untyped-def]
+        def hook(module: torch.nn.Module, inputs: object, output: object) -> None:
+            # A later layer may work in place on the same memory.
+            caught[layer] = output.clone() if isinstance(output, torch.Tensor) else output
+
+        return hook
+
+    handles = [network.get_submodule(layer).register_forward_hook(keep(layer)) for layer in layers]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()

@@ -1,0 +1,43 @@
+"""What a source of dense features is."""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+import torch
+
+__all__ = ["FeatureExtractor"]
+
+
+@runtime_checkable
+class FeatureExtractor(Protocol):
+    """Anything that turns one image into dense features, and can say what it is.
+
+    A plain class with these two members will do; nothing needs to be inherited.
+
+    Example:
+        >>> import torch
+        >>> class MeanOfFour:
+        ...     name = "MeanOfFour"
+        ...     def __call__(self, image: torch.Tensor) -> torch.Tensor:
+        ...         return torch.nn.functional.avg_pool2d(image, 4)
+        >>> isinstance(MeanOfFour(), FeatureExtractor)
+        True
+    """
+
+    @property
+    def name(self) -> str:
+        """What tells this source from any other: class, layers, weights. It goes into the score's record."""
+        ...
+
+    def __call__(self, image: torch.Tensor) -> torch.Tensor:
+        """Compute the features of one image.
+
+        Args:
+            image: float tensor of shape ``[C, *spatial]``, 2D or 3D, without a batch dimension.
+
+        Returns:
+            float tensor of shape ``[F, *grid]``; the grid covers exactly the image's field of view, so that cell
+            ``i`` of ``n`` along an axis is the ``i``-th of ``n`` equal parts of it.
+        """
+        ...

@@ -1,0 +1,44 @@
+"""The face that MONAI's transform chains see: one array and dictionary pair a file."""
+
+from __future__ import annotations
+
+from monai_rwcp.transforms.conformal_threshold import (
+    ConformalThreshold,
+    ConformalThresholdD,
+    ConformalThresholdd,
+    ConformalThresholdDict,
+)
+from monai_rwcp.transforms.dense_features import DenseFeatures, DenseFeaturesD, DenseFeaturesd, DenseFeaturesDict
+from monai_rwcp.transforms.provenance import (
+    NetworkProvenanceD,
+    NetworkProvenanced,
+    NetworkProvenanceDict,
+    provenance_key,
+    score_provenance,
+)
+from monai_rwcp.transforms.random_walk_diffusion import (
+    RandomWalkDiffusion,
+    RandomWalkDiffusionD,
+    RandomWalkDiffusiond,
+    RandomWalkDiffusionDict,
+)
+
+__all__ = [
+    "ConformalThreshold",
+    "ConformalThresholdD",
+    "ConformalThresholdDict",
+    "ConformalThresholdd",
+    "DenseFeatures",
+    "DenseFeaturesD",
+    "DenseFeaturesDict",
+    "DenseFeaturesd",
+    "NetworkProvenanceD",
+    "NetworkProvenanceDict",
+    "NetworkProvenanced",
+    "RandomWalkDiffusion",
+    "RandomWalkDiffusionD",
+    "RandomWalkDiffusionDict",
+    "RandomWalkDiffusiond",
+    "provenance_key",
+    "score_provenance",
+]

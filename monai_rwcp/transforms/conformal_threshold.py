@@ -1,0 +1,157 @@
+"""Turning a score into a prediction set with a calibrated threshold, as a MONAI transform."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Hashable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from monai.config import KeysCollection, NdarrayOrTensor
+from monai.transforms import MapTransform, Transform
+from monai.utils import TransformBackends, convert_data_type, convert_to_dst_type, ensure_tuple_rep
+
+from monai_rwcp.conformal import Calibration, Outside, first_difference, prediction_set
+from monai_rwcp.transforms.provenance import provenance_key, score_provenance
+
+__all__ = ["ConformalThreshold", "ConformalThresholdD", "ConformalThresholdDict", "ConformalThresholdd"]
+
+
+class ConformalThreshold(Transform):
+    r"""Take the prediction set of each calibrated class: the voxels whose score reaches the class's threshold.
+
+    .. math:: C_c = \{x : s_c(x) \ge 1 - \hat\lambda_c\}
+
+    Args:
+        calibration: a :py:class:`Calibration` or the path of one. A file is read when the transform is called, so a
+            chain can be built before it exists, and read again when it has changed.
+        outside: ``"include"``: voxels outside the processed field (every channel exactly 0) belong to every set;
+            ``"exclude"``: they are treated as any other, which the calibration must have been made for.
+
+    Raises:
+        TypeError: when ``calibration`` is neither.
+        ValueError: when ``outside`` is neither.
+
+    Source: arXiv 2208.02814; RW-CP, arXiv 2601.18997 (step 6).
+
+    Example:
+        >>> import torch
+        >>> from monai_rwcp.conformal import LossTable, calibrate, false_negative_rate_table
+        >>> score, label = torch.tensor([[[0.4, 0.9]], [[0.6, 0.1]]]), torch.tensor([[[1, 0]]])
+        >>> made = score_provenance(score, None)
+        >>> table = LossTable.join(
+        ...     false_negative_rate_table(score, label, unit=str(i), provenance=made) for i in range(20))
+        >>> ConformalThreshold(calibrate(table))(score).dtype
+        torch.uint8
+    """
+
+    backend = [TransformBackends.TORCH]
+
+    def __init__(self, calibration: Calibration | str | os.PathLike, outside: Outside = "include") -> None:
+        if not isinstance(calibration, (Calibration, str, os.PathLike)):
+            raise TypeError(f"calibration must be a Calibration or a path but is {type(calibration).__name__}.")
+        if outside not in ("include", "exclude"):
+            raise ValueError(f'outside must be "include" or "exclude" but is {outside!r}.')
+        self.calibration = calibration
+        self.outside: Outside = outside
+        self._loaded: tuple[tuple[int, int, int], Calibration] | None = None
+
+    def __call__(self, score: NdarrayOrTensor, provenance: Mapping[str, Any] | None = None) -> NdarrayOrTensor:
+        """Threshold one score map.
+
+        Args:
+            score: float ``[C, *spatial]`` in [0, 1], one item without a batch dimension.
+            provenance: the record of how it was made, as `RandomWalkDiffusiond` writes it; None stands for a score
+                without a record.
+
+        Returns:
+            uint8 ``[C, *spatial]`` of 0 and 1 in the type of ``score``, with its meta data; channels that were not
+            calibrated are 0.
+
+        Raises:
+            ValueError: when the score was made another way than the calibrated ones (the message names the field),
+                has other classes, or is not a score.
+        """
+        calibration = self._current()
+        difference = first_difference(calibration.provenance, score_provenance(score, provenance))
+        if difference is not None:
+            field, expected, got = difference
+            raise ValueError(
+                f"the score was not made the way the calibrated ones were: {field} is {got!r}, but the calibration has "
+                f"{expected!r}. Its promise does not hold for this score: use the same chain, or calibrate this one."
+            )
+        tensor, *_ = convert_data_type(score, torch.Tensor)
+        result, *_ = convert_to_dst_type(
+            prediction_set(tensor, calibration, outside=self.outside), score, dtype=torch.uint8
+        )
+        return result
+
+    def _current(self) -> Calibration:
+        if isinstance(self.calibration, Calibration):
+            return self.calibration
+        path = Path(self.calibration)
+        try:
+            status = path.stat()
+            version = (status.st_mtime_ns, status.st_size, status.st_ino)
+        except FileNotFoundError:
+            version = (0, 0, 0)
+        if self._loaded is None or self._loaded[0] != version:
+            self._loaded = (version, Calibration.load(path))
+        return self._loaded[1]
+
+
+class ConformalThresholdd(MapTransform):
+    """Dictionary-based wrapper of :py:class:`ConformalThreshold`; the score stays where it is.
+
+    Example:
+        >>> ConformalThresholdd("pred", calibration="calibration.json").output_keys
+        ('pred_set',)
+    """
+
+    backend = ConformalThreshold.backend
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        calibration: Calibration | str | os.PathLike,
+        output_keys: KeysCollection | None = None,
+        outside: Outside = "include",
+        allow_missing_keys: bool = False,
+    ) -> None:
+        """
+        Args:
+            keys: keys of the scores.
+            calibration: the calibration of each score, or one for all; a :py:class:`Calibration` or a path.
+            output_keys: where the sets go; None writes them under ``<key>_set``.
+            outside: see :py:class:`ConformalThreshold`. Defaults to "include".
+            allow_missing_keys: whether missing keys are passed over.
+
+        Raises:
+            TypeError: when a calibration is neither a Calibration nor a path.
+            ValueError: when the numbers of keys differ, or a set would overwrite its score.
+        """
+        super().__init__(keys, allow_missing_keys)
+        self.converters = [ConformalThreshold(c, outside) for c in ensure_tuple_rep(calibration, len(self.keys))]
+        self.output_keys = (
+            tuple(f"{key}_set" for key in self.keys)
+            if output_keys is None
+            else ensure_tuple_rep(output_keys, len(self.keys))
+        )
+        if set(self.output_keys) & set(self.keys):
+            raise ValueError(
+                f"output_keys must differ from keys, so that no score is lost, but are {self.output_keys}."
+            )
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Write the prediction set of each key."""
+        d = dict(data)
+        for key, converter, output_key in self.key_iterator(d, self.converters, self.output_keys):
+            try:
+                d[output_key] = converter(d[key], d.get(provenance_key(key)))
+            except ValueError as error:
+                raise ValueError(f"Key '{key}': {error}") from error
+        return d
+
+
+ConformalThresholdD = ConformalThresholdDict = ConformalThresholdd

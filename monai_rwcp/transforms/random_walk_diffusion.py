@@ -1,0 +1,193 @@
+"""Diffusing a probability map by a random walk over the image's features, as a MONAI transform."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from monai.config import KeysCollection, NdarrayOrTensor
+from monai.data import MetaTensor
+from monai.transforms import MapTransform, Transform
+from monai.utils import TransformBackends, convert_data_type, convert_to_dst_type, ensure_tuple_rep
+
+from monai_rwcp.transforms.provenance import grid_side, map_spacing, provenance_key
+from monai_rwcp.walk import Backend, Grid, WalkSettings, diffuse_probabilities
+
+__all__ = ["RandomWalkDiffusion", "RandomWalkDiffusionD", "RandomWalkDiffusionDict", "RandomWalkDiffusiond"]
+
+
+class RandomWalkDiffusion(Transform):
+    r"""Diffuse a probability map over the nearest-neighbour graph of its image's features; draws no random numbers.
+
+    .. math:: S_{t+1} = (1 - r) P S_t + r S_0
+
+    See :py:func:`monai_rwcp.walk.diffuse_probabilities` for the method. The defaults are the paper's; see
+    :py:func:`monai_rwcp.walk.recommended` for settings that suit strong networks too.
+
+    Args:
+        k: number of neighbours of a node. Defaults to 20.
+        beta: sharpness of the transition weights. Defaults to 50.
+        n_steps: number of steps. Defaults to 10.
+        restart: probability of returning to the start at each step, in [0, 1). Defaults to 0.
+        center: whether the image's mean feature is subtracted first. Defaults to False.
+        spatial_weight: weight of the position in the similarity. Defaults to 0.
+        grid: grid of graph nodes: ``"features"``, ``"map"`` or an integer stride of the map. Defaults to the feature
+            map's own grid.
+        backend: ``"auto"`` or ``"pyg"``, how neighbours are searched; both give the same result.
+
+    Raises:
+        ValueError: when a setting is out of its range.
+
+    Source: RW-CP, arXiv 2601.18997.
+
+    Example:
+        >>> import torch
+        >>> walk = RandomWalkDiffusion(k=5, n_steps=2)
+        >>> walk(torch.rand(3, 16, 16), torch.rand(8, 4, 4)).shape
+        torch.Size([3, 16, 16])
+    """
+
+    backend = [TransformBackends.TORCH]
+
+    def __init__(
+        self,
+        k: int = 20,
+        beta: float = 50.0,
+        n_steps: int = 10,
+        restart: float = 0.0,
+        center: bool = False,
+        spatial_weight: float = 0.0,
+        grid: Grid = "features",
+        backend: Backend = "auto",
+    ) -> None:
+        self.settings = WalkSettings(k, beta, n_steps, restart, center, spatial_weight, grid)
+        if backend not in ("auto", "pyg"):
+            raise ValueError(f'backend must be "auto" or "pyg" but is {backend!r}.')
+        self.search_backend: Backend = backend
+
+    def __call__(  # type: ignore[override]
+        self, probabilities: NdarrayOrTensor, features: NdarrayOrTensor
+    ) -> NdarrayOrTensor:
+        """Walk one map.
+
+        Args:
+            probabilities: float ``[C, *spatial]`` in [0, 1], one item without a batch dimension, 2D or 3D.
+            features: float ``[F, *grid]`` of the same image, no axis longer than the map's.
+
+        Returns:
+            the walked map: type, shape, dtype, device and meta data of ``probabilities``.
+
+        Raises:
+            ValueError: when values, shapes or fields of view do not fit; the message says what to do.
+        """
+        _check_field_of_view(probabilities, features)
+        maps, *_ = convert_data_type(probabilities, torch.Tensor)
+        vectors, *_ = convert_data_type(features, torch.Tensor)
+        walked = diffuse_probabilities(
+            maps, vectors, self.settings, spacing=map_spacing(probabilities), backend=self.search_backend
+        )
+        result, *_ = convert_to_dst_type(walked, probabilities, dtype=probabilities.dtype)
+        return result
+
+
+class RandomWalkDiffusiond(MapTransform):
+    """Dictionary-based wrapper of :py:class:`RandomWalkDiffusion`.
+
+    Beside each walked map it writes ``<output key>_provenance``, the record of how the map was made, which the
+    calibration keeps and `ConformalThresholdd` compares.
+
+    Example:
+        >>> import torch
+        >>> from monai_rwcp import recommended
+        >>> walk = RandomWalkDiffusiond("pred", **recommended())
+        >>> item = walk({"pred": torch.rand(2, 32, 32), "features": torch.rand(8, 16, 16)})
+        >>> item["pred_provenance"]["walk"]["restart"]
+        0.2
+    """
+
+    backend = RandomWalkDiffusion.backend
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        feature_keys: KeysCollection = "features",
+        k: int = 20,
+        beta: float = 50.0,
+        n_steps: int = 10,
+        restart: float = 0.0,
+        center: bool = False,
+        spatial_weight: float = 0.0,
+        grid: Grid = "features",
+        backend: Backend = "auto",
+        output_keys: KeysCollection | None = None,
+        allow_missing_keys: bool = False,
+    ) -> None:
+        """
+        Args:
+            keys: keys of the probability maps.
+            feature_keys: keys of their features, one for all or one for each. Defaults to "features".
+            k, beta, n_steps, restart, center, spatial_weight, grid, backend: see :py:class:`RandomWalkDiffusion`.
+            output_keys: where the walked maps go; None replaces the maps.
+            allow_missing_keys: whether missing keys are passed over.
+
+        Raises:
+            ValueError: when a setting is out of its range, or the numbers of keys differ.
+        """
+        super().__init__(keys, allow_missing_keys)
+        self.converter = RandomWalkDiffusion(k, beta, n_steps, restart, center, spatial_weight, grid, backend)
+        self.feature_keys = ensure_tuple_rep(feature_keys, len(self.keys))
+        self.output_keys = self.keys if output_keys is None else ensure_tuple_rep(output_keys, len(self.keys))
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Walk the map under each key."""
+        d = dict(data)
+        for key, feature_key, output_key in self.key_iterator(d, self.feature_keys, self.output_keys):
+            if feature_key not in d:
+                raise KeyError(
+                    f"Expected the features of '{key}' under '{feature_key}', but there are only "
+                    f"{sorted(str(name) for name in d)}. Put DenseFeaturesd(output_keys='{feature_key}') first."
+                )
+            record = dict(d.get(provenance_key(key), {}))
+            record["features"] = d.get(provenance_key(feature_key), "unrecorded")
+            record["walk"] = {**self.converter.settings, "side": grid_side(d[key])}
+            spacing = map_spacing(d[key])
+            if spacing is not None:
+                record["spacing"] = spacing
+            try:
+                d[output_key] = self.converter(d[key], d[feature_key])
+            except ValueError as error:
+                raise ValueError(f"Keys '{key}' and '{feature_key}': {error}") from error
+            d[provenance_key(output_key)] = record
+        return d
+
+
+RandomWalkDiffusionD = RandomWalkDiffusionDict = RandomWalkDiffusiond
+
+
+def _check_field_of_view(probabilities: NdarrayOrTensor, features: NdarrayOrTensor) -> None:
+    """Refuse features that lie elsewhere in space than the map, where both say where they lie."""
+    if not (isinstance(probabilities, MetaTensor) and isinstance(features, MetaTensor)):
+        return
+    if probabilities.ndim != features.ndim:
+        return
+    # Features straight out of a network's forward pass still carry the image's own affine on a coarser grid.
+    if np.allclose(probabilities.affine, features.affine, atol=1e-4):
+        return
+    corners = [_corners(value) for value in (probabilities, features)]
+    voxel = min(map_spacing(probabilities) or [1.0])
+    if np.abs(corners[0] - corners[1]).max() > 0.5 * voxel:
+        raise ValueError(
+            "the features cover another field of view than the map: corners "
+            f"{np.round(corners[1], 2).tolist()} instead of {np.round(corners[0], 2).tolist()}. Compute both on the "
+            "same side of Invertd, from the same image."
+        )
+
+
+def _corners(value: MetaTensor) -> np.ndarray:
+    axes = value.ndim - 1
+    affine = np.asarray(value.affine, dtype=float)
+    matrix, offset = affine[:-1, :axes], affine[:-1, -1]
+    ends = np.array([[-0.5] * axes, [n - 0.5 for n in value.shape[1:]]])
+    return ends @ matrix.T + offset

@@ -1,0 +1,26 @@
+"""Pure tensors: the nearest-neighbour graph, its transition weights, the random walk, and the grids between."""
+
+from __future__ import annotations
+
+from monai_rwcp.walk.diffusion import diffuse_probabilities
+from monai_rwcp.walk.graph import Backend, KNNGraph, knn_graph, transition_weights
+from monai_rwcp.walk.grid import Grid, cell_centres, graph_grid_shape, resample_to_grid
+from monai_rwcp.walk.random_walk import random_walk, random_walk_on_edges
+from monai_rwcp.walk.settings import WalkSettings, paper, recommended
+
+__all__ = [
+    "Backend",
+    "Grid",
+    "KNNGraph",
+    "WalkSettings",
+    "cell_centres",
+    "diffuse_probabilities",
+    "graph_grid_shape",
+    "knn_graph",
+    "paper",
+    "random_walk",
+    "random_walk_on_edges",
+    "recommended",
+    "resample_to_grid",
+    "transition_weights",
+]

@@ -1,0 +1,107 @@
+"""The whole walk for one image: from a probability map and features to a walked map on the same grid."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from monai_rwcp.walk.graph import Backend, knn_graph, transition_weights
+from monai_rwcp.walk.grid import cell_centres, graph_grid_shape, resample_to_grid
+from monai_rwcp.walk.random_walk import random_walk
+from monai_rwcp.walk.settings import WalkSettings
+
+__all__ = ["diffuse_probabilities"]
+
+
+@torch.no_grad()
+def diffuse_probabilities(
+    probabilities: torch.Tensor,
+    features: torch.Tensor,
+    settings: WalkSettings,
+    *,
+    spacing: Sequence[float] | None = None,
+    backend: Backend = "auto",
+) -> torch.Tensor:
+    r"""Diffuse a probability map over the nearest-neighbour graph of the image's features.
+
+    .. math:: S_{t+1} = (1 - r) P S_t + r S_0
+
+    on the graph grid, where :math:`S_0` is the map averaged onto that grid; the last state is interpolated back.
+    A fixed map of one image: it draws no random numbers and looks at no other image.
+
+    Args:
+        probabilities: float tensor of shape ``[C, *spatial]`` in [0, 1], 2D or 3D.
+        features: float tensor of shape ``[F, *grid]`` over the same field of view, no axis longer than the map's.
+        settings: what the walk does; see :py:class:`WalkSettings`.
+        spacing: voxel size of the map along each axis in mm; None where it is not known (cubic voxels are assumed).
+            Only the spatial term looks at it.
+        backend: how neighbours are searched, see :py:func:`knn_graph`.
+
+    Returns:
+        tensor of shape ``[C, *spatial]`` in [0, 1] and dtype of ``probabilities`` (half precision is walked in
+        float32 and rounded once at the end).
+
+    Raises:
+        ValueError: when values are not finite or outside [0, 1], ranks or grids do not fit, or ``k`` is not smaller
+            than the number of nodes.
+
+    Source: RW-CP, arXiv 2601.18997 (steps 1 to 5).
+
+    Example:
+        >>> import torch
+        >>> walked = diffuse_probabilities(torch.rand(2, 8, 8), torch.rand(5, 4, 4), WalkSettings(k=3))
+        >>> walked.shape
+        torch.Size([2, 8, 8])
+    """
+    _check_pair(probabilities, features)
+    map_shape, feature_shape = probabilities.shape[1:], features.shape[1:]
+    dtype = torch.promote_types(probabilities.dtype, torch.float32)
+    nodes = graph_grid_shape(map_shape, feature_shape, settings.grid)
+
+    x = resample_to_grid(probabilities.to(dtype), nodes).flatten(1).T
+    vectors = resample_to_grid(features.to(device=x.device, dtype=dtype), nodes).flatten(1).T
+    if settings.center:
+        vectors = vectors - vectors.mean(dim=0)
+    coordinates = None
+    if settings.spatial_weight > 0:
+        size = (1.0,) * len(map_shape) if spacing is None else spacing
+        extent = [n * s for n, s in zip(map_shape, size, strict=True)]
+        coordinates = cell_centres(nodes, extent).to(x.device)
+    graph = knn_graph(
+        vectors, settings.k, coordinates=coordinates, spatial_weight=settings.spatial_weight, backend=backend
+    )
+    weights = transition_weights(graph.similarity, settings.beta)
+    walked = random_walk(x.contiguous(), graph, weights, settings.n_steps, settings.restart)
+    walked = resample_to_grid(walked.T.reshape(-1, *nodes), map_shape)
+    # Every step is a weighted mean, so the exact result is in [0, 1]; only rounding can leave it.
+    return walked.clamp_(0, 1).to(probabilities.dtype)
+
+
+def _check_pair(probabilities: torch.Tensor, features: torch.Tensor) -> None:
+    for name, value in (("probabilities", probabilities), ("features", features)):
+        if value.ndim not in (3, 4) or not value.is_floating_point():
+            raise ValueError(
+                f"Expected `{name}` to be a float tensor [channels, height, width] or [channels, height, width, depth] "
+                f"of one image without a batch dimension, but got {value.dtype} of shape {tuple(value.shape)}."
+            )
+        if not torch.isfinite(value).all():
+            raise ValueError(f"Expected finite `{name}`, but some are NaN or infinite.")
+    low, high = float(probabilities.min()), float(probabilities.max())
+    slack = 8 * torch.finfo(probabilities.dtype).eps
+    if low < -slack or high > 1 + slack:
+        raise ValueError(
+            f"Expected `probabilities` in [0, 1], but they range from {low:.4g} to {high:.4g}. This looks like logits: "
+            "put Activationsd (softmax or sigmoid) first."
+        )
+    if features.ndim != probabilities.ndim:
+        raise ValueError(
+            "Expected `probabilities` and `features` of the same number of spatial axes, but got shapes "
+            f"{tuple(probabilities.shape)} and {tuple(features.shape)}."
+        )
+    if any(f > p for f, p in zip(features.shape[1:], probabilities.shape[1:], strict=True)):
+        raise ValueError(
+            "Expected a feature grid no finer than the map, but got a grid of "
+            f"{tuple(features.shape[1:])} for a map of {tuple(probabilities.shape[1:])}. Features and probabilities "
+            "must come from the same image, on the same side of Invertd."
+        )

@@ -1,0 +1,125 @@
+"""The random walk that carries values along the edges of a graph."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+
+import torch
+
+from monai_rwcp.walk.graph import KNNGraph
+
+__all__ = ["random_walk", "random_walk_on_edges"]
+
+
+def random_walk(
+    x: torch.Tensor, graph: KNNGraph, weights: torch.Tensor, n_steps: int, restart: float = 0.0
+) -> torch.Tensor:
+    r"""Walk node values over a k-nearest-neighbour graph by a sparse matrix product (the fast path).
+
+    .. math:: S_{t+1} = (1 - r) P S_t + r S_0, \qquad t = 0, \dots, n_{steps} - 1
+
+    Args:
+        x: float32 or float64 tensor of shape ``[N, C]``, the values :math:`S_0` of every node.
+        graph: the neighbours of every node.
+        weights: float tensor of shape ``[N, k]`` from :py:func:`transition_weights`; rows sum to 1.
+        n_steps: number of steps, at least 0 (0 returns a copy of ``x``).
+        restart: probability :math:`r` in [0, 1) of returning to the start at each step.
+
+    Returns:
+        tensor of shape ``[N, C]`` and dtype of ``x``; ``x`` is not changed.
+
+    Raises:
+        ValueError: when shapes, ``n_steps`` or ``restart`` do not fit.
+
+    Source: RW-CP, arXiv 2601.18997 (step 4).
+
+    Example:
+        >>> import torch
+        >>> from monai_rwcp.walk import knn_graph, transition_weights
+        >>> graph = knn_graph(torch.tensor([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0]]), k=1)
+        >>> weights = transition_weights(graph.similarity, beta=50.0)
+        >>> random_walk(torch.tensor([[0.0], [1.0], [0.5]]), graph, weights, n_steps=1).flatten()
+        tensor([1., 0., 1.])
+    """
+    _check_walk(x, graph.n_nodes, n_steps, restart)
+    if weights.shape != graph.neighbors.shape:
+        raise ValueError(f"Expected `weights` of shape {tuple(graph.neighbors.shape)}, but got {tuple(weights.shape)}.")
+    n, k = graph.neighbors.shape
+    row_start = torch.arange(0, n * k + 1, k, device=x.device)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta state")
+        transition = torch.sparse_csr_tensor(
+            row_start,
+            graph.neighbors.reshape(-1),
+            weights.to(x.dtype).reshape(-1),
+            (n, n),
+            check_invariants=False,
+        )
+    return _repeat(x, lambda state: transition @ state, n_steps, restart)
+
+
+def random_walk_on_edges(
+    x: torch.Tensor, edge_index: torch.Tensor, edge_weight: torch.Tensor, n_steps: int, restart: float = 0.0
+) -> torch.Tensor:
+    r"""Walk node values over any torch-geometric graph by scattering along its edges (the general path).
+
+    .. math:: S_{t+1}[i] = (1 - r) \sum_{(j \to i)} w_{ji} S_t[j] + r S_0[i]
+
+    Args:
+        x: float tensor of shape ``[N, C]``.
+        edge_index: int64 tensor of shape ``[2, E]``: row 0 = source, row 1 = target.
+        edge_weight: float tensor of shape ``[E]``; for a random walk the weights into every target sum to 1, which
+            is not checked.
+        n_steps: number of steps, at least 0.
+        restart: probability in [0, 1) of returning to the start at each step.
+
+    Returns:
+        tensor of shape ``[N, C]`` and dtype of ``x``. A node without incoming edges receives 0 from its neighbours.
+
+    Raises:
+        ValueError: when shapes, node numbers, ``n_steps`` or ``restart`` do not fit.
+
+    Example:
+        >>> import torch
+        >>> edge_index = torch.tensor([[1, 0], [0, 1]])
+        >>> random_walk_on_edges(torch.tensor([[0.0], [1.0]]), edge_index, torch.ones(2), n_steps=1).flatten()
+        tensor([1., 0.])
+    """
+    from torch_geometric.utils import scatter
+
+    n = x.shape[0]
+    _check_walk(x, n, n_steps, restart)
+    if edge_index.ndim != 2 or edge_index.shape[0] != 2 or edge_weight.shape != edge_index.shape[1:]:
+        raise ValueError(
+            f"Expected `edge_index` [2, E] and `edge_weight` [E], but got {tuple(edge_index.shape)} and "
+            f"{tuple(edge_weight.shape)}."
+        )
+    if edge_index.numel() and not (int(edge_index.min()) >= 0 and int(edge_index.max()) < n):
+        raise ValueError(f"Expected node numbers from 0 to {n - 1} in `edge_index`, but some lie outside.")
+    source, target = edge_index
+    weight = edge_weight.to(x.dtype).unsqueeze(1)
+    return _repeat(x, lambda state: scatter(weight * state[source], target, 0, n, reduce="sum"), n_steps, restart)
+
+
+def _check_walk(x: torch.Tensor, n_nodes: int, n_steps: int, restart: float) -> None:
+    if x.ndim != 2 or x.shape[0] != n_nodes or x.dtype not in (torch.float32, torch.float64):
+        raise ValueError(
+            f"Expected `x` to be a float32 or float64 tensor [{n_nodes} nodes, channels], but got {x.dtype} of shape "
+            f"{tuple(x.shape)}."
+        )
+    if not isinstance(n_steps, int) or isinstance(n_steps, bool) or n_steps < 0:
+        raise ValueError(f"Expected `n_steps` to be an integer of at least 0, but got {n_steps!r}.")
+    if not 0.0 <= restart < 1.0:
+        raise ValueError(f"Expected `restart` to be in [0, 1), but got {restart}.")
+
+
+def _repeat(
+    x: torch.Tensor, step: Callable[[torch.Tensor], torch.Tensor], n_steps: int, restart: float
+) -> torch.Tensor:
+    state = x.clone()
+    for _ in range(n_steps):
+        state = step(state)
+        if restart:
+            state.mul_(1.0 - restart).add_(x, alpha=restart)
+    return state

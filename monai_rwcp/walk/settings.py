@@ -1,0 +1,91 @@
+"""The settings of a walk, and the two sets of them that have a name."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from monai_rwcp.walk.grid import Grid, graph_grid_shape
+
+__all__ = ["WalkSettings", "paper", "recommended"]
+
+
+@dataclass(frozen=True)
+class WalkSettings:
+    """Everything that decides what a walk does, besides the image; unpacks with ``**`` like a dictionary.
+
+    Args:
+        k: number of neighbours of a node, at least 1.
+        beta: sharpness of the transition weights, at least 0.
+        n_steps: number of steps, at least 0.
+        restart: probability in [0, 1) of returning to the start at each step.
+        center: whether the image's mean feature is subtracted before normalisation.
+        spatial_weight: weight of the position in the similarity, at least 0.
+        grid: grid of graph nodes: ``"features"``, ``"map"`` or an integer stride of the map.
+
+    Raises:
+        ValueError: when a value is out of its range; the message names it.
+
+    Example:
+        >>> dict(**WalkSettings(n_steps=5))["n_steps"]
+        5
+    """
+
+    k: int = 20
+    beta: float = 50.0
+    n_steps: int = 10
+    restart: float = 0.0
+    center: bool = False
+    spatial_weight: float = 0.0
+    grid: Grid = "features"
+
+    def __post_init__(self) -> None:
+        _check_integer("k", self.k, 1)
+        _check_integer("n_steps", self.n_steps, 0)
+        _check_number("beta", self.beta, math.inf)
+        _check_number("restart", self.restart, 1.0)
+        _check_number("spatial_weight", self.spatial_weight, math.inf)
+        if not isinstance(self.center, bool):
+            raise ValueError(f"Expected `center` to be True or False, but got {self.center!r}.")
+        graph_grid_shape((1,), (1,), self.grid)
+
+    def keys(self) -> list[str]:
+        """Names of the settings: with ``[]``, what ``**settings`` needs."""
+        return [field.name for field in fields(self)]
+
+    def __getitem__(self, name: str) -> Any:
+        return asdict(self)[name]
+
+
+def paper() -> WalkSettings:
+    """The settings of the paper (arXiv 2601.18997): ``k=20, beta=50, n_steps=10``, nothing else.
+
+    Example:
+        >>> paper().beta
+        50.0
+    """
+    return WalkSettings()
+
+
+def recommended() -> WalkSettings:
+    """Settings that held up better than the paper's on the ACDC patients they were chosen on.
+
+    A shorter reach (restart and a spatial term), centred features and a grid of a quarter of the map's resolution.
+    They are a starting point, not a held-out result: on other data choose on a split of its own.
+
+    Example:
+        >>> recommended().grid
+        4
+    """
+    return WalkSettings(k=20, beta=20.0, n_steps=20, restart=0.2, center=True, spatial_weight=3.0, grid=4)
+
+
+def _check_integer(name: str, value: object, lowest: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < lowest:
+        raise ValueError(f"Expected `{name}` to be an integer of at least {lowest}, but got {value!r}.")
+
+
+def _check_number(name: str, value: object, below: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0.0 <= value < below:
+        raise ValueError(f"Expected `{name}` to be a number in [0, {below}), but got {value!r}.")
