@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import math
-import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from monai_rwcp.files import written_whole
 
 if TYPE_CHECKING:
     from monai_rwcp.conformal.calibration import Calibration
 
-__all__ = ["check_writable", "from_document", "read_json", "to_document", "write_json"]
+__all__ = ["from_document", "read_json", "to_document", "write_json"]
 
 _FORMAT = "monai_rwcp.calibration"
 _VERSION = 1
@@ -105,36 +104,10 @@ def read_json(path: str | Path) -> Any:
 
 
 def write_json(document: Any, path: str | Path) -> None:
-    """Write JSON to a temporary file in the same folder, then move it into place."""
-    path = Path(path)
+    """Write a JSON file that appears whole or not at all."""
     text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    check_writable(path)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        # mkstemp makes files only their owner can read; a calibration is to be shared like any other file.
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise
-
-
-def check_writable(path: str | Path) -> None:
-    """Refuse a path where no file can be written, before the work that would fill it."""
-    path = Path(path)
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"Cannot write '{path}': the folder '{path.parent}' does not exist. Make it first.")
-    if path.is_dir():
-        raise IsADirectoryError(f"Cannot write '{path}': it is a folder. Give the name of a file.")
-    if not os.access(path.parent, os.W_OK):
-        raise PermissionError(f"Cannot write '{path}': no permission to write in the folder '{path.parent}'.")
+    with written_whole(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def _digest(document: dict[str, Any]) -> str:

@@ -24,7 +24,8 @@ from monai_rwcp.conformal import (
     false_negative_rate_table,
     minimum_n,
 )
-from monai_rwcp.conformal.storage import check_writable, from_document, to_document
+from monai_rwcp.conformal.storage import from_document, to_document
+from monai_rwcp.files import check_writable
 from monai_rwcp.transforms.provenance import provenance_key, score_provenance
 
 __all__ = ["ConformalCalibrationHandler"]

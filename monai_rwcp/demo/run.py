@@ -1,0 +1,208 @@
+"""The demo from beginning to end: cohort, training, calibration, prediction sets, table and picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from ignite.engine import Engine, Events
+from monai.data import DataLoader, Dataset
+from monai.engines import SupervisedEvaluator
+from monai.transforms import Activationsd, Compose, CopyItemsd, Invertd, SaveImaged
+
+from monai_rwcp.conformal import Calibration, outside_field
+from monai_rwcp.demo.phantoms import CLASS_NAMES, write_cohort
+from monai_rwcp.demo.training import FEATURE_LAYERS, image_preprocessing, train_network
+from monai_rwcp.features import NetworkFeatures
+from monai_rwcp.files import written_whole
+from monai_rwcp.handlers import ConformalCalibrationHandler
+from monai_rwcp.metrics import prediction_set_metrics
+from monai_rwcp.report import MeasuredSet, draw_case, render_table, summarise
+from monai_rwcp.transforms import (
+    ConformalThresholdd,
+    DenseFeaturesd,
+    NetworkProvenanced,
+    RandomWalkDiffusiond,
+)
+from monai_rwcp.walk import recommended
+
+__all__ = ["DemoSizes", "run_demo"]
+
+# The phantoms are small (about 60 x 56 x 18 voxels), so the graph needs a finer grid than on a full-size map. Fixed
+# before the first calibration label is seen.
+_WALK = replace(recommended(), grid=2)
+_METHODS = {"plain": "plain CRC", "walked": "random walk + CRC"}
+
+
+class DemoSizes:
+    """How many patients the demo makes, and how long it trains."""
+
+    train, calibrate, test, epochs = 8, 40, 40, 80
+
+
+def run_demo(out: Path, *, seed: int = 0, sizes: type[DemoSizes] = DemoSizes, progress: bool = True) -> str:
+    """Run the whole demo into a folder.
+
+    Args:
+        out: an existing folder.
+        seed: seed of the phantoms, the weights and the training.
+        sizes: numbers of patients and epochs.
+        progress: whether progress bars are shown.
+
+    Returns:
+        the table, as markdown.
+
+    Raises:
+        ImportError: when a package of the extra "demo" is missing.
+    """
+    groups = {}
+    first = 0
+    for name in ("train", "calibrate", "test"):
+        count = getattr(sizes, name)
+        groups[name] = write_cohort(out / "cohort", count, seed, first)
+        first += count
+    network = train_network(groups["train"], epochs=sizes.epochs, seed=seed, progress=progress)
+    with written_whole(out / "network.pt") as temporary:
+        torch.save(network.state_dict(), temporary)
+
+    paths = {"plain": out / "calibration_plain.json", "walked": out / "calibration.json"}
+    handlers = [
+        ConformalCalibrationHandler(key, unit_key="patient", output_path=path, class_names=CLASS_NAMES)
+        for key, path in paths.items()
+    ]
+    _evaluate(network, groups["calibrate"], [], handlers, "calibrate" if progress else None)
+    calibrations = {key: Calibration.load(path) for key, path in paths.items()}
+
+    measured: list[MeasuredSet] = []
+    cases: dict[str, dict[str, Any]] = {}
+
+    def measure(engine: Engine) -> None:
+        for item in engine.state.output:  # type: ignore[union-attr]
+            item = {**engine.state.batch[0], **item}  # type: ignore[index]
+            measured.extend(_measured(item))
+            cases[item["patient"]] = item
+
+    (out / "sets").mkdir(exist_ok=True)
+    saving = [
+        ConformalThresholdd(("plain", "walked"), [str(paths["plain"]), str(paths["walked"])]),
+        *(
+            SaveImaged(
+                f"{key}_set",
+                output_dir=out / "sets",
+                output_postfix=f"{key}_set",
+                output_dtype=np.uint8,
+                separate_folder=False,
+                resample=False,
+                print_log=False,
+            )
+            for key in _METHODS
+        ),
+    ]
+    _evaluate(network, groups["test"], saving, [_Attached(measure)], "predict" if progress else None)
+
+    rows = [
+        summarise(measured, method, c, calibrations[key])
+        for c in calibrations["walked"].classes
+        for key, method in _METHODS.items()
+    ]
+    table = render_table(rows, "mm")
+    with written_whole(out / "table.md") as temporary:
+        temporary.write_text(table, encoding="utf-8")
+    _draw(out / "overview.png", cases, measured)
+    return table
+
+
+def _post_chain(network: torch.nn.Module, preprocessing: Compose, last: Sequence[Callable]) -> Compose:
+    return Compose(
+        [
+            Activationsd("pred", softmax=True),
+            CopyItemsd("pred", times=2, names=["plain", "walked"]),
+            NetworkProvenanced(("plain", "walked"), network),
+            DenseFeaturesd("image", NetworkFeatures(network, FEATURE_LAYERS)),
+            RandomWalkDiffusiond("walked", **_WALK),
+            Invertd(("plain", "walked"), preprocessing, orig_keys="image", nearest_interp=False),
+            *last,
+        ]
+    )
+
+
+def _evaluate(
+    network: torch.nn.Module,
+    cases: Sequence[dict[str, str]],
+    last: Sequence[Callable],
+    handlers: Sequence[Any],
+    progress: str | None,
+) -> None:
+    from tqdm import tqdm
+
+    preprocessing = image_preprocessing()
+    loader = DataLoader(Dataset(list(cases), preprocessing), batch_size=1)
+    evaluator = SupervisedEvaluator(
+        device=torch.device("cpu"),
+        val_data_loader=loader,
+        network=network,
+        postprocessing=_post_chain(network, preprocessing, last),
+        val_handlers=list(handlers),
+    )
+    with tqdm(total=len(cases), desc=progress, disable=progress is None) as bar:
+        evaluator.add_event_handler(Events.ITERATION_COMPLETED, lambda engine: bar.update())
+        evaluator.run()
+
+
+class _Attached:
+    """A function called after every batch, as a MONAI handler."""
+
+    def __init__(self, function: Callable[[Engine], None]) -> None:
+        self.function = function
+
+    def attach(self, engine: Engine) -> None:
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self.function)
+
+
+def _measured(item: dict[str, Any]) -> list[MeasuredSet]:
+    label = item["label"].as_tensor()[0]
+    spacing = [float(s) for s in item["label"].pixdim]
+    return [
+        MeasuredSet(
+            method,
+            item["patient"],
+            c,
+            prediction_set_metrics(
+                item[f"{key}_set"].as_tensor()[c],
+                label == c,
+                spacing=spacing,
+                outside=outside_field(item[key].as_tensor()),
+            ),
+        )
+        for key, method in _METHODS.items()
+        for c in range(1, len(CLASS_NAMES))
+    ]
+
+
+def _draw(path: Path, cases: dict[str, dict[str, Any]], measured: Sequence[MeasuredSet]) -> None:
+    """Draw the patient in the middle of the plain sets' order by Dice: neither the best nor the worst."""
+    import nibabel
+
+    organ = 1
+    plain = sorted(
+        (m.metrics.dice, m.unit) for m in measured if m.method == _METHODS["plain"] and m.class_index == organ
+    )
+    patient = plain[len(plain) // 2][1]
+    item = {key: value.as_tensor().numpy() for key, value in cases[patient].items() if isinstance(value, torch.Tensor)}
+    truth = item["label"][0] == organ
+    slice_index = int(truth.sum(axis=(0, 1)).argmax())
+    image = np.asarray(nibabel.load(cases[patient]["image"].meta["filename_or_obj"]).dataobj)
+    draw_case(
+        path,
+        image=image[..., slice_index],
+        probability=item["plain"][organ][..., slice_index],
+        score=item["walked"][organ][..., slice_index],
+        plain_set=item["plain_set"][organ][..., slice_index],
+        walked_set=item["walked_set"][organ][..., slice_index],
+        truth=truth[..., slice_index],
+        title=f"{patient} (median Dice of the plain sets), {CLASS_NAMES[organ]}, slice {slice_index}",
+    )

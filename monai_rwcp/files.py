@@ -1,0 +1,63 @@
+"""Writing a file so that it appears whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+__all__ = ["check_writable", "written_whole"]
+
+
+def check_writable(path: str | Path) -> None:
+    """Refuse a path where no file can be written, before the work that would fill it.
+
+    Args:
+        path: where a file is to go.
+
+    Raises:
+        OSError: when its folder does not exist or cannot be written, or the path is a folder.
+    """
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"Cannot write '{path}': the folder '{path.parent}' does not exist. Make it first.")
+    if path.is_dir():
+        raise IsADirectoryError(f"Cannot write '{path}': it is a folder. Give the name of a file.")
+    if not os.access(path.parent, os.W_OK):
+        raise PermissionError(f"Cannot write '{path}': no permission to write in the folder '{path.parent}'.")
+
+
+@contextmanager
+def written_whole(path: str | Path) -> Iterator[Path]:
+    """Give a temporary path in the same folder; what is written there moves to ``path`` when the block succeeds.
+
+    Args:
+        path: where the file is to go; a file there is replaced at the end, and kept when the block fails.
+
+    Yields:
+        the temporary path, with the same ending.
+
+    Example:
+        >>> import tempfile
+        >>> target = Path(tempfile.mkdtemp()) / "a.txt"
+        >>> with written_whole(target) as temporary:
+        ...     _ = temporary.write_text("whole")
+        >>> target.read_text(), len(list(target.parent.iterdir()))
+        ('whole', 1)
+    """
+    path = Path(path)
+    check_writable(path)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".unfinished-", suffix="".join(path.suffixes[-2:]))
+    os.close(descriptor)
+    temporary = Path(name)
+    try:
+        yield temporary
+        # mkstemp makes files only their owner can read; results are to be shared like any other file.
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(temporary, 0o666 & ~umask)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,8 @@
+"""Tables and pictures of what was promised and what was observed."""
+
+from __future__ import annotations
+
+from monai_rwcp.report.picture import draw_case
+from monai_rwcp.report.table import MeasuredSet, Row, render_table, summarise
+
+__all__ = ["MeasuredSet", "Row", "draw_case", "render_table", "summarise"]
