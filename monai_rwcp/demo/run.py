@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from ignite.engine import Engine, Events
-from monai.data import DataLoader, Dataset
+from monai.data import DataLoader, Dataset, MetaTensor
 from monai.engines import SupervisedEvaluator
 from monai.transforms import Activationsd, Compose, CopyItemsd, Invertd, SaveImaged
 
@@ -38,13 +38,17 @@ _WALK = replace(recommended(), grid=2)
 _METHODS = {"plain": "plain CRC", "walked": "random walk + CRC"}
 
 
+@dataclass(frozen=True)
 class DemoSizes:
-    """How many patients the demo makes, and how long it trains."""
+    """How many patients the demo makes, and for how many epochs it trains."""
 
-    train, calibrate, test, epochs = 8, 40, 40, 80
+    train: int = 8
+    calibrate: int = 40
+    test: int = 40
+    epochs: int = 80
 
 
-def run_demo(out: Path, *, seed: int = 0, sizes: type[DemoSizes] = DemoSizes, progress: bool = True) -> str:
+def run_demo(out: Path, *, seed: int = 0, sizes: DemoSizes = DemoSizes(), progress: bool = True) -> str:
     """Run the whole demo into a folder.
 
     Args:
@@ -192,10 +196,10 @@ def _draw(path: Path, cases: dict[str, dict[str, Any]], measured: Sequence[Measu
         (m.metrics.dice, m.unit) for m in measured if m.method == _METHODS["plain"] and m.class_index == organ
     )
     patient = plain[len(plain) // 2][1]
-    item = {key: value.as_tensor().numpy() for key, value in cases[patient].items() if isinstance(value, torch.Tensor)}
+    item = {key: value.as_tensor().numpy() for key, value in cases[patient].items() if isinstance(value, MetaTensor)}
     truth = item["label"][0] == organ
     slice_index = int(truth.sum(axis=(0, 1)).argmax())
-    image = np.asarray(nibabel.load(cases[patient]["image"].meta["filename_or_obj"]).dataobj)
+    image = np.asanyarray(nibabel.load(cases[patient]["image"].meta["filename_or_obj"]).dataobj)  # type: ignore[attr-defined]
     draw_case(
         path,
         image=image[..., slice_index],

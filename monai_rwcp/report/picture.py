@@ -86,7 +86,7 @@ def draw_case(
     outline(panels[0], truth, _TRUTH, "dashed")
     show(panels[1], probability, "network's probability", cmap="cividis", vmin=0, vmax=1)
     drawn = show(panels[2], score, "score after the walk", cmap="cividis", vmin=0, vmax=1)
-    figure.colorbar(drawn, ax=list(panels[1:3]), shrink=0.8)
+    figure.colorbar(drawn, ax=list(panels[:3]), shrink=0.8)
     for panel, found, heading in (
         (panels[3], plain_set, "prediction set without the walk"),
         (panels[4], walked_set, "prediction set with the walk"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +114,7 @@ class ConformalThresholdd(MapTransform):
     def __init__(
         self,
         keys: KeysCollection,
-        calibration: Calibration | str | os.PathLike,
+        calibration: Calibration | str | os.PathLike | Sequence[Calibration | str | os.PathLike],
         output_keys: KeysCollection | None = None,
         outside: Outside = "include",
         allow_missing_keys: bool = False,

@@ -1,0 +1,1 @@
+"""Studies on real data: one command each, peers side by side in one run."""
