@@ -34,6 +34,7 @@ from monai_rwcp import (
     paper,
     recommended,
 )
+from monai_rwcp.handlers import engine_items
 from monai_rwcp.metrics import prediction_set_metrics
 from monai_rwcp.report import MeasuredSet, Row, render_table, summarise
 
@@ -83,9 +84,9 @@ def run(network: torch.nn.Module, items: Sequence[dict[str, Any]], chain: Compos
     with tqdm(total=len(items), desc=name) as bar:
 
         def after_batch(engine: Engine) -> None:
-            for batch, output in zip(engine.state.batch, engine.state.output, strict=True):  # type: ignore[arg-type]
+            for item in engine_items(engine):
                 for function in functions:
-                    function({**batch, **output})
+                    function(item)
                 bar.update()
 
         evaluator.add_event_handler(Events.ITERATION_COMPLETED, after_batch)

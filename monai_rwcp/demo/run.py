@@ -19,7 +19,7 @@ from monai_rwcp.demo.phantoms import CLASS_NAMES, write_cohort
 from monai_rwcp.demo.training import FEATURE_LAYERS, image_preprocessing, train_network
 from monai_rwcp.features import NetworkFeatures
 from monai_rwcp.files import written_whole
-from monai_rwcp.handlers import ConformalCalibrationHandler
+from monai_rwcp.handlers import ConformalCalibrationHandler, engine_items
 from monai_rwcp.metrics import prediction_set_metrics
 from monai_rwcp.report import MeasuredSet, draw_case, render_table, summarise
 from monai_rwcp.transforms import (
@@ -85,8 +85,7 @@ def run_demo(out: Path, *, seed: int = 0, sizes: DemoSizes = DemoSizes(), progre
     cases: dict[str, dict[str, Any]] = {}
 
     def measure(engine: Engine) -> None:
-        for item in engine.state.output:  # type: ignore[union-attr]
-            item = {**engine.state.batch[0], **item}  # type: ignore[index]
+        for item in engine_items(engine):
             measured.extend(_measured(item))
             cases[item["patient"]] = item
 

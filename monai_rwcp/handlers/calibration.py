@@ -26,6 +26,7 @@ from monai_rwcp.conformal import (
 )
 from monai_rwcp.conformal.storage import from_document, to_document
 from monai_rwcp.files import check_writable
+from monai_rwcp.handlers.items import engine_items
 from monai_rwcp.transforms.provenance import provenance_key, score_provenance
 
 __all__ = ["ConformalCalibrationHandler"]
@@ -150,7 +151,7 @@ class ConformalCalibrationHandler:
         self._tables = []
 
     def _count(self, engine: Engine) -> None:
-        for item in _items(engine):
+        for item in engine_items(engine):
             image = self._image_id(item)
             try:
                 self._tables.append(self._case_table(item, image))
@@ -228,18 +229,6 @@ class ConformalCalibrationHandler:
         if not tables:
             raise ValueError("The evaluator ran over no case, so there is nothing to calibrate on.")
         return LossTable.join(tables)
-
-
-def _items(engine: Engine) -> list[dict[str, Any]]:
-    output, batch = engine.state.output, engine.state.batch
-    if not isinstance(output, list) or not all(isinstance(item, dict) for item in output):
-        raise ValueError(
-            f"Expected engine.state.output to be a list of item dictionaries, but got {type(output).__name__}, which "
-            "looks like a batch. Use SupervisedEvaluator(decollate=True), or let the engine's step return a list."
-        )
-    if isinstance(batch, list) and len(batch) == len(output) and all(isinstance(item, dict) for item in batch):
-        return [{**one, **other} for one, other in zip(batch, output, strict=True)]
-    return output
 
 
 def _tensor(value: Any) -> torch.Tensor:

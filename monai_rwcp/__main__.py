@@ -1,0 +1,7 @@
+"""`python -m monai_rwcp` is the same program as `monai-rwcp`."""
+
+from __future__ import annotations
+
+from monai_rwcp.cli import main
+
+main()
