@@ -117,7 +117,8 @@ def knn_graph(
         >>> knn_graph(torch.eye(4), k=2).neighbors.shape
         torch.Size([4, 2])
     """
-    z = _normalised(features)
+    vectors = _scaled(features)
+    z = F.normalize(vectors, dim=1)
     if not isinstance(k, int) or isinstance(k, bool) or not 1 <= k < z.shape[0]:
         raise ValueError(
             f"Expected `k` to be an integer from 1 to the number of nodes minus 1 ({z.shape[0] - 1}), but got {k}. "
@@ -130,7 +131,7 @@ def knn_graph(
         neighbors = _search_torch_geometric(z, position, k)
     else:
         raise ValueError(f'Expected `backend` to be "auto" or "pyg", but got {backend!r}.')
-    return _ranked(z, position, neighbors)
+    return _ranked(vectors, position, neighbors)
 
 
 def transition_weights(similarity: torch.Tensor, beta: float) -> torch.Tensor:
@@ -160,7 +161,7 @@ def transition_weights(similarity: torch.Tensor, beta: float) -> torch.Tensor:
     return torch.softmax(similarity * beta, dim=1)
 
 
-def _normalised(features: torch.Tensor) -> torch.Tensor:
+def _scaled(features: torch.Tensor) -> torch.Tensor:
     if features.ndim != 2 or not features.is_floating_point():
         raise ValueError(
             f"Expected `features` to be a float tensor [nodes, features], but got {features.dtype} of shape "
@@ -172,10 +173,9 @@ def _normalised(features: torch.Tensor) -> torch.Tensor:
             "Expected finite `features`, but some are NaN or infinite. Look for NaN in the image or an overflow "
             "in half precision."
         )
-    # Dividing by the largest entry first keeps the squares of very large or small features in range.
-    largest = z.abs().amax(dim=1, keepdim=True)
-    z = z / torch.where(largest > 0, largest, 1)
-    return F.normalize(z, dim=1)
+    # A power of two changes no digit, and keeps the squares of very large or small features in range.
+    exponent = torch.frexp(z.abs().amax(dim=1, keepdim=True)).exponent
+    return torch.ldexp(z, -exponent)
 
 
 def _weighted_position(coordinates: torch.Tensor | None, spatial_weight: float, z: torch.Tensor) -> torch.Tensor | None:
@@ -239,10 +239,13 @@ def _search_torch_geometric(z: torch.Tensor, position: torch.Tensor | None, k: i
     return candidates.gather(1, kept)
 
 
-def _ranked(z: torch.Tensor, position: torch.Tensor | None, neighbors: torch.Tensor) -> KNNGraph:
-    # The matrix product's rounding would be multiplied by beta; summing the few similarities that are kept in
-    # float64 (and leaving them there) keeps the transition weights exact to the features' own precision.
-    similarity = _gathered(z, neighbors, lambda a, b: (a * b).sum(dim=-1, dtype=torch.float64))
+def _ranked(vectors: torch.Tensor, position: torch.Tensor | None, neighbors: torch.Tensor) -> KNNGraph:
+    # The rounding of normalisation and matrix product would be multiplied by beta. Computing the few similarities that
+    # are kept anew in float64, and leaving them there, keeps the transition weights exact.
+    norm = torch.linalg.vector_norm(vectors, dim=1, dtype=torch.float64)
+    inverse = torch.where(norm > 0, 1 / norm, 0)
+    similarity = _gathered(vectors, neighbors, lambda a, b: (a.double() * b.double()).sum(dim=-1))
+    similarity *= inverse.unsqueeze(1) * inverse[neighbors]
     if position is not None:
         similarity -= _gathered(position.double(), neighbors, lambda a, b: (a - b).square().sum(dim=-1)) / 2
     similarity, order = similarity.sort(dim=1, descending=True, stable=True)

@@ -22,7 +22,8 @@ def random_walk(
     Args:
         x: float32 or float64 tensor of shape ``[N, C]``, the values :math:`S_0` of every node.
         graph: the neighbours of every node.
-        weights: float tensor of shape ``[N, k]`` from :py:func:`transition_weights`; rows sum to 1.
+        weights: float tensor of shape ``[N, k]`` from :py:func:`transition_weights`; rows sum to 1. The walk is computed
+            in the wider of its dtype and that of ``x``: float64 weights keep rounding from adding up over the steps.
         n_steps: number of steps, at least 0 (0 returns a copy of ``x``).
         restart: probability :math:`r` in [0, 1) of returning to the start at each step.
 
@@ -46,17 +47,18 @@ def random_walk(
     if weights.shape != graph.neighbors.shape:
         raise ValueError(f"Expected `weights` of shape {tuple(graph.neighbors.shape)}, but got {tuple(weights.shape)}.")
     n, k = graph.neighbors.shape
+    dtype = torch.promote_types(x.dtype, weights.dtype)
     row_start = torch.arange(0, n * k + 1, k, device=x.device)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta state")
         transition = torch.sparse_csr_tensor(
             row_start,
             graph.neighbors.reshape(-1),
-            weights.to(x.dtype).reshape(-1),
+            weights.to(dtype).reshape(-1),
             (n, n),
             check_invariants=False,
         )
-    return _repeat(x, lambda state: transition @ state, n_steps, restart)
+    return _repeat(x, dtype, lambda state: transition @ state, n_steps, restart)
 
 
 def random_walk_on_edges(
@@ -98,8 +100,13 @@ def random_walk_on_edges(
     if edge_index.numel() and not (int(edge_index.min()) >= 0 and int(edge_index.max()) < n):
         raise ValueError(f"Expected node numbers from 0 to {n - 1} in `edge_index`, but some lie outside.")
     source, target = edge_index
-    weight = edge_weight.to(x.dtype).unsqueeze(1)
-    return _repeat(x, lambda state: scatter(weight * state[source], target, 0, n, reduce="sum"), n_steps, restart)
+    dtype = torch.promote_types(x.dtype, edge_weight.dtype)
+    weight = edge_weight.to(dtype).unsqueeze(1)
+
+    def step(state: torch.Tensor) -> torch.Tensor:
+        return scatter(weight * state[source], target, 0, n, reduce="sum")
+
+    return _repeat(x, dtype, step, n_steps, restart)
 
 
 def _check_walk(x: torch.Tensor, n_nodes: int, n_steps: int, restart: float) -> None:
@@ -115,11 +122,12 @@ def _check_walk(x: torch.Tensor, n_nodes: int, n_steps: int, restart: float) -> 
 
 
 def _repeat(
-    x: torch.Tensor, step: Callable[[torch.Tensor], torch.Tensor], n_steps: int, restart: float
+    x: torch.Tensor, dtype: torch.dtype, step: Callable[[torch.Tensor], torch.Tensor], n_steps: int, restart: float
 ) -> torch.Tensor:
-    state = x.clone()
+    start = x.to(dtype)
+    state = start
     for _ in range(n_steps):
         state = step(state)
         if restart:
-            state.mul_(1.0 - restart).add_(x, alpha=restart)
-    return state
+            state.mul_(1.0 - restart).add_(start, alpha=restart)
+    return state.to(x.dtype, copy=True)
