@@ -19,8 +19,8 @@ Scope = Literal["per_class", "maximum"]
 UnitLoss = Literal["pooled", "mean"]
 EmptyTruth = Literal["exclude", "zero"]
 
-# Losses are added as integers in units of 2^-64, each rounded up: the sum is never too small, and it is the same
-# whatever the order of the cases.
+# Losses are first added as integers in units of 2^-64, each rounded up, which decides all but near ties; those are
+# decided in fractions, so that the result is exact and the same whatever the order of the cases.
 _UNIT = 2**64
 
 
@@ -60,8 +60,8 @@ def calibrate(
     .. math:: \hat\lambda = \inf\Big\{\lambda : \sum_{i=1}^n L_i(\lambda) \le \alpha (n + 1) - 1\Big\}
 
     over the fixed threshold grid, so that :math:`E[L_{n+1}(\hat\lambda)] \le \alpha` for units that are exchangeable.
-    The comparison is exact: ``alpha`` is read as the decimal number it prints as, and every loss is rounded up by
-    less than 2^-64. With fewer than ``minimum_n(alpha)`` units nothing but the whole image satisfies the promise:
+    The comparison is exact: ``alpha`` is read as the decimal number it prints as, and losses are fractions of whole
+    numbers. With fewer than ``minimum_n(alpha)`` units nothing but the whole image satisfies the promise:
     ``lambda_hat`` is then 1, with a warning.
 
     Args:
@@ -162,22 +162,23 @@ class _UnitLosses:
         curves = [share[rows].mean(axis=0) for rows in self._rows if rows]
         return np.sum(curves, axis=0) / max(self.n, 1) if curves else np.zeros(share.shape[1])
 
-    def rounded_up_sum(self, level: int) -> int:
-        total = 0
-        for rows in self._rows:
-            if rows:
-                image_losses = sum(-(-int(self._missed[r, level]) * _UNIT // int(self._true[r])) for r in rows)
-                total += -(-image_losses // len(rows))
-        return total
+    def sum_is_at_most(self, bound: Fraction, level: int) -> bool:
+        units = [[(int(self._missed[r, level]), int(self._true[r])) for r in rows] for rows in self._rows if rows]
+        rounded_up = sum(-(-sum(-(-m * _UNIT // t) for m, t in rows) // len(rows)) for rows in units)
+        if rounded_up <= bound * _UNIT:
+            return True
+        if rounded_up - 2 * len(units) > bound * _UNIT:
+            return False
+        return sum((sum(Fraction(m, t) for m, t in rows) / len(rows) for rows in units), Fraction(0)) <= bound
 
 
 def _highest_feasible_level(losses: _UnitLosses, alpha: Fraction) -> int:
     # The loss does not fall as the level rises, so the feasible levels are those up to some last one.
-    bound = (alpha * (losses.n + 1) - 1) * _UNIT
+    bound = alpha * (losses.n + 1) - 1
     low, high = 0, len(threshold_levels()) - 1
     while low < high:
         middle = (low + high + 1) // 2
-        if losses.rounded_up_sum(middle) <= bound:
+        if losses.sum_is_at_most(bound, middle):
             low = middle
         else:
             high = middle - 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,13 @@ __all__ = ["ExportedFeatures"]
 class ExportedFeatures:
     """Dense features of a 2D image from a `torch.export` program, loaded at the first call.
 
-    The image is scaled so that its longest side fills the program's input, and padded with zeros on the right and
+    The image is scaled so that it just fits the program's input, and padded with zeros on the right and
     below; the cells of the padding are cut off again. Each scaled side is rounded to whole cells, so that the
     returned grid covers exactly the image.
 
     Args:
-        path: a program saved by ``torch.export.save`` that takes ``[1, C, size, size]`` in [0, 1] and gives
-            ``[1, F, size / stride, size / stride]``.
+        path: a program saved by ``torch.export.save`` that takes ``[1, C, height, width]`` in [0, 1] and gives
+            ``[1, F, *grid]``, where the height and the width are whole multiples of the grid's.
 
     Raises:
         FileNotFoundError: when there is no such file.
@@ -38,9 +39,11 @@ class ExportedFeatures:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         if not self.path.is_file():
-            raise FileNotFoundError(f"There is no exported program at '{self.path}'.")
+            raise FileNotFoundError(
+                f"Expected a file of torch.export.save, but there is no exported program at '{self.path}'."
+            )
         self._digest: str | None = None
-        self._program: tuple[torch.nn.Module, int, int, int] | None = None
+        self._program: _Program | None = None
 
     @property
     def name(self) -> str:
@@ -59,30 +62,30 @@ class ExportedFeatures:
                 takes more.
 
         Returns:
-            float32 tensor of shape ``[F, *grid]`` on the image's device.
+            plain float32 tensor of shape ``[F, *grid]`` on the image's device.
 
         Raises:
             ValueError: when the image is not 2D, not in [0, 1], or has other channels, or when the file is damaged or
                 no program of the expected form.
         """
-        module, channels, size, stride = self._loaded()
-        _check_image(image, channels)
-        pixels = image.float().cpu()
+        program = self._loaded()
+        _check_image(image, program.channels)
+        pixels = image.as_subclass(torch.Tensor).float().cpu()
         if pixels.shape[0] == 1:
-            pixels = pixels.expand(channels, -1, -1)
-        scale = size / max(image.shape[1:])
-        cells = [max(1, round(n * scale / stride)) for n in image.shape[1:]]
-        height, width = (n * stride for n in cells)
+            pixels = pixels.expand(program.channels, -1, -1)
+        scale = min(room / n for room, n in zip(program.size, image.shape[1:], strict=True))
+        cells = [max(1, round(n * scale / step)) for n, step in zip(image.shape[1:], program.stride, strict=True)]
+        height, width = (n * step for n, step in zip(cells, program.stride, strict=True))
         scaled = F.interpolate(pixels[None], (height, width), mode="bilinear", align_corners=False, antialias=True)
-        padded = F.pad(scaled, (0, size - width, 0, size - height))
-        features = module(padded)[0, :, : cells[0], : cells[1]]
+        padded = F.pad(scaled, (0, program.size[1] - width, 0, program.size[0] - height))
+        features = program.module(padded)[0, :, : cells[0], : cells[1]]
         return features.float().to(image.device).contiguous()
 
     def __getstate__(self) -> dict[str, Any]:
         # The program is read again where the pickle is opened: it is large and may sit on another device.
         return {**self.__dict__, "_program": None}
 
-    def _loaded(self) -> tuple[torch.nn.Module, int, int, int]:
+    def _loaded(self) -> _Program:
         if self._program is None:
             try:
                 program = torch.export.load(str(self.path))
@@ -95,7 +98,15 @@ class ExportedFeatures:
         return self._program
 
 
-def _described(program: torch.export.ExportedProgram, path: Path) -> tuple[torch.nn.Module, int, int, int]:
+@dataclass(frozen=True)
+class _Program:
+    module: torch.nn.Module
+    channels: int
+    size: tuple[int, int]
+    stride: tuple[int, int]
+
+
+def _described(program: torch.export.ExportedProgram, path: Path) -> _Program:
     """Read the number of channels, the size and the stride from the program itself."""
     inputs = set(program.graph_signature.user_inputs)
     shapes = [
@@ -104,22 +115,22 @@ def _described(program: torch.export.ExportedProgram, path: Path) -> tuple[torch
         if node.op == "placeholder" and node.name in inputs and isinstance(node.meta.get("val"), torch.Tensor)
     ]
     fixed = [shape for shape in shapes if all(isinstance(n, int) for n in shape)]
-    if len(shapes) != 1 or len(fixed) != 1 or len(shapes[0]) != 4 or shapes[0][0] != 1 or shapes[0][2] != shapes[0][3]:
+    if len(shapes) != 1 or len(fixed) != 1 or len(fixed[0]) != 4 or fixed[0][0] != 1:
         raise ValueError(
-            f"Expected '{path}' to be a program of one input of fixed shape [1, channels, size, size], but its inputs "
-            f"are {shapes}. Export it with such an example input."
+            f"Expected '{path}' to be a program of one input of fixed shape [1, channels, height, width], but its "
+            f"inputs are {shapes}. Export it with such an example input."
         )
-    _, channels, size, _ = fixed[0]
+    _, channels, height, width = fixed[0]
     module = program.module()
     output = module(torch.zeros(fixed[0]))
-    grid = output.shape[-1] if isinstance(output, torch.Tensor) and output.ndim == 4 else 0
-    if not grid or output.shape[2] != output.shape[3] or size % grid:
+    grid = tuple(output.shape[2:]) if isinstance(output, torch.Tensor) and output.ndim == 4 else (0, 0)
+    if 0 in grid or height % grid[0] or width % grid[1]:
         got = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
         raise ValueError(
-            f"Expected '{path}' to give a map [1, features, size / stride, size / stride] for a size of {size}, but it "
-            f"gave {got}."
+            f"Expected '{path}' to give a map [1, features, height / stride, width / stride] with whole strides for an "
+            f"input of {height} x {width}, but it gave {got}. Export the part of the network that gives such a map."
         )
-    return module, channels, size, size // grid
+    return _Program(module, channels, (height, width), (height // grid[0], width // grid[1]))
 
 
 def _check_image(image: torch.Tensor, channels: int) -> None:
@@ -129,9 +140,15 @@ def _check_image(image: torch.Tensor, channels: int) -> None:
             "by slice."
         )
     if image.shape[0] not in (1, channels):
-        raise ValueError(f"Expected an image of 1 or {channels} channels, but got {image.shape[0]}.")
+        raise ValueError(
+            f"Expected an image of 1 or {channels} channels, but got shape {tuple(image.shape)}. Choose the channels "
+            "that the program was made for."
+        )
     if not torch.isfinite(image).all():
-        raise ValueError("Expected a finite image, but some values are NaN or infinite.")
+        raise ValueError(
+            f"Expected a finite image, but in shape {tuple(image.shape)} some values are NaN or infinite. Replace them "
+            "before the features are computed."
+        )
     low, high = float(image.min()), float(image.max())
     if low < -1e-5 or high > 1 + 1e-5:
         raise ValueError(

@@ -24,6 +24,7 @@ class NetworkFeatures:
     Args:
         network: the network; it takes ``[1, C, *spatial]``.
         layers: name or names as in ``network.named_modules()``; each gives ``[1, F, *grid]`` over the whole image.
+        device: where the network is moved to at each call; None leaves it where it is.
 
     Raises:
         TypeError: when ``network`` is not a `torch.nn.Module`.
@@ -36,11 +37,14 @@ class NetworkFeatures:
         torch.Size([4, 4, 4])
     """
 
-    def __init__(self, network: torch.nn.Module, layers: str | Sequence[str]) -> None:
+    def __init__(
+        self, network: torch.nn.Module, layers: str | Sequence[str], device: str | torch.device | None = None
+    ) -> None:
         if not isinstance(network, torch.nn.Module):
             raise TypeError(f"network must be a torch.nn.Module but is {type(network).__name__}.")
         self.network = network
         self.layers = (layers,) if isinstance(layers, str) else tuple(layers)
+        self.device = device
         known = [name for name, _ in network.named_modules() if name]
         for layer in self.layers:
             if layer not in known:
@@ -65,26 +69,37 @@ class NetworkFeatures:
             image: float tensor of shape ``[C, *spatial]``, as the network was trained on.
 
         Returns:
-            float32 tensor of shape ``[F, *grid]`` on the image's device.
+            plain float32 tensor of shape ``[F, *grid]`` on the image's device.
 
         Raises:
             ValueError: when the image or an activation is not finite, or a layer gives no dense map.
         """
+        # Meta data would be copied at every operation inside the network.
+        image = image.as_subclass(torch.Tensor)
         if not torch.isfinite(image).all():
-            raise ValueError("Expected a finite image, but some values are NaN or infinite.")
+            raise ValueError(
+                f"Expected a finite image, but in shape {tuple(image.shape)} some values are NaN or infinite. Replace "
+                "them before the features are computed."
+            )
+        if self.device is not None:
+            self.network.to(self.device)
         parameter = next(self.network.parameters(), image)
-        batch = image.to(device=parameter.device, dtype=parameter.dtype).unsqueeze(0)
+        # A network that begins with an operation in place would otherwise write into the caller's image.
+        batch = image.to(device=parameter.device, dtype=parameter.dtype, copy=True).unsqueeze(0)
         caught: dict[str, object] = {}
         with _evaluation_mode(self.network), _hooks(self.network, self.layers, caught):
             self.network(batch)
-        maps = [_dense_map(layer, caught.get(layer), image) for layer in self.layers]
+        maps = [_dense_map(layer, caught, image) for layer in self.layers]
         if len(maps) == 1:
             return maps[0][0].to(image.device)
         finest = max((m.shape[2:] for m in maps), key=lambda shape: shape.numel())
         return torch.cat([_on_grid(F.normalize(m, dim=1), finest)[0] for m in maps]).to(image.device)
 
 
-def _dense_map(layer: str, value: object, image: torch.Tensor) -> torch.Tensor:
+def _dense_map(layer: str, caught: dict[str, object], image: torch.Tensor) -> torch.Tensor:
+    if layer not in caught:
+        raise ValueError(f"Expected layer '{layer}' to run for this image, but it did not. Choose one that does.")
+    value = caught[layer]
     got = tuple(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
     if not isinstance(value, torch.Tensor) or value.ndim != image.ndim + 1 or value.shape[0] != 1:
         raise ValueError(
@@ -93,13 +108,17 @@ def _dense_map(layer: str, value: object, image: torch.Tensor) -> torch.Tensor:
         )
     value = value.float()
     if not torch.isfinite(value).all():
-        raise ValueError(f"Layer '{layer}' gave NaN or infinite activations for this image.")
+        raise ValueError(
+            f"Expected finite activations from layer '{layer}', but in shape {tuple(value.shape)} some are NaN or "
+            "infinite. Check the network's weights and scale the image as it was trained on."
+        )
     return value
 
 
 def _on_grid(features: torch.Tensor, shape: torch.Size) -> torch.Tensor:
-    if features.shape[2:] == shape:
-        return features
+    # The finest grid as a whole may still be the coarser one along a single axis: there, cells are averaged.
+    smaller = [min(old, new) for old, new in zip(features.shape[2:], shape, strict=True)]
+    features = F.interpolate(features, smaller, mode="area")
     return F.interpolate(features, shape, mode="bilinear" if len(shape) == 2 else "trilinear", align_corners=False)
 
 

@@ -59,14 +59,16 @@ class DenseFeatures(Transform):
             same field of view, and no applied operations: features are not to be inverted.
 
         Raises:
-            ValueError: when the image has a batch dimension or the features are no finite map of its rank.
+            ValueError: when the image has a batch dimension or is not finite, or when the features are no finite map
+                of its rank.
         """
-        if image.ndim not in (3, 4):
-            raise ValueError(
-                f"Expected one image [channels, *spatial] with 2 or 3 spatial axes, but got shape "
-                f"{tuple(image.shape)}. A batch must be split into items first (decollate=True in the evaluator)."
-            )
+        _check_item(image)
         pixels, *_ = convert_data_type(image, torch.Tensor)
+        if not torch.isfinite(pixels).all():
+            raise ValueError(
+                f"Expected a finite image, but in shape {tuple(image.shape)} some values are NaN or infinite. Replace "
+                "them before the features are computed."
+            )
         features = self.extractor(pixels.clone())
         if not isinstance(features, torch.Tensor) or features.ndim != image.ndim:
             got = tuple(features.shape) if isinstance(features, torch.Tensor) else type(features).__name__
@@ -97,15 +99,15 @@ class DenseFeaturesd(MapTransform):
 
     def __init__(
         self,
-        keys: KeysCollection,
-        extractor: FeatureExtractor,
+        keys: KeysCollection = "image",
+        extractor: FeatureExtractor | None = None,
         output_keys: KeysCollection = "features",
         allow_missing_keys: bool = False,
     ) -> None:
         """
         Args:
-            keys: keys of the images.
-            extractor: see :py:class:`DenseFeatures`.
+            keys: keys of the images. Defaults to "image".
+            extractor: see :py:class:`DenseFeatures`; it must be given.
             output_keys: where the features go, one for each key. Defaults to "features".
             allow_missing_keys: whether missing keys are passed over.
 
@@ -114,6 +116,8 @@ class DenseFeaturesd(MapTransform):
             ValueError: when the numbers of keys differ.
         """
         super().__init__(keys, allow_missing_keys)
+        if extractor is None:
+            raise TypeError("extractor must be given, such as NetworkFeatures, but is None.")
         self.converter = DenseFeatures(extractor)
         self.output_keys = ensure_tuple_rep(output_keys, len(self.keys))
         if len(set(self.output_keys)) != len(self.keys):
@@ -125,13 +129,27 @@ class DenseFeaturesd(MapTransform):
         for key, output_key in self.key_iterator(d, self.output_keys):
             try:
                 d[output_key] = self.converter(d[key])
-            except ValueError as error:
-                raise ValueError(f"Key '{key}': {error}") from error
+            except (ValueError, RuntimeError) as error:
+                # Torch says with a RuntimeError that a network does not fit the image.
+                kind = ValueError if isinstance(error, ValueError) else RuntimeError
+                raise kind(f"Key '{key}': {error}") from error
             d[provenance_key(output_key)] = {"extractor": self.converter.extractor.name}
         return d
 
 
 DenseFeaturesD = DenseFeaturesDict = DenseFeaturesd
+
+
+def _check_item(image: NdarrayOrTensor) -> None:
+    # A 2D image often carries a 4 x 4 affine, so only an affine of too low a rank gives a batch away.
+    collated = isinstance(image, MetaTensor) and (image.is_batch or image.affine.shape[-1] < image.ndim)
+    if image.ndim not in (3, 4) or collated:
+        affine = f" and affine {tuple(image.affine.shape)}" if isinstance(image, MetaTensor) else ""
+        raise ValueError(
+            f"Expected one image [channels, *spatial] with 2 or 3 spatial axes, but got shape {tuple(image.shape)}"
+            f"{affine}. A batch must be split into items first (decollate=True in the evaluator), and an affine must "
+            "have a row for each spatial axis."
+        )
 
 
 def _grid_affine(affine: torch.Tensor, image_shape: torch.Size, grid_shape: torch.Size) -> torch.Tensor:

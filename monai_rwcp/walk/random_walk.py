@@ -22,7 +22,7 @@ def random_walk(
     Args:
         x: float32 or float64 tensor of shape ``[N, C]``, the values :math:`S_0` of every node.
         graph: the neighbours of every node.
-        weights: float tensor of shape ``[N, k]`` from :py:func:`transition_weights`; rows sum to 1. The walk is computed
+        weights: float tensor of shape ``[N, k]`` from :py:func:`transition_weights`; rows sum to 1. The walk runs
             in the wider of its dtype and that of ``x``: float64 weights keep rounding from adding up over the steps.
         n_steps: number of steps, at least 0 (0 returns a copy of ``x``).
         restart: probability :math:`r` in [0, 1) of returning to the start at each step.

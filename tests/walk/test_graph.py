@@ -124,7 +124,7 @@ def test_pyg_backend_with_duplicated_features() -> None:
 def test_pyg_backend_refuses_zero_features() -> None:
     features = torch.randn(10, 3)
     features[4] = 0
-    with pytest.raises(ValueError, match='zero. Use backend="auto"'):
+    with pytest.raises(ValueError, match=r'zero\. Use backend="auto"'):
         knn_graph(features, 2, backend="pyg")
 
 
