@@ -41,5 +41,6 @@ def demo(out: Path, seed: int) -> None:
     click.echo(f"The promise of the sets with the walk:\n{Calibration.load(out / 'calibration.json').promise}")
     click.echo(
         f"\n{time.perf_counter() - start:.0f} s. In {out}: sets/ (prediction sets), calibration.json (with the walk), "
-        "calibration_plain.json, table.md, overview.png (look at it), network.pt, cohort/ (the phantom patients)"
+        "calibration_plain.json, table.md, overview.png (look at it), network.pt, "
+        "cohort/ and datalist.json (the phantom patients)"
     )

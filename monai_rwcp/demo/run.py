@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -43,8 +44,8 @@ class DemoSizes:
     """How many patients the demo makes, and for how many epochs it trains."""
 
     train: int = 8
-    calibrate: int = 40
-    test: int = 40
+    calibrate: int = 60
+    test: int = 60
     epochs: int = 80
 
 
@@ -69,6 +70,15 @@ def run_demo(out: Path, *, seed: int = 0, sizes: DemoSizes = DemoSizes(), progre
         count = getattr(sizes, name)
         groups[name] = write_cohort(out / "cohort", count, seed, first)
         first += count
+    with written_whole(out / "datalist.json") as temporary:
+        # Paths relative to this file, as MONAI's data lists have them.
+        relative = {
+            name: [
+                {k: v if k == "patient" else str(Path(v).relative_to(out)) for k, v in case.items()} for case in cases
+            ]
+            for name, cases in groups.items()
+        }
+        temporary.write_text(json.dumps(relative, indent=1), encoding="utf-8")
     network = train_network(groups["train"], epochs=sizes.epochs, seed=seed, progress=progress)
     with written_whole(out / "network.pt") as temporary:
         torch.save(network.state_dict(), temporary)

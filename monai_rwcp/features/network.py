@@ -24,7 +24,6 @@ class NetworkFeatures:
     Args:
         network: the network; it takes ``[1, C, *spatial]``.
         layers: name or names as in ``network.named_modules()``; each gives ``[1, F, *grid]`` over the whole image.
-        device: where the network is moved to at each call; None leaves it where it is.
 
     Raises:
         TypeError: when ``network`` is not a `torch.nn.Module`.
@@ -37,14 +36,11 @@ class NetworkFeatures:
         torch.Size([4, 4, 4])
     """
 
-    def __init__(
-        self, network: torch.nn.Module, layers: str | Sequence[str], device: str | torch.device | None = None
-    ) -> None:
+    def __init__(self, network: torch.nn.Module, layers: str | Sequence[str]) -> None:
         if not isinstance(network, torch.nn.Module):
             raise TypeError(f"network must be a torch.nn.Module but is {type(network).__name__}.")
         self.network = network
         self.layers = (layers,) if isinstance(layers, str) else tuple(layers)
-        self.device = device
         known = [name for name, _ in network.named_modules() if name]
         for layer in self.layers:
             if layer not in known:
@@ -81,8 +77,6 @@ class NetworkFeatures:
                 f"Expected a finite image, but in shape {tuple(image.shape)} some values are NaN or infinite. Replace "
                 "them before the features are computed."
             )
-        if self.device is not None:
-            self.network.to(self.device)
         parameter = next(self.network.parameters(), image)
         # A network that begins with an operation in place would otherwise write into the caller's image.
         batch = image.to(device=parameter.device, dtype=parameter.dtype, copy=True).unsqueeze(0)

@@ -1,0 +1,215 @@
+"""Activations of named layers against the same sub-network run by hand."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from monai.data import MetaTensor
+from monai.networks.nets import UNet
+
+from monai_rwcp.features import FeatureExtractor, NetworkFeatures, weights_hash
+
+
+def _network(dimensions: int = 2) -> Any:
+    torch.manual_seed(5)
+    convolution = torch.nn.Conv2d if dimensions == 2 else torch.nn.Conv3d
+    norm = torch.nn.BatchNorm2d if dimensions == 2 else torch.nn.BatchNorm3d
+    network = torch.nn.Sequential(
+        convolution(1, 4, 3, padding=1), norm(4), torch.nn.Dropout(0.5), convolution(4, 6, 2, stride=2), torch.nn.ReLU()
+    )
+    network(torch.rand(2, 1, *([8] * dimensions)))  # statistics other than the first ones
+    return network
+
+
+class _Twisted(torch.nn.Module):
+    """Two maps of which each is the finer one along one axis."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tall = torch.nn.Conv2d(1, 3, (1, 2), stride=(1, 2))
+        self.wide = torch.nn.Conv2d(1, 2, (4, 1), stride=(4, 1))
+        self.idle = torch.nn.Conv2d(1, 1, 1)
+        self.flat = torch.nn.Linear(8, 2)
+        self.both = torch.nn.GRU(8, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.flat(x.flatten(2).squeeze(0)[..., :8])
+        self.both(x[0, ..., :8])
+        return self.tall(x).mean() + self.wide(x).mean()
+
+
+def _hooks(network: torch.nn.Module) -> int:
+    return sum(len(module._forward_hooks) for module in network.modules())
+
+
+@pytest.mark.parametrize("dimensions", [2, 3])
+@pytest.mark.parametrize("layer", [0, 1, 3])
+def test_one_layer_is_the_sub_network_by_hand(dimensions: int, layer: int) -> None:
+    network = _network(dimensions)
+    image = torch.rand(1, *(8, 12, 6)[:dimensions])
+    by_hand = copy.deepcopy(network).eval()
+    expected = image[None]
+    for part in by_hand[: layer + 1]:
+        expected = part(expected)
+    features = NetworkFeatures(network, str(layer))(image)
+    torch.testing.assert_close(features, expected[0].detach())
+    assert not features.requires_grad
+
+
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_several_layers_are_normalised_and_joined_on_the_finest_grid(dimensions: int) -> None:
+    network = _network(dimensions)
+    image = torch.rand(1, *(8, 12, 6)[:dimensions])
+    coarse, fine = (NetworkFeatures(network, layer)(image) for layer in ("3", "1"))
+    features = NetworkFeatures(network, ["3", "1"])(image)
+    assert features.shape == (10, *image.shape[1:])
+    unit = [value / value.norm(dim=0, keepdim=True) for value in (coarse, fine)]
+    mode = "bilinear" if dimensions == 2 else "trilinear"
+    up = F.interpolate(unit[0][None], image.shape[1:], mode=mode, align_corners=False)[0]
+    torch.testing.assert_close(features, torch.cat([up, unit[1]]))
+
+
+def test_an_axis_that_is_finer_than_the_finest_grid_is_averaged() -> None:
+    network = _Twisted().eval()
+    image = torch.rand(1, 8, 16)
+    features = NetworkFeatures(network, ("tall", "wide"))(image)
+    tall, wide = network.tall(image[None]).detach(), network.wide(image[None]).detach()
+    wide = (wide / wide.norm(dim=1, keepdim=True)).reshape(1, 2, 2, 8, 2).mean(dim=-1)  # columns 16 to 8
+    wide = F.interpolate(wide, (8, 8), mode="bilinear", align_corners=False)  # rows 2 to 8
+    assert tall.shape[2:] == (8, 8)
+    torch.testing.assert_close(features, torch.cat([tall / tall.norm(dim=1, keepdim=True), wide], dim=1)[0])
+
+
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_a_monai_network_serves(dimensions: int) -> None:
+    network = UNet(dimensions, 1, 3, channels=(4, 8), strides=(2,), num_res_units=1)
+    layer = next(name for name, part in network.named_modules() if name.startswith("model.1.submodule"))
+    features = NetworkFeatures(network, layer)(torch.rand(1, *([16] * dimensions)))
+    assert features.shape == (8, *([8] * dimensions))
+    assert features.dtype == torch.float32
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_the_result_is_float32_whatever_the_network_computes_in(dtype: torch.dtype) -> None:
+    network = _network().to(dtype)
+    features = NetworkFeatures(network, "0")(torch.rand(1, 8, 8))
+    assert features.dtype == torch.float32
+    assert next(network.parameters()).dtype == dtype
+
+
+def test_a_later_layer_in_place_does_not_reach_the_features() -> None:
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(torch.nn.Conv2d(1, 8, 1), torch.nn.ReLU(inplace=True))
+    assert NetworkFeatures(network, "0")(torch.randn(1, 8, 8)).min() < 0
+
+
+@pytest.mark.parametrize("wrap", [torch.Tensor, MetaTensor])
+def test_the_image_is_left_alone_and_the_result_is_plain(wrap: type) -> None:
+    network = torch.nn.Sequential(torch.nn.ReLU(inplace=True), torch.nn.Conv2d(1, 2, 1))
+    image = wrap(torch.randn(1, 8, 8))
+    before = torch.tensor(image.tolist())
+    features = NetworkFeatures(network, "1")(image)
+    assert type(features) is torch.Tensor
+    assert torch.equal(torch.tensor(image.tolist()), before)
+
+
+def test_modes_are_put_back_one_by_one_and_hooks_are_gone() -> None:
+    network = _network().train()
+    network[1].eval()
+    before = copy.deepcopy(network.state_dict())
+    kept = network[0].register_forward_hook(lambda *_: None)
+    modes = [module.training for module in network.modules()]
+    NetworkFeatures(network, ["0", "3"])(torch.rand(1, 8, 8))
+    assert [module.training for module in network.modules()] == modes
+    assert _hooks(network) == 1
+    kept.remove()
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+
+
+def test_modes_are_put_back_and_hooks_are_gone_after_an_error() -> None:
+    network = _network().train()
+    network[2].eval()
+    modes = [module.training for module in network.modules()]
+    with pytest.raises(RuntimeError, match="channels"):
+        NetworkFeatures(network, ["0", "3"])(torch.rand(3, 8, 8))
+    assert [module.training for module in network.modules()] == modes
+    assert _hooks(network) == 0
+
+
+def test_pickling() -> None:
+    features = NetworkFeatures(_network(), ["0", "3"])
+    image = torch.rand(1, 8, 8)
+    again = pickle.loads(pickle.dumps(features))
+    assert torch.equal(again(image), features(image))
+    assert again.name == features.name
+
+
+def test_name_says_class_layers_and_weights_as_they_are_now() -> None:
+    network = _network()
+    features = NetworkFeatures(network, ("0", "3"))
+    assert isinstance(features, FeatureExtractor)
+    assert features.name == f"NetworkFeatures(Sequential, 0+3, {weights_hash(network)})"
+    before = features.name
+    network.load_state_dict({name: value * 2 for name, value in network.state_dict().items()})
+    assert features.name != before
+
+
+@pytest.mark.parametrize(("device", "moves"), [(None, []), ("cpu", ["cpu"])])
+def test_the_network_is_moved_only_where_it_is_asked(
+    device: str | None, moves: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = _network()
+    seen: list[str] = []
+    monkeypatch.setattr(network, "to", lambda where: seen.append(where))
+    NetworkFeatures(network, "0", device)(torch.rand(1, 8, 8))
+    assert seen == moves
+
+
+def test_unknown_layer_lists_near_names() -> None:
+    with pytest.raises(ValueError, match=r"UNet has no layer 'modle.1'. Near names: .*model\.1") as caught:
+        NetworkFeatures(UNet(2, 1, 2, channels=(4, 8), strides=(2,)), "modle.1")
+    assert "named_modules" in str(caught.value)
+
+
+def test_bad_construction() -> None:
+    with pytest.raises(ValueError, match="at least one layer name"):
+        NetworkFeatures(_network(), [])
+    with pytest.raises(TypeError, match=r"network must be a torch.nn.Module but is function"):
+        NetworkFeatures(_hooks, "0")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        ("flat", r"'flat' to give a map \[1, features, \*grid\] with 2 spatial axes, but it gave \(1, 2\)"),
+        ("both", r"'both' to give a map .* but it gave tuple"),
+        ("idle", r"'idle' to run for this image, but it did not"),
+    ],
+)
+def test_layers_that_give_no_map(layer: str, message: str) -> None:
+    network = _Twisted()
+    with pytest.raises(ValueError, match=message):
+        NetworkFeatures(network, layer)(torch.rand(1, 4, 8))
+    assert _hooks(network) == 0
+    assert network.training
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_image_that_is_not_finite(bad: float) -> None:
+    image = torch.rand(1, 8, 8)
+    image[0, 3, 3] = bad
+    with pytest.raises(ValueError, match=r"finite image, but in shape \(1, 8, 8\)"):
+        NetworkFeatures(_network(), "0")(image)
+
+
+def test_activations_that_are_not_finite() -> None:
+    network = _network()
+    with torch.no_grad():
+        network[0].bias[2] = float("nan")
+    with pytest.raises(ValueError, match=r"finite activations from layer '0', but in shape \(1, 4, 8, 8\)"):
+        NetworkFeatures(network, "0")(torch.rand(1, 8, 8))
