@@ -140,11 +140,11 @@ class ConformalCalibrationHandler:
 
     def state_dict(self) -> dict[str, str]:
         """The last result, for a checkpoint."""
-        return {"calibration": "" if self._calibration is None else json.dumps(to_document(self._calibration))}
+        return {"document": "" if self._calibration is None else json.dumps(to_document(self._calibration))}
 
     def load_state_dict(self, state: dict[str, str]) -> None:
         """Restore the result from a checkpoint."""
-        text = state["calibration"]
+        text = state["document"]
         self._calibration = from_document(json.loads(text), "checkpoint") if text else None
 
     def _start(self, engine: Engine) -> None:

@@ -159,17 +159,6 @@ def test_name_says_class_layers_and_weights_as_they_are_now() -> None:
     assert features.name != before
 
 
-@pytest.mark.parametrize(("device", "moves"), [(None, []), ("cpu", ["cpu"])])
-def test_the_network_is_moved_only_where_it_is_asked(
-    device: str | None, moves: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    network = _network()
-    seen: list[str] = []
-    monkeypatch.setattr(network, "to", lambda where: seen.append(where))
-    NetworkFeatures(network, "0", device)(torch.rand(1, 8, 8))
-    assert seen == moves
-
-
 def test_unknown_layer_lists_near_names() -> None:
     with pytest.raises(ValueError, match=r"UNet has no layer 'modle.1'. Near names: .*model\.1") as caught:
         NetworkFeatures(UNet(2, 1, 2, channels=(4, 8), strides=(2,)), "modle.1")

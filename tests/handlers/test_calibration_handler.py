@@ -40,7 +40,7 @@ def evaluator(data: list, handlers: list, chain: Any = None, **options: Any) -> 
         device=torch.device("cpu"),
         val_data_loader=DataLoader(Dataset(data), batch_size=3),
         network=Net(),
-        postprocessing=chain or Activationsd("pred", softmax=True),
+        postprocessing=Activationsd("pred", softmax=True) if chain is None else chain,
         val_handlers=handlers,
         **options,
     )
