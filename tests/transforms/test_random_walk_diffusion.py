@@ -109,7 +109,8 @@ def test_the_spatial_term_uses_the_spacing_of_the_map() -> None:
 def test_meta_and_affine_are_kept_and_nothing_is_pushed() -> None:
     probabilities, features = _maps((12, 8, 4), (6, 4, 2))
     image = MetaTensor(probabilities, affine=AFFINE, meta={"filename_or_obj": "case_7.nii.gz"})
-    item: Any = Flipd("pred", spatial_axis=0)({"pred": image})
+    flip = Flipd("pred", spatial_axis=0)
+    item: Any = flip({"pred": image})
     item["features"] = MetaTensor(features, affine=_grid_affine(item["pred"].affine, 2))
     before = pickle.dumps((item["pred"].meta, item["pred"].applied_operations))
     walked = _walk_d()(item)["pred"]
@@ -119,7 +120,7 @@ def test_meta_and_affine_are_kept_and_nothing_is_pushed() -> None:
     assert walked.applied_operations == item["pred"].applied_operations
     assert len(walked.applied_operations) == 1
     assert pickle.dumps((item["pred"].meta, item["pred"].applied_operations)) == before
-    back = Flipd("pred", spatial_axis=0).inverse({"pred": walked})["pred"]
+    back = flip.inverse({"pred": walked})["pred"]
     torch.testing.assert_close(back.as_tensor(), walked.as_tensor().flip(1))
 
 

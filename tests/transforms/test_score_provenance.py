@@ -21,6 +21,8 @@ AFFINE = torch.tensor(
     [[0.0, 1.5, 0.0, 10.0], [-2.0, 0.0, 0.0, -7.0], [0.0, 0.0, 4.0, 3.0], [0.0, 0.0, 0.0, 1.0]], dtype=torch.float64
 )
 
+FLIP = Flipd("s", 0)
+
 
 def _loaded(shape: tuple[int, ...] = (8, 6, 4)) -> MetaTensor:
     """A map that lies on the grid of the file it was loaded from."""
@@ -74,9 +76,9 @@ def _cropped(score: MetaTensor) -> MetaTensor:
         (lambda score: score, "original"),
         (_moved, "processed"),
         (_cropped, "processed"),
-        (lambda score: Flipd("s", 0)({"s": score})["s"], "processed"),
+        (lambda score: FLIP({"s": score})["s"], "processed"),
         (lambda score: Spacingd("s", (2, 2, 2))({"s": score})["s"], "processed"),
-        (lambda score: Flipd("s", 0).inverse(Flipd("s", 0)({"s": score}))["s"], "original"),
+        (lambda score: FLIP.inverse(FLIP({"s": score}))["s"], "original"),
         (lambda score: score.as_tensor(), "unknown"),
         (lambda score: MetaTensor(score.as_tensor(), affine=AFFINE), "unknown"),
     ],

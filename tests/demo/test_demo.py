@@ -1,0 +1,94 @@
+"""The demo's phantoms and its whole course, from the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from monai_rwcp.cli import main
+from monai_rwcp.conformal import Calibration
+from monai_rwcp.demo import phantom_patient, write_cohort
+from monai_rwcp.demo.run import DemoSizes, run_demo
+
+
+def test_a_patient_is_the_same_in_any_cohort(tmp_path: Path) -> None:
+    cases = write_cohort(tmp_path, 2, seed=3, first=5)
+    image, label, affine = phantom_patient(3, 6)
+    assert cases[1]["patient"] == "patient006"
+    np.testing.assert_array_equal(nibabel.load(cases[1]["image"]).get_fdata(), image.astype(float))
+    np.testing.assert_array_equal(np.asarray(nibabel.load(cases[1]["label"]).dataobj), label)
+    np.testing.assert_allclose(nibabel.load(cases[1]["image"]).affine, affine, atol=1e-5)
+    assert not np.array_equal(phantom_patient(3, 5)[1], label)
+    assert not np.array_equal(phantom_patient(4, 6)[1], label)
+
+
+@pytest.fixture(scope="session")
+def small_demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("demo")
+    run_demo(out, sizes=DemoSizes(train=3, calibrate=12, test=3, epochs=15), progress=False)
+    return out
+
+
+def test_what_the_demo_leaves(small_demo: Path) -> None:
+    table = (small_demo / "table.md").read_text()
+    assert table.count("random walk + CRC") == 2
+    assert table.count("plain CRC") == 2
+    walked = Calibration.load(small_demo / "calibration.json")
+    plain = Calibration.load(small_demo / "calibration_plain.json")
+    assert walked.n == plain.n == {1: 12, 2: 12}
+    assert walked.unit_name == "patient"
+    assert walked.provenance["walk"]["restart"] == 0.2
+    assert "walk" not in plain.provenance
+    assert walked.provenance["side"] == "original"
+    assert (small_demo / "overview.png").stat().st_size > 20_000
+    groups = json.loads((small_demo / "datalist.json").read_text())
+    assert [len(groups[name]) for name in ("train", "calibrate", "test")] == [3, 12, 3]
+    sets = sorted((small_demo / "sets").iterdir())
+    assert len(sets) == 6
+    for case in groups["test"]:
+        for key in ("plain", "walked"):
+            found = nibabel.load(small_demo / "sets" / f"{case['patient']}_image_{key}_set.nii.gz")
+            source = nibabel.load(small_demo / case["image"])
+            np.testing.assert_allclose(found.affine, source.affine, atol=1e-4)
+            assert found.shape == (*source.shape, 3)
+            assert set(np.unique(np.asarray(found.dataobj))) <= {0, 1}
+
+
+def test_nothing_is_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("kept")
+    result = CliRunner().invoke(main, ["demo", "--out", str(tmp_path)])
+    assert result.exit_code == 2
+    assert "is not empty; nothing there is overwritten" in result.output
+    assert list(tmp_path.iterdir()) == [tmp_path / "mine.txt"]
+
+
+def test_bundle_on_the_demo(small_demo: Path) -> None:
+    from monai.bundle import run as run_bundle
+
+    configs = Path(__file__).parents[2] / "tutorials" / "bundle" / "configs"
+    inference, overlay = str(configs / "inference.json"), str(configs / "calibrate.json")
+    run_bundle(config_file=[inference, overlay], demo_dir=str(small_demo))
+    made = Calibration.load(small_demo / "bundle_calibration.json")
+    assert made.classes == Calibration.load(small_demo / "calibration.json").classes
+    run_bundle(config_file=inference, demo_dir=str(small_demo))
+    for path in sorted((small_demo / "bundle_sets").iterdir()):
+        own = small_demo / "sets" / path.name.replace("_set", "_walked_set")
+        np.testing.assert_array_equal(nibabel.load(path).get_fdata(), nibabel.load(own).get_fdata())
+    assert len(list((small_demo / "bundle_sets").iterdir())) == 3
+
+
+def test_notebook_runs_from_top_to_bottom() -> None:
+    import nbformat
+    from nbclient import NotebookClient
+
+    path = Path(__file__).parents[2] / "tutorials" / "01_ten_minutes.ipynb"
+    notebook = nbformat.read(path, 4)
+    NotebookClient(notebook, timeout=900, kernel_name="python3").execute()
+    printed = "".join(o.get("text", "") for c in notebook.cells for o in c.get("outputs", []))
+    assert "On average at most 10 % of core is missed" in printed
+    assert any("image/png" in o.get("data", {}) for c in notebook.cells for o in c.get("outputs", []))
