@@ -13,6 +13,7 @@ from monai.transforms import MapTransform, Transform
 from monai.utils import TransformBackends, convert_data_type, convert_to_dst_type, ensure_tuple_rep
 
 from monai_rwcp.conformal import Calibration, Outside, first_difference, prediction_set
+from monai_rwcp.transforms.checks import check_item, output_keys_of
 from monai_rwcp.transforms.provenance import provenance_key, score_provenance
 
 __all__ = ["ConformalThreshold", "ConformalThresholdD", "ConformalThresholdDict", "ConformalThresholdd"]
@@ -73,6 +74,7 @@ class ConformalThreshold(Transform):
             ValueError: when the score was made another way than the calibrated ones (the message names the field),
                 has other classes, or is not a score.
         """
+        check_item(score)
         calibration = self._current()
         difference = first_difference(calibration.provenance, score_provenance(score, provenance))
         if difference is not None:
@@ -133,11 +135,8 @@ class ConformalThresholdd(MapTransform):
         """
         super().__init__(keys, allow_missing_keys)
         self.converters = [ConformalThreshold(c, outside) for c in ensure_tuple_rep(calibration, len(self.keys))]
-        self.output_keys = (
-            tuple(f"{key}_set" for key in self.keys)
-            if output_keys is None
-            else ensure_tuple_rep(output_keys, len(self.keys))
-        )
+        named = tuple(f"{key}_set" for key in self.keys) if output_keys is None else output_keys
+        self.output_keys = output_keys_of(self.keys, named)
         if set(self.output_keys) & set(self.keys):
             raise ValueError(
                 f"output_keys must differ from keys, so that no score is lost, but are {self.output_keys}."

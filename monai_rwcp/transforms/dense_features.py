@@ -9,9 +9,10 @@ import torch
 from monai.config import KeysCollection, NdarrayOrTensor
 from monai.data import MetaTensor
 from monai.transforms import MapTransform, Transform
-from monai.utils import TransformBackends, convert_data_type, convert_to_dst_type, ensure_tuple_rep
+from monai.utils import TransformBackends, convert_data_type, convert_to_dst_type
 
 from monai_rwcp.features import FeatureExtractor
+from monai_rwcp.transforms.checks import check_item, output_keys_of
 from monai_rwcp.transforms.provenance import provenance_key
 
 __all__ = ["DenseFeatures", "DenseFeaturesD", "DenseFeaturesDict", "DenseFeaturesd"]
@@ -62,7 +63,7 @@ class DenseFeatures(Transform):
             ValueError: when the image has a batch dimension or is not finite, or when the features are no finite map
                 of its rank.
         """
-        _check_item(image)
+        check_item(image)
         pixels, *_ = convert_data_type(image, torch.Tensor)
         if not torch.isfinite(pixels).all():
             raise ValueError(
@@ -119,9 +120,7 @@ class DenseFeaturesd(MapTransform):
         if extractor is None:
             raise TypeError("extractor must be given, such as NetworkFeatures, but is None.")
         self.converter = DenseFeatures(extractor)
-        self.output_keys = ensure_tuple_rep(output_keys, len(self.keys))
-        if len(set(self.output_keys)) != len(self.keys):
-            raise ValueError(f"Expected an output key for each of {self.keys}, but got {self.output_keys}.")
+        self.output_keys = output_keys_of(self.keys, output_keys)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Write the features of each key."""
@@ -138,18 +137,6 @@ class DenseFeaturesd(MapTransform):
 
 
 DenseFeaturesD = DenseFeaturesDict = DenseFeaturesd
-
-
-def _check_item(image: NdarrayOrTensor) -> None:
-    # A 2D image often carries a 4 x 4 affine, so only an affine of too low a rank gives a batch away.
-    collated = isinstance(image, MetaTensor) and (image.is_batch or image.affine.shape[-1] < image.ndim)
-    if image.ndim not in (3, 4) or collated:
-        affine = f" and affine {tuple(image.affine.shape)}" if isinstance(image, MetaTensor) else ""
-        raise ValueError(
-            f"Expected one image [channels, *spatial] with 2 or 3 spatial axes, but got shape {tuple(image.shape)}"
-            f"{affine}. A batch must be split into items first (decollate=True in the evaluator), and an affine must "
-            "have a row for each spatial axis."
-        )
 
 
 def _grid_affine(affine: torch.Tensor, image_shape: torch.Size, grid_shape: torch.Size) -> torch.Tensor:

@@ -12,6 +12,7 @@ from monai.data import MetaTensor
 from monai.transforms import MapTransform, Transform
 from monai.utils import TransformBackends, convert_data_type, convert_to_dst_type, ensure_tuple_rep
 
+from monai_rwcp.transforms.checks import check_item, output_keys_of
 from monai_rwcp.transforms.provenance import grid_side, map_spacing, provenance_key
 from monai_rwcp.walk import Backend, Grid, WalkSettings, diffuse_probabilities
 
@@ -82,6 +83,8 @@ class RandomWalkDiffusion(Transform):
         Raises:
             ValueError: when values, shapes or fields of view do not fit; the message says what to do.
         """
+        check_item(probabilities)
+        check_item(features)
         _check_field_of_view(probabilities, features)
         maps, *_ = convert_data_type(probabilities, torch.Tensor)
         vectors, *_ = convert_data_type(features, torch.Tensor)
@@ -138,7 +141,7 @@ class RandomWalkDiffusiond(MapTransform):
         super().__init__(keys, allow_missing_keys)
         self.converter = RandomWalkDiffusion(k, beta, n_steps, restart, center, spatial_weight, grid, backend)
         self.feature_keys = ensure_tuple_rep(feature_keys, len(self.keys))
-        self.output_keys = self.keys if output_keys is None else ensure_tuple_rep(output_keys, len(self.keys))
+        self.output_keys = self.keys if output_keys is None else output_keys_of(self.keys, output_keys)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Walk the map under each key."""
@@ -149,16 +152,19 @@ class RandomWalkDiffusiond(MapTransform):
                     f"Expected the features of '{key}' under '{feature_key}', but there are only "
                     f"{sorted(str(name) for name in d)}. Put DenseFeaturesd(output_keys='{feature_key}') first."
                 )
+            try:
+                walked = self.converter(d[key], d[feature_key])
+            except ValueError as error:
+                raise ValueError(f"Keys '{key}' and '{feature_key}': {error}") from error
             record = dict(d.get(provenance_key(key), {}))
+            if "walk" in record:
+                record = {"walked_before": record}
             record["features"] = d.get(provenance_key(feature_key), "unrecorded")
             record["walk"] = {**self.converter.settings, "side": grid_side(d[key])}
             spacing = map_spacing(d[key])
             if spacing is not None:
                 record["spacing"] = spacing
-            try:
-                d[output_key] = self.converter(d[key], d[feature_key])
-            except ValueError as error:
-                raise ValueError(f"Keys '{key}' and '{feature_key}': {error}") from error
+            d[output_key] = walked
             d[provenance_key(output_key)] = record
         return d
 

@@ -169,7 +169,6 @@ def test_numbers_of_keys_must_fit() -> None:
         ConformalThresholdd("pred", calibration, output_keys="pred")
 
 
-@pytest.mark.xfail(strict=True, reason="bug: the second set silently overwrites the first")
 def test_one_output_key_for_two_scores_is_refused() -> None:
     with pytest.raises(ValueError, match="output"):
         ConformalThresholdd(["a", "b"], _calibration(), output_keys="set")
@@ -413,7 +412,6 @@ def test_a_mask_is_refused() -> None:
         ConformalThreshold(calibration)(_score().round().to(torch.uint8))
 
 
-@pytest.mark.xfail(strict=True, reason="bug: a collated batch of as many 2D cases as classes is thresholded as one volume")
 def test_a_batch_is_refused_also_where_the_number_of_cases_is_that_of_the_classes() -> None:
     batch = list_data_collate([{"pred": MetaTensor(_score(i))} for i in range(3)])["pred"]
     assert batch.shape == (3, 3, 8, 6)

@@ -192,7 +192,7 @@ def _batch() -> MetaTensor:
 @pytest.mark.parametrize(
     ("image", "message"),
     [
-        (torch.rand(8, 8), r"2 or 3 spatial axes, but got shape \(8, 8\)\."),
+        (torch.rand(8, 8), r"2 or 3 spatial axes, without a batch dimension, but got shape \(8, 8\)\."),
         (torch.rand(2, 1, 8, 8, 8), r"got shape \(2, 1, 8, 8, 8\)\. A batch must be split"),
         (_batch(), r"got shape \(2, 1, 8, 8\) and affine \(2, 4, 4\)\. A batch must be split"),
         (MetaTensor(torch.rand(2, 1, 8, 8), affine=torch.eye(3)), r"\(2, 1, 8, 8\) and affine \(3, 3\)"),

@@ -1,0 +1,40 @@
+"""What every transform here asks of its keys and of the item it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+from monai.config import KeysCollection, NdarrayOrTensor
+from monai.data import MetaTensor
+from monai.utils import ensure_tuple_rep
+
+__all__ = ["check_item", "output_keys_of"]
+
+
+def check_item(value: NdarrayOrTensor) -> None:
+    """Refuse what is not one item ``[C, *spatial]`` with 2 or 3 spatial axes, as far as shape and meta data tell.
+
+    Raises:
+        ValueError: when it is a batch, has another number of axes, or an affine of too low a rank.
+    """
+    # A 2D image often carries a 4 x 4 affine, so only an affine of too low a rank gives a batch away.
+    collated = isinstance(value, MetaTensor) and (value.is_batch or value.affine.shape[-1] < value.ndim)
+    if value.ndim not in (3, 4) or collated:
+        affine = f" and affine {tuple(value.affine.shape)}" if isinstance(value, MetaTensor) else ""
+        raise ValueError(
+            f"Expected one item [channels, *spatial] with 2 or 3 spatial axes, without a batch dimension, but got "
+            f"shape {tuple(value.shape)}{affine}. A batch must be split into items first (decollate=True in the "
+            "evaluator), and an affine must have a row for each spatial axis."
+        )
+
+
+def output_keys_of(keys: tuple[Hashable, ...], output_keys: KeysCollection) -> tuple[Hashable, ...]:
+    """One output key for each key.
+
+    Raises:
+        ValueError: when the numbers differ, or two results would go to one place.
+    """
+    result: tuple[Hashable, ...] = ensure_tuple_rep(output_keys, len(keys))
+    if len(set(result)) != len(keys):
+        raise ValueError(f"Expected a different output key for each of {keys}, but got {result}.")
+    return result

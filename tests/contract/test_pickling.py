@@ -1,0 +1,156 @@
+"""Every transform, and a chain of all of them, comes back from a pickle and does the same."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from monai.data import MetaTensor
+from monai.transforms import Activationsd, Compose, Transform
+
+import monai_rwcp
+from monai_rwcp import (
+    Calibration,
+    ConformalThreshold,
+    ConformalThresholdd,
+    DenseFeatures,
+    DenseFeaturesd,
+    ExportedFeatures,
+    LossTable,
+    NetworkFeatures,
+    NetworkProvenanced,
+    RandomWalkDiffusion,
+    RandomWalkDiffusiond,
+    calibrate,
+    false_negative_rate_table,
+)
+from monai_rwcp.transforms import score_provenance
+
+
+def _network() -> torch.nn.Module:
+    torch.manual_seed(0)
+    return torch.nn.Sequential(torch.nn.Conv2d(1, 4, 2, stride=2), torch.nn.ReLU())
+
+
+def _extractor() -> NetworkFeatures:
+    return NetworkFeatures(_network(), "0")
+
+
+def _item() -> dict[str, Any]:
+    generator = torch.Generator().manual_seed(0)
+    return {
+        "image": MetaTensor(torch.rand(1, 12, 8, generator=generator)),
+        "pred": MetaTensor(torch.softmax(torch.randn(2, 12, 8, generator=generator), dim=0)),
+        "features": MetaTensor(torch.randn(4, 6, 4, generator=generator)),
+    }
+
+
+def _calibration() -> Calibration:
+    score = _item()["pred"]
+    made = score_provenance(score, None)
+    tables = [
+        false_negative_rate_table(score.as_tensor(), torch.ones(1, 12, 8), unit=str(i), provenance=made)
+        for i in range(9)
+    ]
+    return calibrate(LossTable.join(tables), 0.2)
+
+
+DICTIONARY: dict[str, Callable[[], Any]] = {
+    "NetworkProvenanced": lambda: NetworkProvenanced("pred", _network()),
+    "DenseFeaturesd": lambda: DenseFeaturesd("image", _extractor()),
+    "RandomWalkDiffusiond": lambda: RandomWalkDiffusiond("pred", k=4, n_steps=2, grid=2, center=True),
+    "ConformalThresholdd": lambda: ConformalThresholdd("pred", _calibration()),
+}
+ARRAY: dict[str, tuple[Callable[[], Any], tuple[str, ...]]] = {
+    "DenseFeatures": (lambda: DenseFeatures(_extractor()), ("image",)),
+    "RandomWalkDiffusion": (lambda: RandomWalkDiffusion(k=4, n_steps=2), ("pred", "features")),
+    "ConformalThreshold": (lambda: ConformalThreshold(_calibration()), ("pred",)),
+}
+COPIES: dict[str, Callable[[Any], Any]] = {
+    "pickle": lambda value: pickle.loads(pickle.dumps(value)),
+    "deepcopy": copy.deepcopy,
+}
+
+
+def _check_same(one: dict[Any, Any], other: dict[Any, Any]) -> None:
+    assert set(one) == set(other)
+    for key, value in one.items():
+        if isinstance(value, torch.Tensor):
+            assert torch.equal(torch.as_tensor(value), torch.as_tensor(other[key]))
+        else:
+            assert value == other[key]
+
+
+def test_no_public_transform_is_forgotten() -> None:
+    public = {
+        value.__name__
+        for name in monai_rwcp.__all__
+        if inspect.isclass(value := getattr(monai_rwcp, name))
+        if issubclass(value, Transform)
+    }
+    assert public == {*DICTIONARY, *ARRAY}
+
+
+@pytest.mark.parametrize("copied", COPIES)
+@pytest.mark.parametrize("name", DICTIONARY)
+@pytest.mark.parametrize("used", [False, True])
+def test_dictionary_transforms(name: str, copied: str, used: bool) -> None:
+    transform = DICTIONARY[name]()
+    if used:
+        transform(_item())
+    again = COPIES[copied](transform)
+    assert again is not transform
+    _check_same(transform(_item()), again(_item()))
+
+
+@pytest.mark.parametrize("copied", COPIES)
+@pytest.mark.parametrize("name", ARRAY)
+def test_array_transforms(name: str, copied: str) -> None:
+    make, keys = ARRAY[name]
+    transform, item = make(), _item()
+    given = [item[key] for key in keys]
+    assert torch.equal(torch.as_tensor(transform(*given)), torch.as_tensor(COPIES[copied](transform)(*given)))
+
+
+@pytest.mark.parametrize("copied", COPIES)
+def test_a_chain_of_all_of_them(copied: str, tmp_path: Path) -> None:
+    path = tmp_path / "calibration.json"
+    before = Compose([Activationsd("pred", softmax=True), *[DICTIONARY[name]() for name in list(DICTIONARY)[:-1]]])
+    score = before(_item())["pred"]
+    made = score_provenance(score, before(_item())["pred_provenance"])
+    tables = [
+        false_negative_rate_table(score.as_tensor(), torch.ones(1, 12, 8), unit=str(i), provenance=made)
+        for i in range(9)
+    ]
+    calibrate(LossTable.join(tables), 0.2).save(path)
+    chain = Compose([*before.transforms, ConformalThresholdd("pred", path)])
+    expected = chain(_item())
+    assert 0 < float(expected["pred_set"][1].float().mean()) <= 1
+    _check_same(COPIES[copied](chain)(_item()), expected)
+
+
+def test_a_pickled_exported_extractor_stays_small(tmp_path: Path) -> None:
+    path = tmp_path / "encoder.pt2"
+    encoder = torch.nn.Conv2d(1, 64, 4, stride=4)
+    torch.export.save(torch.export.export(encoder, (torch.rand(1, 1, 16, 16),)), path)
+    transform = DenseFeaturesd("image", ExportedFeatures(path))
+    expected = transform(_item())
+    dumped = pickle.dumps(transform)
+    assert len(dumped) < 4000
+    _check_same(pickle.loads(dumped)(_item()), expected)
+
+
+def test_calibrations_and_tables() -> None:
+    calibration = _calibration()
+    assert pickle.loads(pickle.dumps(calibration)) == calibration
+    assert calibrate(pickle.loads(pickle.dumps(LossTable.join([_table(i) for i in range(9)]))), 0.2).n == {1: 9}
+
+
+def _table(number: int) -> LossTable:
+    return false_negative_rate_table(_item()["pred"].as_tensor(), torch.ones(1, 12, 8), unit=str(number))
