@@ -90,6 +90,8 @@ def truth_masks(
             f"shape {tuple(score.shape)}, but got {tuple(label.shape)}. Label and score must be on the same grid: both "
             "before, or both after Invertd."
         )
+    if label.dtype == torch.bool:
+        label = label.to(torch.uint8)
     values = label[:, counted]
     if label_mode == "index":
         if score.shape[0] == 1:

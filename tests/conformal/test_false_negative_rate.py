@@ -61,6 +61,12 @@ def test_overlapping_regions_and_one_channel() -> None:
     assert false_negative_rate_table(score.repeat(2, 1, 1), both, unit="a", label_mode="regions").true(1) == [2]
 
 
+@pytest.mark.parametrize("dtype", [torch.bool, torch.uint8, torch.int16, torch.float16, torch.float64])
+def test_labels_of_any_dtype(dtype: torch.dtype) -> None:
+    label = torch.tensor([[[0, 1, 1]]]).to(dtype)
+    assert false_negative_rate_table(torch.rand(2, 1, 3), label, unit="a").true(1).tolist() == [2]
+
+
 def test_voxels_outside_the_field() -> None:
     score = torch.tensor([[[0.0, 0.4]], [[0.0, 0.6]]])
     label = torch.tensor([[[1, 1]]])
