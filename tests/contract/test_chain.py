@@ -56,7 +56,9 @@ class _Net(torch.nn.Module):
         super().__init__()
         self.inner = torch.nn.Conv3d(1, 4, 2, stride=2)
         self.gain = torch.nn.Parameter(torch.tensor(2.0))
-        torch.nn.init.constant_(self.inner.weight, 1 / 8)
+        with torch.no_grad():
+            self.inner.weight.copy_(torch.linspace(-0.2, 0.3, 32).reshape(4, 1, 2, 2, 2))
+            self.inner.bias.copy_(torch.tensor([0.1, -0.2, 0.3, -0.4]))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         self.inner(x)
@@ -202,7 +204,7 @@ def test_saved_set_is_the_saved_score_at_the_threshold(
     for c in (1, 2):
         np.testing.assert_array_equal(found[c], (score[c] >= threshold[c]) | outside)
         assert found[c][outside].all()
-        assert 0.02 < found[c][~outside].mean() < 0.7
+        assert 0.004 < found[c][~outside].mean() < 0.7
     assert not found[0].any()
     # The set lies where the organ is, in the file's own voxels.
     label = np.asarray(nibabel.load(new["label"]).dataobj)
