@@ -12,6 +12,7 @@ import numpy as np
 from monai_rwcp.conformal.calibration import Calibration, ClassCalibration
 from monai_rwcp.conformal.levels import threshold_levels
 from monai_rwcp.conformal.loss_table import LossTable
+from monai_rwcp.conformal.storage import check_options
 
 __all__ = ["EmptyTruth", "Scope", "UnitLoss", "calibrate", "minimum_n"]
 
@@ -94,7 +95,8 @@ def calibrate(
         0.75
     """
     level = _exact(alpha)
-    _check_options(table, method, scope, unit_loss, empty, class_names)
+    check_options(method=method, scope=scope, unit_loss=unit_loss, empty=empty)
+    _check_table(table, class_names)
     chosen: dict[int, int] = {}
     figures: dict[int, tuple[int, np.ndarray]] = {}
     for c in table.classes:
@@ -191,17 +193,7 @@ def _exact(alpha: float) -> Fraction:
     return Fraction(repr(float(alpha)))
 
 
-def _check_options(
-    table: LossTable, method: str, scope: str, unit_loss: str, empty: str, class_names: Sequence[str] | None
-) -> None:
-    for name, value, allowed in (
-        ("method", method, ("crc",)),
-        ("scope", scope, ("per_class", "maximum")),
-        ("unit_loss", unit_loss, ("pooled", "mean")),
-        ("empty", empty, ("exclude", "zero")),
-    ):
-        if value not in allowed:
-            raise ValueError(f"Expected `{name}` to be one of {', '.join(allowed)}, but got {value!r}.")
+def _check_table(table: LossTable, class_names: Sequence[str] | None) -> None:
     if not table.images:
         raise ValueError("The loss table holds no image, so there is nothing to calibrate on.")
     if class_names is not None and len(class_names) != table.n_channels:

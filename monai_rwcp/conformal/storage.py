@@ -13,7 +13,7 @@ from monai_rwcp.files import written_whole
 if TYPE_CHECKING:
     from monai_rwcp.conformal.calibration import Calibration
 
-__all__ = ["from_document", "read_json", "to_document", "write_json"]
+__all__ = ["check_options", "from_document", "read_json", "to_document", "write_json"]
 
 _FORMAT = "monai_rwcp.calibration"
 _VERSION = 1
@@ -110,6 +110,20 @@ def write_json(document: Any, path: str | Path) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def check_options(**options: Any) -> None:
+    """Refuse options of a calibration that are not offered.
+
+    Args:
+        options: any of ``loss``, ``method``, ``scope``, ``unit_loss``, ``empty``, ``outside`` and ``label_mode``.
+
+    Raises:
+        ValueError: when one has another value; the message names it.
+    """
+    for name, value in options.items():
+        if value not in _ALLOWED[name]:
+            raise ValueError(f"Expected `{name}` to be one of {', '.join(_ALLOWED[name])}, but got {value!r}.")
+
+
 def _digest(document: dict[str, Any]) -> str:
     content = {name: value for name, value in document.items() if name != "digest"}
     text = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
@@ -121,9 +135,7 @@ def _check_values(document: dict[str, Any]) -> None:
     alpha = document["alpha"]
     if not _is_share(alpha) or not 0 < alpha < 1:
         raise ValueError(f"alpha is {alpha!r}, which is not in (0, 1).")
-    for name, allowed in _ALLOWED.items():
-        if document[name] not in allowed:
-            raise ValueError(f"{name} is {document[name]!r}, which is none of {', '.join(allowed)}.")
+    check_options(**{name: document[name] for name in _ALLOWED})
     for name in ("n_channels", "n_images"):
         if not isinstance(document[name], int) or document[name] < 1:
             raise ValueError(f"{name} is {document[name]!r}, which is not a positive whole number.")

@@ -24,7 +24,7 @@ from monai_rwcp.conformal import (
     false_negative_rate_table,
     minimum_n,
 )
-from monai_rwcp.conformal.storage import from_document, to_document
+from monai_rwcp.conformal.storage import check_options, from_document, to_document
 from monai_rwcp.files import check_writable
 from monai_rwcp.handlers.items import engine_items
 from monai_rwcp.transforms.provenance import provenance_key, score_provenance
@@ -95,8 +95,7 @@ class ConformalCalibrationHandler:
         class_names: Sequence[str] | None = None,
     ) -> None:
         minimum_n(alpha)
-        if loss != "fnr":
-            raise ValueError(f'loss must be "fnr" but is {loss!r}.')
+        check_options(loss=loss, scope=scope, unit_loss=unit_loss, empty=empty, outside=outside, label_mode=label_mode)
         self.score_key, self.label_key, self.mask_key = score_key, label_key, mask_key
         self.unit_key, self.case_key = unit_key, case_key
         self.alpha = alpha

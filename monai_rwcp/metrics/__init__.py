@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from monai_rwcp.metrics.prediction_set import SetMetrics, prediction_set_metrics
+from monai_rwcp.metrics.prediction_set import SetMetrics, pooled_false_negative_rate, prediction_set_metrics
 
-__all__ = ["SetMetrics", "prediction_set_metrics"]
+__all__ = ["SetMetrics", "pooled_false_negative_rate", "prediction_set_metrics"]

@@ -10,12 +10,16 @@ from dataclasses import dataclass
 import torch
 from monai.metrics import compute_average_surface_distance, compute_dice, compute_hausdorff_distance
 
-__all__ = ["SetMetrics", "prediction_set_metrics"]
+__all__ = ["SetMetrics", "pooled_false_negative_rate", "prediction_set_metrics"]
 
 
 @dataclass(frozen=True)
 class SetMetrics:
     """Figures of one prediction set of one class in one image; nan where a figure is not defined.
+
+    All that is relative to the truth (false negative rate, stretch, Dice) is nan without truth. A surface is made of
+    the voxels of a mask that share a face with a voxel outside it, and what lies beyond the image counts as outside:
+    a set that covers the whole image has the image's border as its surface.
 
     Args:
         missed: number of true voxels that are not in the set.
@@ -24,9 +28,10 @@ class SetMetrics:
         size_outside: number of these outside the processed field, where the network saw nothing.
         dice: Dice coefficient of set and truth; nan without truth.
         components: number of connected components of the set (voxels that share a face).
-        average_surface_distance: symmetric mean surface distance, in the unit of the spacing; nan when set or truth
-            is empty.
-        hausdorff_distance_95: 95th percentile of the surface distances, likewise.
+        average_surface_distance: mean distance to the other surface over the voxels of both surfaces together, in the
+            unit of the spacing; nan when set or truth is empty.
+        hausdorff_distance_95: the larger of the two 95th percentiles of these distances, one from set to truth and one
+            from truth to set; unit and nan likewise.
     """
 
     missed: int
@@ -62,21 +67,23 @@ def prediction_set_metrics(
     spacing: Sequence[float] | None = None,
     outside: torch.Tensor | None = None,
 ) -> SetMetrics:
-    """Measure one prediction set of one class against the truth.
+    r"""Measure one prediction set of one class against the truth.
 
-    Dice and the distances are MONAI's own; the components are scipy's.
+    .. math:: \mathrm{FNR} = |Y \setminus C| / |Y|, \qquad \mathrm{stretch} = |C| / |Y|
+
+    for the set :math:`C` and the truth :math:`Y`. Dice and the distances are MONAI's own; the components are scipy's.
 
     Args:
         prediction_set: zeros and ones of shape ``[*spatial]``, 2D or 3D.
         truth: zeros and ones of the same shape.
-        spacing: voxel size along each axis, in mm; None measures distances in voxels.
+        spacing: voxel size along each axis, in mm, above 0; None measures distances in voxels.
         outside: bool ``[*spatial]``, true outside the processed field; None stands for nowhere.
 
     Returns:
         the figures.
 
     Raises:
-        ValueError: when shapes differ, values are not 0 or 1, or the spacing does not fit.
+        ValueError: when shapes differ, values are not 0 or 1, or the spacing does not fit or is not above 0.
         ImportError: when scipy is missing.
 
     Example:
@@ -92,10 +99,20 @@ def prediction_set_metrics(
             f"Expected `prediction_set` and `truth` of one 2D or 3D shape, but got {tuple(found.shape)} and "
             f"{tuple(true.shape)}. Take one class of one image at a time."
         )
-    if spacing is not None and len(spacing) != found.ndim:
-        raise ValueError(f"Expected {found.ndim} voxel sizes in `spacing`, but got {list(spacing)}.")
+    if outside is not None and outside.shape != found.shape:
+        raise ValueError(
+            f"Expected `outside` of the set's shape {tuple(found.shape)}, but got {tuple(outside.shape)}. Take it from "
+            "the score of the same image."
+        )
+    # MONAI refuses a mix of int and float, and measures with sizes of zero and below without a word.
+    size = None if spacing is None else [float(s) for s in spacing]
+    if size is not None and (len(size) != found.ndim or not all(0 < s < math.inf for s in size)):
+        raise ValueError(
+            f"Expected {found.ndim} voxel sizes in `spacing`, each above 0 and finite, but got {size}. Leave it out to "
+            "measure in voxels."
+        )
     both = bool(found.any()) and bool(true.any())
-    average, hausdorff = _surface_distances(found, true, spacing) if both else (math.nan, math.nan)
+    average, hausdorff = _surface_distances(found, true, size) if both else (math.nan, math.nan)
     return SetMetrics(
         missed=int((true & ~found).sum()),
         true=int(true.sum()),
@@ -108,23 +125,59 @@ def prediction_set_metrics(
     )
 
 
+def pooled_false_negative_rate(missed: Sequence[int], true: Sequence[int]) -> float:
+    r"""Pool the false negative rate of one unit, such as a patient, over its images.
+
+    .. math:: \textstyle\sum_j \mathrm{missed}_j / \sum_j \mathrm{true}_j
+
+    A small slice weighs less than a large one, as it does in the calibration.
+
+    Args:
+        missed: true voxels that are not in the set, one integer an image, each from 0 to the image's true voxels.
+        true: true voxels, one integer an image; 0 where an image does not show the class.
+
+    Returns:
+        the rate, in [0, 1]; nan when no image shows the class.
+
+    Raises:
+        ValueError: when the counts do not belong together.
+
+    Example:
+        >>> pooled_false_negative_rate([10, 0], [20, 80])
+        0.1
+    """
+    if len(missed) != len(true) or not all(0 <= m <= t for m, t in zip(missed, true, strict=True)):
+        raise ValueError(
+            f"Expected one pair of counts an image with 0 <= missed <= true, but got missed {list(missed)} and true "
+            f"{list(true)}. Take both from the same `SetMetrics`."
+        )
+    return sum(missed) / sum(true) if sum(true) else math.nan
+
+
 def _mask(name: str, value: torch.Tensor) -> torch.Tensor:
     if not ((value == 0) | (value == 1)).all():
-        raise ValueError(f"Expected `{name}` to hold zeros and ones, but it ranges to {float(value.max()):.4g}.")
+        raise ValueError(
+            f"Expected `{name}` to hold zeros and ones, but its values of shape {tuple(value.shape)} run from "
+            f"{float(value.min()):.4g} to {float(value.max()):.4g}. Threshold a score first; compare a label map with "
+            "one class."
+        )
     return value.bool()
 
 
-def _surface_distances(found: torch.Tensor, true: torch.Tensor, spacing: Sequence[float] | None) -> tuple[float, float]:
-    one, other = found[None, None], true[None, None]
+def _surface_distances(found: torch.Tensor, true: torch.Tensor, spacing: list[float] | None) -> tuple[float, float]:
+    # MONAI crops too, but only after it has converted the whole volume. It puts a margin of background around what it
+    # is given, so a mask that reaches the edge of this box keeps its surface there.
+    either = found | true
+    box: list[slice] = []
+    for axis in range(either.ndim):
+        used = either.any(dim=[d for d in range(either.ndim) if d != axis]).nonzero()
+        box.append(slice(int(used[0]), int(used[-1]) + 1))
+    one, other = found[tuple(box)][None, None], true[tuple(box)][None, None]
     with warnings.catch_warnings():
         # MONAI 1.6 warns of an argument that it passes itself.
         warnings.filterwarnings("ignore", category=FutureWarning, message=".*always_return_as_numpy.*")
-        average = compute_average_surface_distance(
-            one, other, include_background=True, symmetric=True, spacing=None if spacing is None else list(spacing)
-        )
-        hausdorff = compute_hausdorff_distance(
-            one, other, include_background=True, percentile=95, spacing=None if spacing is None else list(spacing)
-        )
+        average = compute_average_surface_distance(one, other, include_background=True, symmetric=True, spacing=spacing)
+        hausdorff = compute_hausdorff_distance(one, other, include_background=True, percentile=95, spacing=spacing)
     return float(average), float(hausdorff)
 
 

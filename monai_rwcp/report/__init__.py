@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from monai_rwcp.report.picture import draw_case
-from monai_rwcp.report.table import MeasuredSet, Row, render_table, summarise
+from monai_rwcp.report.table import MeasuredSet, Row, render_table, summarise, write_table
 
-__all__ = ["MeasuredSet", "Row", "draw_case", "render_table", "summarise"]
+__all__ = ["MeasuredSet", "Row", "draw_case", "render_table", "summarise", "write_table"]

@@ -73,6 +73,8 @@ def draw_case(
             x = (np.arange(padded.shape[0]) - 0.5) * spacing[0]
             y = (np.arange(padded.shape[1]) - 0.5) * spacing[1]
             panel.contour(x, y, padded.T, levels=[0.5], colors=[colour], linestyles=[style], linewidths=1.6)
+            # The contour's own margin would make this panel smaller than the others.
+            panel.set(xlim=extent[:2], ylim=extent[2:])
 
     def fill(panel: Any, mask: np.ndarray, colour: str) -> None:
         from matplotlib.colors import to_rgb

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import fmean, stdev
 
 from monai_rwcp.conformal import Calibration
-from monai_rwcp.metrics import SetMetrics
+from monai_rwcp.files import written_whole
+from monai_rwcp.metrics import SetMetrics, pooled_false_negative_rate
 
-__all__ = ["MeasuredSet", "Row", "render_table", "summarise"]
+__all__ = ["MeasuredSet", "Row", "render_table", "summarise", "write_table"]
 
 
 @dataclass(frozen=True)
@@ -99,12 +101,11 @@ def summarise(measured: Iterable[MeasuredSet], method: str, class_index: int, ca
     sets = [m for m in measured if m.method == method and m.class_index == class_index]
     shown = [m.metrics for m in sets if m.metrics.true]
     absent = [m.metrics for m in sets if not m.metrics.true]
-    pooled: dict[str, tuple[int, int]] = {}
+    units: dict[str, list[SetMetrics]] = {}
     for m in sets:
         if m.metrics.true:
-            missed, true = pooled.get(m.unit, (0, 0))
-            pooled[m.unit] = (missed + m.metrics.missed, true + m.metrics.true)
-    rates = [missed / true for missed, true in pooled.values()]
+            units.setdefault(m.unit, []).append(m.metrics)
+    rates = [pooled_false_negative_rate([s.missed for s in unit], [s.true for s in unit]) for unit in units.values()]
     entry = calibration.classes[class_index]
     return Row(
         method=method,
@@ -177,6 +178,21 @@ def render_table(rows: Sequence[Row], distance_unit: str) -> str:
     aligned = ["| " + " | ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) + " |" for line in lines]
     rule = "|" + "|".join("-" * (w + 2) for w in widths) + "|"
     return "\n".join([aligned[0], rule, *aligned[1:]]) + "\n"
+
+
+def write_table(rows: Sequence[Row], path: str | Path, distance_unit: str) -> None:
+    """Write rows to a file as a markdown table; it appears whole or not at all.
+
+    Args:
+        rows: what to show.
+        path: where the table goes, in a folder that exists; a file there is replaced.
+        distance_unit: unit of the distances: "mm" or "px".
+
+    Raises:
+        OSError: when no file can be written there.
+    """
+    with written_whole(path) as temporary:
+        temporary.write_text(render_table(rows, distance_unit), encoding="utf-8")
 
 
 def _mean(values: Sequence[float]) -> float:

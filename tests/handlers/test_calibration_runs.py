@@ -493,7 +493,6 @@ def test_bad_options(options: dict[str, Any], message: str) -> None:
         ConformalCalibrationHandler(**options)
 
 
-@pytest.mark.xfail(strict=True, reason="doubt: misspelt options are only told after the first case or the whole run")
 @pytest.mark.parametrize(
     "options", [{"scope": "all"}, {"unit_loss": "max"}, {"empty": "drop"}, {"outside": "all"}, {"label_mode": "onehot"}]
 )
