@@ -54,13 +54,14 @@ def draw_case(
     except ModuleNotFoundError as error:
         raise ImportError('Drawing needs matplotlib: pip install "monai-rwcp[report]".') from error
 
-    figure = Figure(figsize=(12, 8.6), layout="constrained")
-    FigureCanvasAgg(figure)
-    figure.suptitle(title, fontsize=13)
-    panels = figure.subplots(2, 3).ravel()
     # The first array axis runs from left to right, as viewers show it.
     height, width = np.shape(image)[1] * spacing[1], np.shape(image)[0] * spacing[0]
     extent = (0.0, width, 0.0, height)
+    # A page as high as its panels need; a very flat or very tall image gets white space rather than a strange page.
+    figure = Figure(figsize=(12, 1.2 + 7.4 * min(max(height / width, 0.4), 2.0)), layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle(title, fontsize=13)
+    panels = figure.subplots(2, 3).ravel()
 
     def show(panel: Any, values: np.ndarray, heading: str, **options: Any) -> Any:
         panel.set_title(heading, fontsize=11)
