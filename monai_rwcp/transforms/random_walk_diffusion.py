@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from typing import Any
 
-import numpy as np
 import torch
 from monai.config import KeysCollection, NdarrayOrTensor
-from monai.data import MetaTensor
 from monai.transforms import MapTransform, Transform
 from monai.utils import TransformBackends, convert_data_type, convert_to_dst_type, ensure_tuple_rep
 
-from monai_rwcp.transforms.checks import check_item, output_keys_of
+from monai_rwcp.transforms.checks import check_field_of_view, check_item, output_keys_of
 from monai_rwcp.transforms.provenance import grid_side, map_spacing, provenance_key
 from monai_rwcp.walk import Backend, Grid, WalkSettings, diffuse_probabilities
 
@@ -85,7 +83,7 @@ class RandomWalkDiffusion(Transform):
         """
         check_item(probabilities)
         check_item(features)
-        _check_field_of_view(probabilities, features)
+        check_field_of_view(probabilities, features)
         maps, *_ = convert_data_type(probabilities, torch.Tensor)
         vectors, *_ = convert_data_type(features, torch.Tensor)
         walked = diffuse_probabilities(
@@ -170,30 +168,3 @@ class RandomWalkDiffusiond(MapTransform):
 
 
 RandomWalkDiffusionD = RandomWalkDiffusionDict = RandomWalkDiffusiond
-
-
-def _check_field_of_view(probabilities: NdarrayOrTensor, features: NdarrayOrTensor) -> None:
-    """Refuse features that lie elsewhere in space than the map, where both say where they lie."""
-    if not (isinstance(probabilities, MetaTensor) and isinstance(features, MetaTensor)):
-        return
-    if probabilities.ndim != features.ndim:
-        return
-    # Features straight out of a network's forward pass still carry the image's own affine on a coarser grid.
-    if np.allclose(probabilities.affine, features.affine, atol=1e-4):
-        return
-    corners = [_corners(value) for value in (probabilities, features)]
-    voxel = min(map_spacing(probabilities) or [1.0])
-    if np.abs(corners[0] - corners[1]).max() > 0.5 * voxel:
-        raise ValueError(
-            "the features cover another field of view than the map: corners "
-            f"{np.round(corners[1], 2).tolist()} instead of {np.round(corners[0], 2).tolist()}. Compute both on the "
-            "same side of Invertd, from the same image."
-        )
-
-
-def _corners(value: MetaTensor) -> np.ndarray:
-    axes = value.ndim - 1
-    affine = np.asarray(value.affine, dtype=float)
-    matrix, offset = affine[:-1, :axes], affine[:-1, -1]
-    ends = np.array([[-0.5] * axes, [n - 0.5 for n in value.shape[1:]]])
-    return ends @ matrix.T + offset
