@@ -155,7 +155,7 @@ def render_table(rows: Sequence[Row], distance_unit: str) -> str:
     lines = [header]
     for row in rows:
         stretch = _number(row.stretch, 2)
-        if not math.isclose(row.stretch, row.stretch_inside, rel_tol=5e-3):
+        if not math.isnan(row.stretch) and not math.isclose(row.stretch, row.stretch_inside, rel_tol=5e-3):
             stretch += f" ({_number(row.stretch_inside, 2)} inside)"
         lines.append(
             [
