@@ -10,22 +10,29 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from monai_rwcp.features.geometry import checked_slice_axis, maps_of_image
+from monai_rwcp.features.images import Intensity, check_image, checked_intensity, intensity_name, scale_intensity
+
 __all__ = ["ExportedFeatures"]
 
 
 class ExportedFeatures:
-    """Dense features of a 2D image from a `torch.export` program, loaded at the first call.
+    """Dense features of 2D images, or of volumes slice by slice, from a `torch.export` program.
 
-    The image is scaled so that it just fits the program's input, and padded with zeros on the right and
-    below; the cells of the padding are cut off again. Each scaled side is rounded to whole cells, so that the
-    returned grid covers exactly the image.
+    The program is loaded at the first call. Each image is scaled so that it just fits the program's input, and padded
+    with zeros on the right and below; the cells of the padding are cut off again. Each scaled side is rounded to whole
+    cells, so that the returned grid covers exactly the image.
 
     Args:
         path: a program saved by ``torch.export.save`` that takes ``[1, C, height, width]`` in [0, 1] and gives
             ``[1, F, *grid]``, where the height and the width are whole multiples of the grid's.
+        intensity: how the image becomes [0, 1]: ``"none"`` (it is already; anything else is refused),
+            ``"percentiles"`` (0.5th and 99.5th of the whole image or volume) or a window ``(low, high)`` such as HU.
+        slice_axis: for volumes, the spatial axis that the slices are stacked along.
 
     Raises:
         FileNotFoundError: when there is no such file.
+        ValueError: when ``intensity`` or ``slice_axis`` is none of these.
 
     Example:
         >>> import tempfile, torch
@@ -36,8 +43,10 @@ class ExportedFeatures:
         torch.Size([8, 4, 8])
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, *, intensity: Intensity = "none", slice_axis: int | None = None) -> None:
         self.path = Path(path)
+        self.intensity = checked_intensity(intensity)
+        self.slice_axis = checked_slice_axis(slice_axis)
         if not self.path.is_file():
             raise FileNotFoundError(
                 f"Expected a file of torch.export.save, but there is no exported program at '{self.path}'."
@@ -47,39 +56,41 @@ class ExportedFeatures:
 
     @property
     def name(self) -> str:
-        """Class and hash of the file."""
+        """Class, intensity step, slice axis and hash of the file."""
         if self._digest is None:
             with self.path.open("rb") as file:
                 self._digest = hashlib.file_digest(file, "sha256").hexdigest()[:16]
-        return f"ExportedFeatures(sha256:{self._digest})"
+        slices = "" if self.slice_axis is None else f"slice_axis={self.slice_axis}, "
+        return f"ExportedFeatures({intensity_name(self.intensity)}, {slices}sha256:{self._digest})"
 
     @torch.no_grad()
     def __call__(self, image: torch.Tensor) -> torch.Tensor:
         """Compute the features of one image.
 
         Args:
-            image: float tensor of shape ``[C, height, width]`` in [0, 1]; one channel is repeated for a program that
-                takes more.
+            image: float tensor of shape ``[C, height, width]``, or of a volume with ``slice_axis``; one channel is
+                repeated for a program that takes more.
 
         Returns:
-            plain float32 tensor of shape ``[F, *grid]`` on the image's device.
+            plain float32 tensor of shape ``[F, *grid]`` on the image's device; with ``slice_axis`` that axis keeps the
+            volume's length.
 
         Raises:
-            ValueError: when the image is not 2D, not in [0, 1], or has other channels, or when the file is damaged or
-                no program of the expected form.
+            ValueError: when the image is not 2D (or no volume, with ``slice_axis``), not finite, constant, not in
+                [0, 1] where it should be, or has other channels, or when the file is damaged or no program of the
+                expected form.
         """
+        image = image.as_subclass(torch.Tensor)
+        check_image(image, slice_axis=self.slice_axis)
         program = self._loaded()
-        _check_image(image, program.channels)
-        pixels = image.as_subclass(torch.Tensor).float().cpu()
-        if pixels.shape[0] == 1:
-            pixels = pixels.expand(program.channels, -1, -1)
-        scale = min(room / n for room, n in zip(program.size, image.shape[1:], strict=True))
-        cells = [max(1, round(n * scale / step)) for n, step in zip(image.shape[1:], program.stride, strict=True)]
-        height, width = (n * step for n, step in zip(cells, program.stride, strict=True))
-        scaled = F.interpolate(pixels[None], (height, width), mode="bilinear", align_corners=False, antialias=True)
-        padded = F.pad(scaled, (0, program.size[1] - width, 0, program.size[0] - height))
-        features = program.module(padded)[0, :, : cells[0], : cells[1]]
-        return features.float().to(image.device).contiguous()
+        if image.shape[0] not in (1, program.channels):
+            raise ValueError(
+                f"Expected an image of 1 or {program.channels} channels, but got shape {tuple(image.shape)}. Choose "
+                "the channels that the program was made for."
+            )
+        pixels = scale_intensity(image, self.intensity).cpu()
+        # The program's batch size is fixed at 1.
+        return maps_of_image(pixels, self.slice_axis, 1, program.maps).to(image.device)
 
     def __getstate__(self) -> dict[str, Any]:
         # The program is read again where the pickle is opened: it is large and may sit on another device.
@@ -104,6 +115,17 @@ class _Program:
     channels: int
     size: tuple[int, int]
     stride: tuple[int, int]
+
+    def maps(self, batch: torch.Tensor) -> torch.Tensor:
+        """Features ``[1, F, *cells]`` of an image ``[1, C, height, width]``."""
+        batch = batch.expand(-1, self.channels, -1, -1)
+        shape = batch.shape[2:]
+        scale = min(room / n for room, n in zip(self.size, shape, strict=True))
+        cells = [max(1, round(n * scale / step)) for n, step in zip(shape, self.stride, strict=True)]
+        height, width = (n * step for n, step in zip(cells, self.stride, strict=True))
+        scaled = F.interpolate(batch, (height, width), mode="bilinear", align_corners=False, antialias=True)
+        padded = F.pad(scaled, (0, self.size[1] - width, 0, self.size[0] - height))
+        return self.module(padded)[:, :, : cells[0], : cells[1]].float().contiguous()
 
 
 def _described(program: torch.export.ExportedProgram, path: Path) -> _Program:
@@ -131,28 +153,3 @@ def _described(program: torch.export.ExportedProgram, path: Path) -> _Program:
             f"input of {height} x {width}, but it gave {got}. Export the part of the network that gives such a map."
         )
     return _Program(module, channels, (height, width), (height // grid[0], width // grid[1]))
-
-
-def _check_image(image: torch.Tensor, channels: int) -> None:
-    if image.ndim != 3:
-        raise ValueError(
-            f"Expected one 2D image [channels, height, width], but got shape {tuple(image.shape)}. Give a volume slice "
-            "by slice."
-        )
-    if image.shape[0] not in (1, channels):
-        raise ValueError(
-            f"Expected an image of 1 or {channels} channels, but got shape {tuple(image.shape)}. Choose the channels "
-            "that the program was made for."
-        )
-    if not torch.isfinite(image).all():
-        raise ValueError(
-            f"Expected a finite image, but in shape {tuple(image.shape)} some values are NaN or infinite. Replace them "
-            "before the features are computed."
-        )
-    low, high = float(image.min()), float(image.max())
-    if low < -1e-5 or high > 1 + 1e-5:
-        raise ValueError(
-            f"Expected an image in [0, 1], but it ranges from {low:.4g} to {high:.4g}. Put "
-            "ScaleIntensityRangePercentilesd(lower=0.5, upper=99.5, b_min=0, b_max=1, clip=True) or "
-            "ScaleIntensityRanged with a fixed window first."
-        )
