@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from monai_rwcp.conformal import Calibration, LossTable, calibrate, false_negative_rate_table
 from monai_rwcp.features import ExportedFeatures, FeatureExtractor, FoundationFeatures, NetworkFeatures
-from monai_rwcp.handlers import ConformalCalibrationHandler
+from monai_rwcp.handlers import ConformalCalibrationHandler, ForwardFeaturesHandler
 from monai_rwcp.transforms import (
     ConformalThreshold,
     ConformalThresholdD,
@@ -38,6 +38,7 @@ __all__ = [
     "DenseFeaturesd",
     "ExportedFeatures",
     "FeatureExtractor",
+    "ForwardFeaturesHandler",
     "FoundationFeatures",
     "LossTable",
     "NetworkFeatures",

@@ -1,8 +1,9 @@
-"""The face that MONAI's and ignite's engines see."""
+"""The ignite and MONAI face of calibration and of features."""
 
 from __future__ import annotations
 
 from monai_rwcp.handlers.calibration import ConformalCalibrationHandler
+from monai_rwcp.handlers.forward_features import ForwardFeaturesHandler
 from monai_rwcp.handlers.items import engine_items
 
-__all__ = ["ConformalCalibrationHandler", "engine_items"]
+__all__ = ["ConformalCalibrationHandler", "ForwardFeaturesHandler", "engine_items"]

@@ -124,6 +124,10 @@ def test_maps_are_those_of_a_direct_forward_pass(folders: dict[str, Path], kind:
 
 @pytest.mark.parametrize("kind", ["dinov3_vit", "dinov2", "dinov2_with_registers"])
 def test_final_state_is_the_one_of_the_backbone_class(folders: dict[str, Path], kind: str) -> None:
+    from transformers.models.auto.modeling_auto import MODEL_FOR_BACKBONE_MAPPING_NAMES
+
+    if kind not in MODEL_FOR_BACKBONE_MAPPING_NAMES:
+        pytest.skip("this version of transformers has no backbone class of the network")
     stride = STRIDE[kind]
     image = torch.rand(3, 3 * stride, 4 * stride)
     model = transformers.AutoModel.from_pretrained(folders[kind])
