@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from monai_rwcp.conformal import Calibration, LossTable, calibrate, false_negative_rate_table
-from monai_rwcp.features import ExportedFeatures, FeatureExtractor, FoundationFeatures, NetworkFeatures
+from monai_rwcp.features import ExportedFeatures, FeatureExtractor, FoundationFeatures, MINDFeatures, NetworkFeatures
 from monai_rwcp.handlers import ConformalCalibrationHandler, ForwardFeaturesHandler
 from monai_rwcp.transforms import (
     ConformalThreshold,
@@ -41,6 +41,7 @@ __all__ = [
     "ForwardFeaturesHandler",
     "FoundationFeatures",
     "LossTable",
+    "MINDFeatures",
     "NetworkFeatures",
     "NetworkProvenanceD",
     "NetworkProvenanceDict",

@@ -12,7 +12,7 @@ from monai.utils import TransformBackends, convert_data_type, convert_to_dst_typ
 
 from monai_rwcp.transforms.checks import check_field_of_view, check_item, output_keys_of
 from monai_rwcp.transforms.provenance import grid_side, map_spacing, provenance_key
-from monai_rwcp.walk import Backend, Grid, WalkSettings, diffuse_probabilities
+from monai_rwcp.walk import Backend, Grid, Neighborhood, WalkSettings, diffuse_probabilities
 
 __all__ = ["RandomWalkDiffusion", "RandomWalkDiffusionD", "RandomWalkDiffusionDict", "RandomWalkDiffusiond"]
 
@@ -32,8 +32,11 @@ class RandomWalkDiffusion(Transform):
         restart: probability of returning to the start at each step, in [0, 1). Defaults to 0.
         center: whether the image's mean feature is subtracted first. Defaults to False.
         spatial_weight: weight of the position in the similarity. Defaults to 0.
-        grid: grid of graph nodes: ``"features"``, ``"map"`` or an integer stride of the map. Defaults to the feature
-            map's own grid.
+        grid: grid of graph nodes: ``"features"``, ``"map"`` or an integer stride of the map (or one for each axis).
+            Defaults to the feature map's own grid.
+        neighborhood: where a node of a volume may have neighbours: ``"volume"`` (anywhere), ``"slice"`` or
+            ``("slices", w)`` (at most ``w`` slices of the graph grid away). Defaults to "volume".
+        slice_axis: spatial axis that the slices of a volume are stacked along, for ``neighborhood``. Defaults to -1.
         backend: ``"auto"`` or ``"pyg"``, how neighbours are searched; both give the same result.
 
     Raises:
@@ -59,9 +62,11 @@ class RandomWalkDiffusion(Transform):
         center: bool = False,
         spatial_weight: float = 0.0,
         grid: Grid = "features",
+        neighborhood: Neighborhood = "volume",
+        slice_axis: int = -1,
         backend: Backend = "auto",
     ) -> None:
-        self.settings = WalkSettings(k, beta, n_steps, restart, center, spatial_weight, grid)
+        self.settings = WalkSettings(k, beta, n_steps, restart, center, spatial_weight, grid, neighborhood, slice_axis)
         if backend not in ("auto", "pyg"):
             raise ValueError(f'backend must be "auto" or "pyg" but is {backend!r}.')
         self.search_backend: Backend = backend
@@ -121,6 +126,8 @@ class RandomWalkDiffusiond(MapTransform):
         center: bool = False,
         spatial_weight: float = 0.0,
         grid: Grid = "features",
+        neighborhood: Neighborhood = "volume",
+        slice_axis: int = -1,
         backend: Backend = "auto",
         output_keys: KeysCollection | None = None,
         allow_missing_keys: bool = False,
@@ -129,7 +136,8 @@ class RandomWalkDiffusiond(MapTransform):
         Args:
             keys: keys of the probability maps.
             feature_keys: keys of their features, one for all or one for each. Defaults to "features".
-            k, beta, n_steps, restart, center, spatial_weight, grid, backend: see :py:class:`RandomWalkDiffusion`.
+            k, beta, n_steps, restart, center, spatial_weight, grid, neighborhood, slice_axis, backend: see
+                :py:class:`RandomWalkDiffusion`.
             output_keys: where the walked maps go; None replaces the maps.
             allow_missing_keys: whether missing keys are passed over.
 
@@ -137,7 +145,9 @@ class RandomWalkDiffusiond(MapTransform):
             ValueError: when a setting is out of its range, or the numbers of keys differ.
         """
         super().__init__(keys, allow_missing_keys)
-        self.converter = RandomWalkDiffusion(k, beta, n_steps, restart, center, spatial_weight, grid, backend)
+        self.converter = RandomWalkDiffusion(
+            k, beta, n_steps, restart, center, spatial_weight, grid, neighborhood, slice_axis, backend
+        )
         self.feature_keys = ensure_tuple_rep(feature_keys, len(self.keys))
         self.output_keys = self.keys if output_keys is None else output_keys_of(self.keys, output_keys)
 

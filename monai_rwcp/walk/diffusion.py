@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import torch
 
-from monai_rwcp.walk.graph import Backend, knn_graph, transition_weights
+from monai_rwcp.walk.graph import knn_graph, transition_weights
 from monai_rwcp.walk.grid import cell_centres, graph_grid_shape, resample_to_grid
+from monai_rwcp.walk.neighbor_search import Backend
 from monai_rwcp.walk.random_walk import random_walk
 from monai_rwcp.walk.settings import WalkSettings
 
@@ -43,8 +44,8 @@ def diffuse_probabilities(
         float32 and rounded once at the end).
 
     Raises:
-        ValueError: when values are not finite or outside [0, 1], ranks or grids do not fit, or ``k`` is not smaller
-            than the number of nodes.
+        ValueError: when values are not finite or outside [0, 1], ranks or grids do not fit, a neighborhood of slices
+            is asked of a 2D map, or ``k`` is not smaller than the number of nodes in a neighborhood.
 
     Source: RW-CP, arXiv 2601.18997 (steps 1 to 5).
 
@@ -69,13 +70,33 @@ def diffuse_probabilities(
         extent = [n * s for n, s in zip(map_shape, size, strict=True)]
         coordinates = cell_centres(nodes, extent).to(x.device)
     graph = knn_graph(
-        vectors, settings.k, coordinates=coordinates, spatial_weight=settings.spatial_weight, backend=backend
+        vectors,
+        settings.k,
+        coordinates=coordinates,
+        spatial_weight=settings.spatial_weight,
+        slices=_slice_numbers(nodes, settings, x.device),
+        slice_reach=settings.slice_reach or 0,
+        backend=backend,
     )
     weights = transition_weights(graph.similarity, settings.beta)
     walked = random_walk(x.contiguous(), graph, weights, settings.n_steps, settings.restart)
     walked = resample_to_grid(walked.T.reshape(-1, *nodes), map_shape)
     # Every step is a weighted mean, so the exact result is in [0, 1]; only rounding can leave it.
     return walked.clamp_(0, 1).to(probabilities.dtype)
+
+
+def _slice_numbers(nodes: tuple[int, ...], settings: WalkSettings, device: torch.device) -> torch.Tensor | None:
+    if settings.slice_reach is None:
+        return None
+    if len(nodes) != 3:
+        raise ValueError(
+            f"Expected a volume for neighborhood={settings.neighborhood!r}, but got a map with {len(nodes)} spatial "
+            'axes. Give neighborhood="volume" for 2D maps.'
+        )
+    along = [1, 1, 1]
+    along[settings.slice_axis] = -1
+    numbers = torch.arange(nodes[settings.slice_axis], device=device).reshape(along)
+    return numbers.expand(nodes).reshape(-1)
 
 
 def _check_pair(probabilities: torch.Tensor, features: torch.Tensor) -> None:

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
 
-__all__ = ["Backend", "KNNGraph", "knn_graph", "transition_weights"]
+from monai_rwcp.walk.neighbor_search import Backend, compare_pairs, search_neighbors, slice_windows
 
-Backend = Literal["auto", "pyg"]
-
-_BLOCK_BYTES = 64 * 2**20
-# Gathered pairs are read once, so a block that fits the processor's cache is several times faster than a large one.
-_GATHER_BYTES = 2 * 2**20
+__all__ = ["KNNGraph", "knn_graph", "transition_weights"]
 
 
 @dataclass(frozen=True)
@@ -80,6 +74,8 @@ def knn_graph(
     *,
     coordinates: torch.Tensor | None = None,
     spatial_weight: float = 0.0,
+    slices: torch.Tensor | None = None,
+    slice_reach: int = 0,
     backend: Backend = "auto",
 ) -> KNNGraph:
     r"""Find the exact ``k`` nearest neighbours of every node by cosine similarity and, if asked, by position.
@@ -96,9 +92,11 @@ def knn_graph(
     Args:
         features: float tensor of shape ``[N, F]``; need not be normalised. float64 is kept, any other dtype is
             computed in float32.
-        k: number of neighbours, ``1 <= k < N``.
+        k: number of neighbours, at least 1 and smaller than the number of nodes that are searched for any node.
         coordinates: float tensor of shape ``[N, D]``, needed when ``spatial_weight`` is not 0.
         spatial_weight: weight :math:`g \ge 0` of the position.
+        slices: int64 tensor of shape ``[N]``, the number of each node's slice; None searches among all nodes.
+        slice_reach: with ``slices``, how many slices away a neighbour may lie; 0 keeps to a node's own slice.
         backend: ``"auto"`` is an exact blocked search whose extra memory stays near 64 MiB; ``"pyg"`` calls
             ``torch_geometric.nn.knn_graph``, which needs a compiled companion package.
 
@@ -107,7 +105,7 @@ def knn_graph(
 
     Raises:
         ValueError: when features are not a finite 2D float tensor, ``k`` does not fit, coordinates are missing or
-            do not fit, or (``"pyg"`` only) a feature vector is zero.
+            or slices do not fit, or (``"pyg"`` only) a feature vector is zero.
         ImportError: when ``backend="pyg"`` and torch-geometric's compiled companion is missing.
 
     Source: RW-CP, arXiv 2601.18997 (steps 1 and 2); the spatial term is this package's own addition.
@@ -119,18 +117,17 @@ def knn_graph(
     """
     vectors = _scaled(features)
     z = F.normalize(vectors, dim=1)
-    if not isinstance(k, int) or isinstance(k, bool) or not 1 <= k < z.shape[0]:
+    order, windows = slice_windows(slices, slice_reach, z.shape[0])
+    n_searched = min(window.n_candidates for window in windows)
+    if not isinstance(k, int) or isinstance(k, bool) or not 1 <= k < n_searched:
+        where = "" if slices is None else f" within {slice_reach} slices of a node"
+        wider = "" if slices is None else ", a wider neighborhood"
         raise ValueError(
-            f"Expected `k` to be an integer from 1 to the number of nodes minus 1 ({z.shape[0] - 1}), but got {k}. "
-            "Use a smaller k or a finer graph grid."
+            f"Expected `k` to be an integer from 1 to the number of nodes{where} minus 1 ({n_searched - 1}), but got "
+            f"{k}. Use a smaller k{wider} or a finer graph grid."
         )
     position = _weighted_position(coordinates, spatial_weight, z)
-    if backend == "auto":
-        neighbors = _search_blocked(z, position, k)
-    elif backend == "pyg":
-        neighbors = _search_torch_geometric(z, position, k)
-    else:
-        raise ValueError(f'Expected `backend` to be "auto" or "pyg", but got {backend!r}.')
+    neighbors = search_neighbors(z, position, k, order, windows, backend)
     return _ranked(vectors, position, neighbors)
 
 
@@ -192,69 +189,14 @@ def _weighted_position(coordinates: torch.Tensor | None, spatial_weight: float, 
     return coordinates.to(z) * spatial_weight
 
 
-def _search_blocked(z: torch.Tensor, position: torch.Tensor | None, k: int) -> torch.Tensor:
-    # -|u_i|^2/2 is the same for a whole row, so the ranking needs only u_i.u_j - |u_j|^2/2: one extra column turns
-    # the spatial term into part of the same matrix product.
-    left, right = z, z
-    if position is not None:
-        half_square = position.square().sum(dim=1, keepdim=True) / 2
-        left = torch.cat([z, position, torch.ones_like(half_square)], dim=1)
-        right = torch.cat([z, position, -half_square], dim=1)
-    n = z.shape[0]
-    rows = max(1, min(n, _BLOCK_BYTES // (n * z.element_size())))
-    neighbors = torch.empty((n, k), dtype=torch.int64, device=z.device)
-    for start in range(0, n, rows):
-        stop = min(start + rows, n)
-        similarity = left[start:stop] @ right.T
-        similarity[torch.arange(stop - start), torch.arange(start, stop)] = -torch.inf
-        neighbors[start:stop] = similarity.topk(k, dim=1).indices
-    return neighbors
-
-
-def _search_torch_geometric(z: torch.Tensor, position: torch.Tensor | None, k: int) -> torch.Tensor:
-    from torch_geometric.nn import knn_graph as torch_geometric_knn_graph
-
-    if (z.square().sum(dim=1) < 0.5).any():
-        raise ValueError(
-            'backend="pyg" ranks by Euclidean distance, which ranks like the cosine only for non-zero features, but '
-            'some feature vectors are zero. Use backend="auto".'
-        )
-    points = z if position is None else torch.cat([z, position], dim=1)
-    # torch-geometric looks for k + 1 and then drops "self"; where features are duplicated self may not be among
-    # them and a node ends up with one neighbour too many. Asking for self and dropping it here keeps k for each.
-    try:
-        source, target = torch_geometric_knn_graph(points, k + 1, loop=True, flow="source_to_target")
-    except ImportError as error:
-        raise ImportError(
-            'backend="pyg" calls torch_geometric.nn.knn_graph, whose compiled companion is missing: install pyg-lib '
-            "(torch-geometric 2.8 or newer) or torch-cluster (torch-geometric 2.7) built for your torch, or use "
-            'backend="auto", which gives the same neighbours and needs neither.'
-        ) from error
-    order = torch.argsort(target, stable=True)
-    candidates = source[order].reshape(z.shape[0], k + 1)
-    nodes = torch.arange(z.shape[0], device=z.device).unsqueeze(1)
-    distance = _gathered(points, candidates, lambda a, b: (a - b).square().sum(dim=-1))
-    distance[candidates == nodes] = torch.inf
-    kept = distance.topk(k, dim=1, largest=False).indices
-    return candidates.gather(1, kept)
-
-
 def _ranked(vectors: torch.Tensor, position: torch.Tensor | None, neighbors: torch.Tensor) -> KNNGraph:
     # The rounding of normalisation and matrix product would be multiplied by beta. Computing the few similarities that
     # are kept anew in float64, and leaving them there, keeps the transition weights exact.
     norm = torch.linalg.vector_norm(vectors, dim=1, dtype=torch.float64)
     inverse = torch.where(norm > 0, 1 / norm, 0)
-    similarity = _gathered(vectors, neighbors, lambda a, b: (a.double() * b.double()).sum(dim=-1))
+    similarity = compare_pairs(vectors, neighbors, lambda a, b: (a.double() * b.double()).sum(dim=-1))
     similarity *= inverse.unsqueeze(1) * inverse[neighbors]
     if position is not None:
-        similarity -= _gathered(position.double(), neighbors, lambda a, b: (a - b).square().sum(dim=-1)) / 2
+        similarity -= compare_pairs(position.double(), neighbors, lambda a, b: (a - b).square().sum(dim=-1)) / 2
     similarity, order = similarity.sort(dim=1, descending=True, stable=True)
     return KNNGraph(neighbors.gather(1, order), similarity)
-
-
-def _gathered(
-    points: torch.Tensor, neighbors: torch.Tensor, compare: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-) -> torch.Tensor:
-    rows = max(1, _GATHER_BYTES // (8 * neighbors.shape[1] * points.shape[1]))
-    blocks = range(0, neighbors.shape[0], rows)
-    return torch.cat([compare(points[s : s + rows, None], points[neighbors[s : s + rows]]) for s in blocks])

@@ -9,7 +9,7 @@ import torch
 
 __all__ = ["Grid", "cell_centres", "graph_grid_shape", "resample_to_grid"]
 
-Grid = Literal["features", "map"] | int
+Grid = Literal["features", "map"] | int | tuple[int, ...]
 
 
 def graph_grid_shape(map_shape: Sequence[int], feature_shape: Sequence[int], grid: Grid) -> tuple[int, ...]:
@@ -18,14 +18,14 @@ def graph_grid_shape(map_shape: Sequence[int], feature_shape: Sequence[int], gri
     Args:
         map_shape: spatial size of the probability map, in voxels.
         feature_shape: spatial size of the feature map, in cells; same field of view.
-        grid: ``"features"`` (the feature map's own grid), ``"map"``, or an integer stride of the map, which gives
-            ``ceil(size / stride)`` cells along each axis.
+        grid: ``"features"`` (the feature map's own grid), ``"map"``, or an integer stride of the map, one for all axes
+            or one for each, which gives ``ceil(size / stride)`` cells.
 
     Returns:
         number of cells along each axis.
 
     Raises:
-        ValueError: when ``grid`` is none of these.
+        ValueError: when ``grid`` is none of these, or has another number of strides than the map has axes.
 
     Example:
         >>> graph_grid_shape((224, 224), (64, 64), 4)
@@ -35,9 +35,15 @@ def graph_grid_shape(map_shape: Sequence[int], feature_shape: Sequence[int], gri
         return tuple(feature_shape)
     if grid == "map":
         return tuple(map_shape)
-    if isinstance(grid, int) and not isinstance(grid, bool) and grid >= 1:
-        return tuple(-(-size // grid) for size in map_shape)
-    raise ValueError(f'Expected `grid` to be "features", "map" or an integer stride of at least 1, but got {grid!r}.')
+    strides = grid if isinstance(grid, tuple) else (grid,) * len(map_shape)
+    if not strides or not all(isinstance(step, int) and not isinstance(step, bool) and step >= 1 for step in strides):
+        raise ValueError(
+            'Expected `grid` to be "features", "map" or an integer stride of at least 1 (or one for each axis), but '
+            f"got {grid!r}."
+        )
+    if len(strides) != len(map_shape):
+        raise ValueError(f"Expected `grid` with a stride for each of {len(map_shape)} spatial axes, got {grid!r}.")
+    return tuple(-(-size // step) for size, step in zip(map_shape, strides, strict=True))
 
 
 def resample_to_grid(x: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:

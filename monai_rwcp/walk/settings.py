@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, Literal
 
 from monai_rwcp.walk.grid import Grid, graph_grid_shape
 
-__all__ = ["WalkSettings", "paper", "recommended"]
+__all__ = ["Neighborhood", "WalkSettings", "paper", "recommended"]
+
+Neighborhood = Literal["volume", "slice"] | tuple[Literal["slices"], int]
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,11 @@ class WalkSettings:
         restart: probability in [0, 1) of returning to the start at each step.
         center: whether the image's mean feature is subtracted before normalisation.
         spatial_weight: weight of the position in the similarity, at least 0.
-        grid: grid of graph nodes: ``"features"``, ``"map"`` or an integer stride of the map.
+        grid: grid of graph nodes: ``"features"``, ``"map"`` or an integer stride of the map, one for all axes or a
+            tuple with one for each, such as ``(4, 4, 1)`` for volumes of thick slices.
+        neighborhood: where a node of a volume may have neighbours: ``"volume"`` (anywhere), ``"slice"`` (in its own
+            slice of the graph grid) or ``("slices", w)`` (at most ``w`` of these slices away).
+        slice_axis: spatial axis that the slices of a volume are stacked along, for ``neighborhood``; -1 is the last.
 
     Raises:
         ValueError: when a value is out of its range; the message names it.
@@ -39,6 +45,8 @@ class WalkSettings:
     center: bool = False
     spatial_weight: float = 0.0
     grid: Grid = "features"
+    neighborhood: Neighborhood = "volume"
+    slice_axis: int = -1
 
     def __post_init__(self) -> None:
         _check_integer("k", self.k, 1)
@@ -48,14 +56,31 @@ class WalkSettings:
         _check_number("spatial_weight", self.spatial_weight, math.inf)
         if not isinstance(self.center, bool):
             raise ValueError(f"Expected `center` to be True or False, but got {self.center!r}.")
-        graph_grid_shape((1,), (1,), self.grid)
+        for name in ("grid", "neighborhood"):
+            if isinstance(getattr(self, name), list):
+                # As JSON has it.
+                object.__setattr__(self, name, tuple(getattr(self, name)))
+        n_axes = len(self.grid) if isinstance(self.grid, tuple) else 1
+        graph_grid_shape((1,) * n_axes, (1,) * n_axes, self.grid)
+        _check_neighborhood(self.neighborhood)
+        if self.slice_axis not in range(-3, 3) or isinstance(self.slice_axis, bool):
+            raise ValueError(f"Expected `slice_axis` to be a spatial axis, 0, 1, 2 or -1, but got {self.slice_axis!r}.")
+
+    @property
+    def slice_reach(self) -> int | None:
+        """How many slices away a neighbour may lie; None for anywhere."""
+        if self.neighborhood == "volume":
+            return None
+        return 0 if self.neighborhood == "slice" else self.neighborhood[1]
 
     def keys(self) -> list[str]:
         """Names of the settings: with ``[]``, what ``**settings`` needs."""
         return [field.name for field in fields(self)]
 
     def __getitem__(self, name: str) -> Any:
-        return asdict(self)[name]
+        value = asdict(self)[name]
+        # The record of a score is compared with one that was read from JSON.
+        return list(value) if isinstance(value, tuple) else value
 
 
 def paper() -> WalkSettings:
@@ -89,3 +114,14 @@ def _check_integer(name: str, value: object, lowest: int) -> None:
 def _check_number(name: str, value: object, below: float) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0.0 <= value < below:
         raise ValueError(f"Expected `{name}` to be a number in [0, {below}), but got {value!r}.")
+
+
+def _check_neighborhood(value: object) -> None:
+    if value in ("volume", "slice"):
+        return
+    reach = value[1] if isinstance(value, tuple) and len(value) == 2 and value[0] == "slices" else None
+    if not isinstance(reach, int) or isinstance(reach, bool) or reach < 0:
+        raise ValueError(
+            'Expected `neighborhood` to be "volume", "slice" or ("slices", w) with an integer w of at least 0, but got '
+            f"{value!r}."
+        )

@@ -210,6 +210,8 @@ def test_the_record_of_an_item_without_any() -> None:
             "center": False,
             "spatial_weight": 0.0,
             "grid": "features",
+            "neighborhood": "volume",
+            "slice_axis": -1,
             "side": "unknown",
         },
     }

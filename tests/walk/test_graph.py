@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch_geometric.nn
 
-from monai_rwcp.walk import KNNGraph, graph, knn_graph, transition_weights
+from monai_rwcp.walk import KNNGraph, knn_graph, neighbor_search, transition_weights
 
 
 def brute_force(features: torch.Tensor, coordinates: torch.Tensor | None = None, weight: float = 0.0) -> torch.Tensor:
@@ -63,8 +63,8 @@ def test_huge_and_tiny_features_are_normalised() -> None:
 def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     features = torch.randn(101, 16)
     whole = knn_graph(features, 6)
-    monkeypatch.setattr(graph, "_BLOCK_BYTES", 7 * 101 * 4)
-    monkeypatch.setattr(graph, "_GATHER_BYTES", 13 * 6 * 16 * 8)
+    monkeypatch.setattr(neighbor_search, "_BLOCK_BYTES", 7 * 101 * 4)
+    monkeypatch.setattr(neighbor_search, "_GATHER_BYTES", 13 * 6 * 16 * 8)
     blocked = knn_graph(features, 6)
     assert torch.equal(whole.neighbors, blocked.neighbors)
     torch.testing.assert_close(whole.similarity, blocked.similarity)

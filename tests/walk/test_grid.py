@@ -81,6 +81,7 @@ def test_grids() -> None:
     assert graph_grid_shape((224, 220), (64, 60), "features") == (64, 60)
     assert graph_grid_shape((224, 220), (64, 60), "map") == (224, 220)
     assert graph_grid_shape((225, 3, 9), (1, 1, 1), 4) == (57, 1, 3)
+    assert graph_grid_shape((225, 30, 9), (1, 1, 1), (4, 3, 1)) == (57, 10, 9)
     for grid in ("image", 0, -1, 2.0, True, None):
         with pytest.raises(ValueError, match="grid"):
             graph_grid_shape((8, 8), (4, 4), grid)  # type: ignore[arg-type]
