@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from monai_rwcp.conformal import Calibration, LossTable, calibrate, false_negative_rate_table
-from monai_rwcp.features import ExportedFeatures, FeatureExtractor, FoundationFeatures, MINDFeatures, NetworkFeatures
+from monai_rwcp.features import (
+    CachedFeatures,
+    ExportedFeatures,
+    FeatureExtractor,
+    FoundationFeatures,
+    MINDFeatures,
+    NetworkFeatures,
+)
 from monai_rwcp.handlers import ConformalCalibrationHandler, ForwardFeaturesHandler
 from monai_rwcp.transforms import (
     ConformalThreshold,
@@ -26,6 +33,7 @@ from monai_rwcp.version import __version__
 from monai_rwcp.walk import WalkSettings, knn_graph, paper, random_walk, recommended
 
 __all__ = [
+    "CachedFeatures",
     "Calibration",
     "ConformalCalibrationHandler",
     "ConformalThreshold",

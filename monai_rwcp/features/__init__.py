@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from monai_rwcp.features.cached import CachedFeatures
 from monai_rwcp.features.exported import ExportedFeatures
 from monai_rwcp.features.foundation import FoundationFeatures
 from monai_rwcp.features.mind import MINDFeatures
@@ -10,6 +11,7 @@ from monai_rwcp.features.protocol import FeatureExtractor
 from monai_rwcp.features.weights import weights_hash
 
 __all__ = [
+    "CachedFeatures",
     "ExportedFeatures",
     "FeatureExtractor",
     "FoundationFeatures",

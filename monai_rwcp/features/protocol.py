@@ -6,7 +6,7 @@ from typing import Protocol, runtime_checkable
 
 import torch
 
-__all__ = ["FeatureExtractor"]
+__all__ = ["FeatureExtractor", "check_extractor"]
 
 
 @runtime_checkable
@@ -41,3 +41,17 @@ class FeatureExtractor(Protocol):
             ``i`` of ``n`` along an axis is the ``i``-th of ``n`` equal parts of it.
         """
         ...
+
+
+def check_extractor(extractor: object) -> None:
+    """Refuse what is no source of features.
+
+    Raises:
+        TypeError: when it cannot be called or has no ``name``.
+    """
+    # Asking the class keeps a name that is costly to compute (a hash of weights) from being computed here.
+    named = hasattr(type(extractor), "name") or "name" in getattr(extractor, "__dict__", {})
+    if not callable(extractor) or not named:
+        raise TypeError(
+            f"extractor must be callable and have a `name`, such as NetworkFeatures, but is {type(extractor).__name__}."
+        )

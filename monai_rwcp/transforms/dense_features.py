@@ -12,6 +12,7 @@ from monai.transforms import MapTransform, Transform
 from monai.utils import TransformBackends, convert_data_type, convert_to_dst_type
 
 from monai_rwcp.features import FeatureExtractor
+from monai_rwcp.features.protocol import check_extractor
 from monai_rwcp.transforms.checks import check_item, output_keys_of
 from monai_rwcp.transforms.provenance import provenance_key
 
@@ -38,14 +39,7 @@ class DenseFeatures(Transform):
     backend = [TransformBackends.TORCH]
 
     def __init__(self, extractor: FeatureExtractor) -> None:
-        # Asking the class keeps a name that is costly to compute (a hash of weights) from being computed here.
-        if not callable(extractor) or not (
-            hasattr(type(extractor), "name") or "name" in getattr(extractor, "__dict__", {})
-        ):
-            raise TypeError(
-                "extractor must be callable and have a `name`, such as NetworkFeatures, but is "
-                f"{type(extractor).__name__}."
-            )
+        check_extractor(extractor)
         self.extractor = extractor
 
     @torch.no_grad()

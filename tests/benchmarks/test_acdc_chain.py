@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from benchmarks.acdc_chain import METHODS, main
+from benchmarks.acdc_chain import main, method_names
 from benchmarks.acdc_data import unseen_patients
 
 
@@ -20,9 +20,11 @@ def test_seen_patients_are_left_out(shared_dir: Path, n: int, seen: set[int]) ->
 
 def test_a_few_patients(shared_dir: Path) -> None:
     weights = shared_dir / "weights/acdc_unet_8patients.pt"
-    options = ["--features", "network", "--patients", "12", "--slices", "1", "--alpha", "0.3"]
+    options = ["--features", "network", "--features", "mind", "--patients", "12", "--slices", "1", "--alpha", "0.3"]
     result = CliRunner().invoke(main, ["--data", str(shared_dir / "data/acdc"), "--weights", str(weights), *options])
     assert result.exit_code == 0, result.output
     assert "12 slices to calibrate, 12 to test; unit: patient" in result.output
-    for method in METHODS.values():
+    methods = method_names(["network", "mind"]).values()
+    assert len(methods) == 6
+    for method in methods:
         assert result.output.count(f"| {method}") == 3
