@@ -44,3 +44,57 @@ def demo(out: Path, seed: int) -> None:
         "calibration_plain.json, table.md, overview.png (look at it), network.pt, "
         "cohort/ and datalist.json (the phantom patients)"
     )
+
+
+@main.command()
+@click.argument("image", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--extractor",
+    required=True,
+    help="mind, a .pt2 file of torch.export, a folder or hub id of a foundation network, or a .json file with an "
+    "entry 'extractor'.",
+)
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="The PNG.")
+@click.option("--intensity", help="How the image becomes [0, 1]: none, percentiles or LOW,HIGH (such as HU).")
+@click.option("--channel", type=int, help="Which channel of an image that has several, from 0.")
+@click.option("--slice", "slice_index", type=int, help="Which slice of a volume, from 0; by default the middle one.")
+@click.option("--axis", type=click.IntRange(0, 2), default=2, show_default=True, help="Axis of the slices.")
+@click.option("--volume", is_flag=True, help="Compute the features of the whole volume, for 3D networks.")
+@click.option("--point", help="I,J: a pixel, from 0, along the two axes shown; by default the middle.")
+@click.option("--k", default=20, show_default=True, help="How many nearest neighbours of the point are marked.")
+@click.option("--center", is_flag=True, help="Subtract the image's mean feature first, as recommended() does.")
+def features(
+    image: Path,
+    extractor: str,
+    out: Path,
+    intensity: str | None,
+    channel: int | None,
+    slice_index: int | None,
+    axis: int,
+    volume: bool,
+    point: str | None,
+    k: int,
+    center: bool,
+) -> None:
+    """Draw what a source of features sees in IMAGE: colours for features, and what is alike to one point."""
+    try:
+        from monai_rwcp.extractor_choice import chosen_extractor
+        from monai_rwcp.files import check_writable
+        from monai_rwcp.report.feature_look import look_at_features
+
+        check_writable(out)
+        look_at_features(
+            image,
+            chosen_extractor(extractor, intensity),
+            out,
+            channel=channel,
+            slice_index=slice_index,
+            axis=axis,
+            volume=volume,
+            point=None if point is None else [int(part) for part in point.split(",")],
+            k=k,
+            center=center,
+        )
+    except (ImportError, OSError, ValueError, RuntimeError) as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"{out}")

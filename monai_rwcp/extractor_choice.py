@@ -1,0 +1,68 @@
+"""From what is written on the command line to a source of features."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from monai_rwcp.features import (
+    ExportedFeatures,
+    FeatureExtractor,
+    FoundationFeatures,
+    MINDFeatures,
+)
+from monai_rwcp.features.images import Intensity, checked_intensity
+
+__all__ = ["chosen_extractor", "parsed_intensity"]
+
+
+def parsed_intensity(text: str) -> Intensity:
+    """An ``intensity`` argument from ``none``, ``percentiles`` or ``LOW,HIGH``.
+
+    Raises:
+        ValueError: when it is none of these.
+
+    Example:
+        >>> parsed_intensity("-160,240")
+        (-160.0, 240.0)
+    """
+    try:
+        return checked_intensity([float(part) for part in text.split(",")] if "," in text else text)
+    except ValueError as error:
+        raise ValueError(f"Expected none, percentiles or LOW,HIGH such as -160,240, but got '{text}'.") from error
+
+
+def chosen_extractor(choice: str, intensity: str | None) -> FeatureExtractor:
+    """The source of features that a choice names.
+
+    Args:
+        choice: ``mind``; a ``.pt2`` file for `ExportedFeatures`; a ``.json`` file of MONAI's configuration syntax whose
+            entry ``extractor`` is one; or a folder or hub id for `FoundationFeatures`.
+        intensity: ``none``, ``percentiles`` or ``LOW,HIGH``; None leaves the source's own.
+
+    Raises:
+        ValueError: when the intensity is none of these, or is given where the source has its own or needs none.
+
+    Example:
+        >>> chosen_extractor("mind", None).name
+        'MINDFeatures(radius=2, dilation=2)'
+    """
+    if choice == "mind" or choice.endswith(".json"):
+        if intensity is not None:
+            raise ValueError(f"'{choice}' takes no intensity: mind needs none, and a .json file states its own.")
+        return MINDFeatures() if choice == "mind" else _configured(choice)
+    options: dict[str, Any] = {} if intensity is None else {"intensity": parsed_intensity(intensity)}
+    return ExportedFeatures(choice, **options) if choice.endswith(".pt2") else FoundationFeatures(choice, **options)
+
+
+def _configured(path: str) -> FeatureExtractor:
+    from monai.bundle import ConfigParser
+
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"There is no file '{path}'.")
+    parser = ConfigParser()
+    parser.read_config(path)
+    if parser.get("extractor") is None:
+        raise ValueError(f"Expected '{path}' to have an entry 'extractor', such as a NetworkFeatures with its network.")
+    extractor: FeatureExtractor = parser.get_parsed_content("extractor")
+    return extractor
