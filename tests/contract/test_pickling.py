@@ -23,6 +23,7 @@ from monai_rwcp import (
     DenseFeaturesd,
     ExportedFeatures,
     LossTable,
+    MINDFeatures,
     NetworkFeatures,
     NetworkProvenanced,
     RandomWalkDiffusion,
@@ -40,6 +41,24 @@ def _network() -> torch.nn.Module:
 
 def _extractor() -> NetworkFeatures:
     return NetworkFeatures(_network(), "0")
+
+
+def _extractors() -> list[Any]:
+    return [
+        _extractor(),
+        MINDFeatures(1, 1),
+        NetworkFeatures(_network(), "0", slice_axis=0),
+        NetworkFeatures(_network(), "0", window=(4, 4)),
+    ]
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_every_source_of_features(number: int) -> None:
+    extractor = _extractors()[number]
+    again = pickle.loads(pickle.dumps(extractor))
+    image = torch.rand(1, 5, 8, 8) if getattr(extractor, "slice_axis", None) is not None else torch.rand(1, 8, 8)
+    assert again.name == extractor.name
+    assert torch.equal(again(image), extractor(image))
 
 
 def _item() -> dict[str, Any]:

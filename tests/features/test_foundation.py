@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from monai.data import MetaTensor
 
+from monai_rwcp import DenseFeaturesd, RandomWalkDiffusiond
 from monai_rwcp.features import FeatureExtractor, FoundationFeatures
 
 transformers = pytest.importorskip("transformers")
@@ -468,3 +469,20 @@ class TestModelsThatCannotBeHad:
         monkeypatch.setitem(sys.modules, "transformers", None)
         with pytest.raises(ImportError, match=r'pip install "monai-rwcp\[foundation\]"'):
             FoundationFeatures(tmp_path)(torch.rand(1, 28, 28))
+
+
+def test_in_a_chain_the_intensity_step_is_recorded_and_the_grid_lies_on_the_image(folders: dict[str, Path]) -> None:
+    affine = torch.tensor([[0.0, -2.0, 0, 30], [1.5, 0, 0, -20], [0, 0, 1, 5], [0, 0, 0, 1]])
+    image = MetaTensor(torch.rand(1, 60, 45) * 1000, affine=affine)
+    item = DenseFeaturesd("image", FoundationFeatures(folders["dinov2"], intensity="percentiles"))({"image": image})
+    assert "intensity=percentiles 0.5..99.5" in item["features_provenance"]["extractor"]
+    features = item["features"]
+    assert features.shape == (32, 4, 3)
+    for corner in ((-0.5, -0.5), (1.0, 1.0)):
+        inside = [
+            torch.tensor([n - 0.5 if c == 1 else c for n, c in zip(grid, corner, strict=True)] + [0, 1.0]).double()
+            for grid in (image.shape[1:], features.shape[1:])
+        ]
+        torch.testing.assert_close(image.affine @ inside[0], features.affine @ inside[1])
+    walked = RandomWalkDiffusiond("pred", k=4)({**item, "pred": MetaTensor(torch.rand(2, 60, 45), affine=affine)})
+    assert walked["pred"].shape == (2, 60, 45)
