@@ -28,7 +28,7 @@ def main(data: Path, encoder: Path, images: int) -> None:
         with tempfile.TemporaryDirectory() as folder:
             seconds, runs = [], []
             for name in ("first", "second"):
-                cached = CachedFeatures(ExportedFeatures(encoder), folder, dtype=dtype)  # type: ignore[arg-type]
+                cached = CachedFeatures(ExportedFeatures(encoder), folder, dtype=dtype)
                 start = time.perf_counter()
                 runs.append([cached(image) for image in tqdm(slices, desc=f"{dtype}, {name} run")])
                 seconds.append(time.perf_counter() - start)
