@@ -91,7 +91,7 @@ def _slice_numbers(nodes: tuple[int, ...], settings: WalkSettings, device: torch
     if len(nodes) != 3:
         raise ValueError(
             f"Expected a volume for neighborhood={settings.neighborhood!r}, but got a map with {len(nodes)} spatial "
-            'axes. Give neighborhood="volume" for 2D maps.'
+            'axes. Give a volume, or leave neighborhood="volume".'
         )
     along = [1, 1, 1]
     along[settings.slice_axis] = -1

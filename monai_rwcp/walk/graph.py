@@ -118,13 +118,15 @@ def knn_graph(
     vectors = _scaled(features)
     z = F.normalize(vectors, dim=1)
     order, windows = slice_windows(slices, slice_reach, z.shape[0])
-    n_searched = min(window.n_candidates for window in windows)
-    if not isinstance(k, int) or isinstance(k, bool) or not 1 <= k < n_searched:
-        where = "" if slices is None else f" within {slice_reach} slices of a node"
-        wider = "" if slices is None else ", a wider neighborhood"
+    smallest = min(windows, key=lambda window: window.n_candidates)
+    if not isinstance(k, int) or isinstance(k, bool) or not 1 <= k < smallest.n_candidates:
+        where, wider = "", ""
+        if slices is not None:
+            where = f" in slice {slices.sort().values[smallest.start]} and up to {slice_reach} slices away"
+            wider = ", a larger reach of slices"
         raise ValueError(
-            f"Expected `k` to be an integer from 1 to the number of nodes{where} minus 1 ({n_searched - 1}), but got "
-            f"{k}. Use a smaller k{wider} or a finer graph grid."
+            f"Expected `k` to be an integer from 1 to the number of nodes{where} minus 1 "
+            f"({smallest.n_candidates - 1}), but got {k}. Use a smaller k{wider} or a finer graph grid."
         )
     position = _weighted_position(coordinates, spatial_weight, z)
     neighbors = search_neighbors(z, position, k, order, windows, backend)

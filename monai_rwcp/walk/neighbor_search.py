@@ -72,8 +72,10 @@ def slice_windows(
     ordered, order = slices.sort(stable=True)
     numbers, counts = ordered.unique_consecutive(return_counts=True)
     stops = counts.cumsum(0)
-    first = torch.searchsorted(ordered, numbers - slice_reach)
-    last = torch.searchsorted(ordered, numbers + slice_reach, right=True)
+    # A reach beyond all slices finds no more of them, and a very large one would overflow.
+    reach = min(slice_reach, int(ordered[-1] - ordered[0]))
+    first = torch.searchsorted(ordered, numbers - reach)
+    last = torch.searchsorted(ordered, numbers + reach, right=True)
     columns = (stops - counts, stops, first, last)
     return order, [SearchWindow(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
 

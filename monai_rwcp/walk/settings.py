@@ -63,8 +63,12 @@ class WalkSettings:
         n_axes = len(self.grid) if isinstance(self.grid, tuple) else 1
         graph_grid_shape((1,) * n_axes, (1,) * n_axes, self.grid)
         _check_neighborhood(self.neighborhood)
-        if self.slice_axis not in range(-3, 3) or isinstance(self.slice_axis, bool):
-            raise ValueError(f"Expected `slice_axis` to be a spatial axis, 0, 1, 2 or -1, but got {self.slice_axis!r}.")
+        _check_integer("slice_axis", self.slice_axis, -3)
+        if self.slice_axis > 2:
+            raise ValueError(
+                "Expected `slice_axis` to be a spatial axis of a volume, -3 to 2 (-1 is the last), but got "
+                f"{self.slice_axis!r}."
+            )
 
     @property
     def slice_reach(self) -> int | None:

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from monai_rwcp import ConformalThresholdd, RandomWalkDiffusiond, calibrate, false_negative_rate_table
+from monai_rwcp import (
+    Calibration,
+    ConformalThresholdd,
+    LossTable,
+    RandomWalkDiffusiond,
+    calibrate,
+    false_negative_rate_table,
+)
 from monai_rwcp.transforms.provenance import score_provenance
-from monai_rwcp.walk import WalkSettings, diffuse_probabilities, knn_graph, neighbor_search, random_walk
+from monai_rwcp.walk import Backend, WalkSettings, diffuse_probabilities, knn_graph, neighbor_search, random_walk
 from monai_rwcp.walk.graph import transition_weights
 
 
@@ -47,18 +55,37 @@ def test_neighbors_are_those_of_brute_force(reach: int, weight: float, order: st
 
 
 def test_a_reach_over_all_slices_is_the_volume() -> None:
-    features, slices = torch.randn(60, 5), torch.arange(60) % 6
+    features, slices = torch.randn(60, 5, dtype=torch.float64), torch.arange(60) % 6
     everywhere = knn_graph(features, 7)
     reached = knn_graph(features, 7, slices=slices, slice_reach=5)
     assert torch.equal(everywhere.neighbors, reached.neighbors)
 
 
-def test_duplicated_features_leave_every_node_k_neighbours_in_its_slice() -> None:
-    features, slices = torch.randn(4, 5).repeat(12, 1), torch.arange(48) // 12
-    found = knn_graph(features, 6, slices=slices)
+def test_a_reach_of_any_size_is_the_volume() -> None:
+    features, slices = torch.randn(60, 5, dtype=torch.float64), torch.arange(60) % 6
+    everywhere = knn_graph(features, 7)
+    for reach in (2**63 - 1, 10**30):
+        assert torch.equal(knn_graph(features, 7, slices=slices, slice_reach=reach).neighbors, everywhere.neighbors)
+
+
+def check_duplicates(reach: int, weight: float, backend: Backend) -> None:
+    """Which of equal nodes is taken is open; how similar the neighbours are is not."""
+    features, slices = torch.randn(4, 5, dtype=torch.float64).repeat(12, 1), torch.arange(48) % 4
+    places = torch.rand(12, 3, dtype=torch.float64).repeat_interleave(4, dim=0)
+    found = knn_graph(
+        features, 6, coordinates=places, spatial_weight=weight, slices=slices, slice_reach=reach, backend=backend
+    )
     assert not (found.neighbors == torch.arange(48).unsqueeze(1)).any()
     assert all(len(set(row)) == 6 for row in found.neighbors.tolist())
-    assert (slices[found.neighbors] == slices.unsqueeze(1)).all()
+    assert ((slices[found.neighbors] - slices.unsqueeze(1)).abs() <= reach).all()
+    expected = brute_force(features, slices, reach, places, weight).topk(6, dim=1).values
+    torch.testing.assert_close(found.similarity, expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("reach", [0, 1])
+@pytest.mark.parametrize("weight", [0.0, 2.0])
+def test_duplicated_features_leave_every_node_k_neighbours_in_reach(reach: int, weight: float) -> None:
+    check_duplicates(reach, weight, "auto")
 
 
 @pytest.mark.parametrize("reach", [0, 2])
@@ -82,13 +109,20 @@ def test_no_more_than_a_block_of_similarities_is_held(reach: int, monkeypatch: p
     assert sum(sizes) == sum(40 * 40 * len([t for t in range(10) if abs(s - t) <= reach]) for s in range(10))
 
 
+SPACING = (0.5, 2.0, 3.0)
+
+
 def dense_walk(
     probabilities: torch.Tensor, features: torch.Tensor, settings: WalkSettings, reach: int | None, axis: int
 ) -> torch.Tensor:
+    """The walk with N x N matrices, on voxels of ``SPACING``; the longest axis of their centres has length 2."""
     shape = probabilities.shape[1:]
+    axes = [torch.arange(n).double() * size for n, size in zip(shape, SPACING, strict=True)]
+    places = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).reshape(-1, 3)
+    places = places * 2 / max(float(a[-1]) for a in axes)
     slices = torch.arange(shape[axis]).reshape([-1 if a == axis else 1 for a in range(3)]).expand(shape).reshape(-1)
     z = features.flatten(1).T.double()
-    similarity = brute_force(z, slices, reach, torch.zeros(len(z), 3), 0.0)
+    similarity = brute_force(z, slices, reach, places, settings.spatial_weight)
     values, indices = similarity.topk(settings.k, dim=1)
     transition = torch.zeros_like(similarity).scatter(1, indices, torch.softmax(settings.beta * values, dim=1))
     start = state = probabilities.flatten(1).T.double()
@@ -101,28 +135,39 @@ def dense_walk(
     ("neighborhood", "reach"), [("volume", None), ("slice", 0), (("slices", 0), 0), (("slices", 1), 1)]
 )
 @pytest.mark.parametrize("axis", [0, 1, 2])
-def test_walked_volume_is_that_of_dense_algebra(neighborhood: Any, reach: int | None, axis: int) -> None:
+@pytest.mark.parametrize("weight", [0.0, 1.5])
+def test_walked_volume_is_that_of_dense_algebra(neighborhood: Any, reach: int | None, axis: int, weight: float) -> None:
     generator = torch.Generator().manual_seed(0)
     probabilities = torch.rand(2, 6, 5, 4, generator=generator, dtype=torch.float64)
     features = torch.randn(5, 6, 5, 4, generator=generator, dtype=torch.float64)
     for slice_axis in (axis, axis - 3):
-        settings = WalkSettings(k=6, beta=9.0, n_steps=4, restart=0.3, neighborhood=neighborhood, slice_axis=slice_axis)
-        walked = diffuse_probabilities(probabilities, features, settings)
+        settings = WalkSettings(
+            k=6,
+            beta=9.0,
+            n_steps=4,
+            restart=0.3,
+            spatial_weight=weight,
+            neighborhood=neighborhood,
+            slice_axis=slice_axis,
+        )
+        walked = diffuse_probabilities(probabilities, features, settings, spacing=SPACING)
         expected = dense_walk(probabilities, features, settings, reach, axis)
         torch.testing.assert_close(walked, expected, rtol=0, atol=1e-12)
 
 
-def test_slices_walk_as_if_each_were_alone() -> None:
-    probabilities, features = torch.rand(3, 12, 10, 5), torch.randn(8, 6, 5, 5)
-    settings = WalkSettings(k=7, n_steps=3, grid=(2, 2, 1))
-    volume = diffuse_probabilities(
-        probabilities, features, WalkSettings(k=7, n_steps=3, grid=(2, 2, 1), neighborhood="slice")
-    )
-    flat = WalkSettings(k=7, n_steps=3, grid=2)
-    for s in range(5):
-        alone = diffuse_probabilities(probabilities[..., s], features[..., s], flat)
-        torch.testing.assert_close(volume[..., s], alone, rtol=0, atol=1e-6)
-    assert not torch.allclose(volume, diffuse_probabilities(probabilities, features, settings))
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_slices_walk_as_if_each_were_alone(axis: int) -> None:
+    probabilities = torch.rand(3, 12, 10, 5, dtype=torch.float64).movedim(3, axis + 1)
+    features = torch.randn(8, 6, 5, 5, dtype=torch.float64).movedim(3, axis + 1)
+    strides = tuple(1 if a == axis else 2 for a in range(3))
+    everywhere = WalkSettings(k=7, n_steps=3, grid=strides)
+    volume = diffuse_probabilities(probabilities, features, replace(everywhere, neighborhood="slice", slice_axis=axis))
+    alone = [
+        diffuse_probabilities(p, f, WalkSettings(k=7, n_steps=3, grid=2))
+        for p, f in zip(probabilities.unbind(axis + 1), features.unbind(axis + 1), strict=True)
+    ]
+    torch.testing.assert_close(volume, torch.stack(alone, dim=axis + 1), rtol=0, atol=1e-12)
+    assert not torch.allclose(volume, diffuse_probabilities(probabilities, features, everywhere))
 
 
 def _has_companion() -> bool:
@@ -138,8 +183,17 @@ def _has_companion() -> bool:
 @pytest.mark.skipif(not _has_companion(), reason="torch_geometric.nn.knn_graph needs pyg-lib or torch-cluster")
 @pytest.mark.parametrize("reach", [0, 1])
 @pytest.mark.parametrize("weight", [0.0, 2.0])
+def test_pyg_backend_with_duplicated_features_in_slices(reach: int, weight: float) -> None:
+    check_duplicates(reach, weight, "pyg")
+
+
+@pytest.mark.skipif(not _has_companion(), reason="torch_geometric.nn.knn_graph needs pyg-lib or torch-cluster")
+@pytest.mark.parametrize("reach", [0, 1, 9])
+@pytest.mark.parametrize("weight", [0.0, 2.0])
 def test_pyg_backend_finds_the_same_neighbours_in_slices(reach: int, weight: float) -> None:
-    features, places, slices = torch.randn(300, 24), torch.rand(300, 2), torch.randint(0, 6, (300,))
+    # In single precision two nodes can be alike up to rounding, which each search breaks its own way.
+    features, places = torch.randn(300, 24, dtype=torch.float64), torch.rand(300, 2, dtype=torch.float64)
+    slices = torch.arange(300) % 6
     options = {"coordinates": places, "spatial_weight": weight, "slices": slices, "slice_reach": reach}
     own, pyg = (knn_graph(features, 8, backend=b, **options) for b in ("auto", "pyg"))  # type: ignore[arg-type]
     assert [set(row) for row in own.neighbors.tolist()] == [set(row) for row in pyg.neighbors.tolist()]
@@ -149,12 +203,13 @@ def test_pyg_backend_finds_the_same_neighbours_in_slices(reach: int, weight: flo
 def test_a_calibration_read_from_json_knows_the_neighborhood(tmp_path: Path) -> None:
     generator = torch.Generator().manual_seed(0)
     items = []
-    for neighborhood in (("slices", 1), "slice"):
+    for neighborhood in (("slices", 1), ["slices", 1], "slice"):
         walk = RandomWalkDiffusiond("pred", k=5, grid=(2, 2, 1), neighborhood=neighborhood)
         items += [
             walk({"pred": torch.rand(2, 8, 8, 3, generator=generator), "features": torch.randn(4, 4, 4, 3)})
             for _ in range(12)
         ]
+    as_tuple, as_list, in_slice = items[0], items[12], items[24]
     tables = [
         false_negative_rate_table(
             item["pred"],
@@ -164,12 +219,16 @@ def test_a_calibration_read_from_json_knows_the_neighborhood(tmp_path: Path) -> 
         )
         for i, item in enumerate(items[:12])
     ]
-    calibrate(type(tables[0]).join(tables), alpha=0.2).save(tmp_path / "c.json")
+    calibration = calibrate(LossTable.join(tables), alpha=0.2)
+    calibration.save(tmp_path / "c.json")
+    assert Calibration.load(tmp_path / "c.json") == calibration
     assert json.loads((tmp_path / "c.json").read_text())["provenance"]["walk"]["neighborhood"] == ["slices", 1]
-    threshold = ConformalThresholdd("pred", tmp_path / "c.json")
-    assert threshold(items[0])["pred_set"].shape == (2, 8, 8, 3)
-    with pytest.raises(ValueError, match="neighborhood"):
-        threshold(items[-1])
+    for source in (calibration, tmp_path / "c.json"):
+        threshold = ConformalThresholdd("pred", source)
+        assert threshold(as_tuple)["pred_set"].shape == (2, 8, 8, 3)
+        assert threshold(as_list)["pred_set"].shape == (2, 8, 8, 3)
+        with pytest.raises(ValueError, match="walk.neighborhood is 'slice', but the calibration has"):
+            threshold(in_slice)
 
 
 def test_random_walk_on_slices_keeps_each_slice_to_itself() -> None:
@@ -183,7 +242,8 @@ def test_random_walk_on_slices_keeps_each_slice_to_itself() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"k": 5}, r"`k` .* within 0 slices of a node minus 1 \(4\), but got 5.*a wider neighborhood"),
+        ({"k": 5}, r"`k` .* in slice 0 and up to 0 slices away minus 1 \(4\), but got 5.*a larger reach of slices"),
+        ({"k": 2, "slices": torch.tensor([3] * 18 + [7] * 2)}, r"in slice 7 .* \(1\), but got 2"),
         ({"slices": torch.zeros(9, dtype=torch.int64)}, r"`slices` int64 of shape \(20,\), but got torch.int64 \(9,\)"),
         ({"slices": torch.zeros(20)}, "but got torch.float32"),
         ({"slice_reach": -1}, "`slice_reach`"),
@@ -197,7 +257,7 @@ def test_bad_input(change: dict[str, Any], message: str) -> None:
 
 
 def test_maps_of_images_have_no_slices() -> None:
-    with pytest.raises(ValueError, match=r"a volume for neighborhood='slice', but got a map with 2 spatial axes"):
+    with pytest.raises(ValueError, match=r"neighborhood='slice', but got a map with 2 .* leave neighborhood"):
         diffuse_probabilities(torch.rand(1, 8, 8), torch.rand(2, 8, 8), WalkSettings(k=3, neighborhood="slice"))
 
 

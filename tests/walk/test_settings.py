@@ -45,7 +45,7 @@ def test_settings_are_json() -> None:
         ("k", 0), ("k", 2.0), ("k", True), ("n_steps", -1), ("beta", -0.1), ("beta", float("nan")), ("beta", float("inf")),
         ("restart", 1.0), ("restart", "0.2"), ("spatial_weight", -1), ("center", 1), ("grid", 0), ("grid", "fine"), ("grid", (4, 0)), ("grid", []), ("grid", (4, 2.0)),
         ("neighborhood", "slices"), ("neighborhood", ("slices",)), ("neighborhood", ("slices", -1)), ("neighborhood", None),
-        ("neighborhood", ["slices", 1.5]), ("slice_axis", 3), ("slice_axis", "z"), ("slice_axis", True),
+        ("neighborhood", ["slices", 1.5]), ("slice_axis", 3), ("slice_axis", -4), ("slice_axis", 1.0), ("slice_axis", "z"), ("slice_axis", True),
     ],
 )  # fmt: skip
 def test_bad_settings(name: str, value: object) -> None:
