@@ -144,7 +144,7 @@ class CachedFeatures:
                 stacklevel=3,
             )
             return None
-        with suppress(FileNotFoundError):  # another process may have removed it
+        with suppress(OSError):  # another process may have removed it, or it is another user's
             os.utime(path)
         return features
 

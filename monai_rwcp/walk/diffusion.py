@@ -61,9 +61,12 @@ def diffuse_probabilities(
     nodes = graph_grid_shape(map_shape, feature_shape, settings.grid)
 
     x = resample_to_grid(probabilities.to(dtype), nodes).flatten(1).T
-    vectors = resample_to_grid(features.to(device=x.device, dtype=dtype), nodes).flatten(1).T
+    features = features.to(device=x.device, dtype=dtype)
     if settings.center:
-        vectors = vectors - vectors.mean(dim=0)
+        # Every node is a mean of cells, so subtracting the nodes' mean from the cells subtracts it from the nodes.
+        mean = resample_to_grid(features, nodes).flatten(1).mean(dim=1)
+        features = features - mean.reshape(-1, *[1] * len(nodes))
+    vectors = resample_to_grid(features, nodes).flatten(1).T
     coordinates = None
     if settings.spatial_weight > 0:
         size = (1.0,) * len(map_shape) if spacing is None else spacing
@@ -76,6 +79,7 @@ def diffuse_probabilities(
         spatial_weight=settings.spatial_weight,
         slices=_slice_numbers(nodes, settings, x.device),
         slice_reach=settings.slice_reach or 0,
+        interpolated_from=(features, nodes),
         backend=backend,
     )
     weights = transition_weights(graph.similarity, settings.beta)

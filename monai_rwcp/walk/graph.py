@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from monai_rwcp.walk.neighbor_search import Backend, compare_pairs, search_neighbors, slice_windows
+from monai_rwcp.walk.interpolated_search import search_interpolated, search_pays
+from monai_rwcp.walk.neighbor_search import Backend, search_neighbors, slice_windows
+from monai_rwcp.walk.sparse import pair_products
 
 __all__ = ["KNNGraph", "knn_graph", "transition_weights"]
 
@@ -76,6 +78,7 @@ def knn_graph(
     spatial_weight: float = 0.0,
     slices: torch.Tensor | None = None,
     slice_reach: int = 0,
+    interpolated_from: tuple[torch.Tensor, tuple[int, ...]] | None = None,
     backend: Backend = "auto",
 ) -> KNNGraph:
     r"""Find the exact ``k`` nearest neighbours of every node by cosine similarity and, if asked, by position.
@@ -97,15 +100,17 @@ def knn_graph(
         spatial_weight: weight :math:`g \ge 0` of the position.
         slices: int64 tensor of shape ``[N]``, the number of each node's slice; None searches among all nodes.
         slice_reach: with ``slices``, how many slices away a neighbour may lie; 0 keeps to a node's own slice.
-        backend: ``"auto"`` is an exact blocked search whose extra memory stays near 64 MiB; ``"pyg"`` calls
+        interpolated_from: ``(coarse, nodes)`` where ``features`` were made as ``resample_to_grid(coarse, nodes)``; a
+            large grid is then searched several times faster, with the same result.
+        backend: ``"auto"`` is an exact blocked search whose extra memory stays near 128 MiB; ``"pyg"`` calls
             ``torch_geometric.nn.knn_graph``, which needs a compiled companion package.
 
     Returns:
         the graph; ``similarity`` is float64, so that ``beta`` does not magnify rounding.
 
     Raises:
-        ValueError: when features are not a finite 2D float tensor, ``k`` does not fit, coordinates are missing or
-            or slices do not fit, or (``"pyg"`` only) a feature vector is zero.
+        ValueError: when features are not a finite 2D float tensor, ``k`` does not fit, coordinates are missing, or
+            they or slices do not fit, or (``"pyg"`` only) a feature vector is zero.
         ImportError: when ``backend="pyg"`` and torch-geometric's compiled companion is missing.
 
     Source: RW-CP, arXiv 2601.18997 (steps 1 and 2); the spatial term is this package's own addition.
@@ -129,7 +134,12 @@ def knn_graph(
             f"({smallest.n_candidates - 1}), but got {k}. Use a smaller k{wider} or a finer graph grid."
         )
     position = _weighted_position(coordinates, spatial_weight, z)
-    neighbors = search_neighbors(z, position, k, order, windows, backend)
+    coarse, nodes = interpolated_from or (vectors, ())
+    pays = interpolated_from is not None and search_pays(tuple(coarse.shape[1:]), nodes, k)
+    if pays and slices is None and backend == "auto":
+        neighbors = search_interpolated(z, coarse.to(z), nodes, k, position)
+    else:
+        neighbors = search_neighbors(z, position, k, order, windows, backend)
     return _ranked(vectors, position, neighbors)
 
 
@@ -167,14 +177,15 @@ def _scaled(features: torch.Tensor) -> torch.Tensor:
             f"{tuple(features.shape)}."
         )
     z = features if features.dtype == torch.float64 else features.to(torch.float32)
-    if not torch.isfinite(z).all():
+    # NaN and infinity survive the extremes, so one pass over the features shows both them and the scale.
+    low, high = z.aminmax(dim=1, keepdim=True)
+    if not (torch.isfinite(low) & torch.isfinite(high)).all():
         raise ValueError(
             "Expected finite `features`, but some are NaN or infinite. Look for NaN in the image or an overflow "
             "in half precision."
         )
     # A power of two changes no digit, and keeps the squares of very large or small features in range.
-    exponent = torch.frexp(z.abs().amax(dim=1, keepdim=True)).exponent
-    return torch.ldexp(z, -exponent)
+    return torch.ldexp(z, -torch.frexp(torch.maximum(-low, high)).exponent)
 
 
 def _weighted_position(coordinates: torch.Tensor | None, spatial_weight: float, z: torch.Tensor) -> torch.Tensor | None:
@@ -194,11 +205,12 @@ def _weighted_position(coordinates: torch.Tensor | None, spatial_weight: float, 
 def _ranked(vectors: torch.Tensor, position: torch.Tensor | None, neighbors: torch.Tensor) -> KNNGraph:
     # The rounding of normalisation and matrix product would be multiplied by beta. Computing the few similarities that
     # are kept anew in float64, and leaving them there, keeps the transition weights exact.
+    neighbors = neighbors.sort(dim=1).values
     norm = torch.linalg.vector_norm(vectors, dim=1, dtype=torch.float64)
     inverse = torch.where(norm > 0, 1 / norm, 0)
-    similarity = compare_pairs(vectors, neighbors, lambda a, b: (a.double() * b.double()).sum(dim=-1))
-    similarity *= inverse.unsqueeze(1) * inverse[neighbors]
+    similarity = pair_products(vectors, neighbors) * inverse.unsqueeze(1) * inverse[neighbors]
     if position is not None:
-        similarity -= compare_pairs(position.double(), neighbors, lambda a, b: (a - b).square().sum(dim=-1)) / 2
+        u = position.double()
+        similarity -= (u.unsqueeze(1) - u[neighbors]).square().sum(dim=2) / 2
     similarity, order = similarity.sort(dim=1, descending=True, stable=True)
     return KNNGraph(neighbors.gather(1, order), similarity)

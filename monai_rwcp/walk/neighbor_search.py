@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Literal
 
 import torch
 
-__all__ = ["Backend", "SearchWindow", "compare_pairs", "search_neighbors", "slice_windows"]
+from monai_rwcp.walk.sparse import pair_products
+
+__all__ = ["Backend", "SearchWindow", "search_neighbors", "search_rows", "slice_windows"]
 
 Backend = Literal["auto", "pyg"]
 
-_BLOCK_BYTES = 64 * 2**20
-# Gathered pairs are read once, so a block that fits the processor's cache is several times faster than a large one.
-_GATHER_BYTES = 2 * 2**20
+_BLOCK_BYTES = 32 * 2**20
+_GROUP = 8
+_ALIGNED = 16 * _GROUP
 
 
 @dataclass(frozen=True)
@@ -116,45 +119,103 @@ def search_neighbors(
     return neighbors
 
 
-def compare_pairs(
-    points: torch.Tensor, neighbors: torch.Tensor, compare: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-) -> torch.Tensor:
-    """Compare every node with each of its neighbours, block by block.
+def search_rows(z: torch.Tensor, position: torch.Tensor | None, k: int, rows: torch.Tensor) -> torch.Tensor:
+    """Find the ``k`` nodes most like each of some nodes, among all nodes.
 
     Args:
-        points: tensor of shape ``[N, F]``.
-        neighbors: int64 tensor of shape ``[N, k]``.
-        compare: function of ``[n, 1, F]`` and ``[n, k, F]`` to ``[n, k]``.
+        z: float tensor of shape ``[N, F]``, L2-normalised.
+        position: float tensor of shape ``[N, D]``, coordinates times their weight, or None.
+        k: number of neighbours, smaller than ``N``.
+        rows: int64 tensor of shape ``[n]``, the nodes whose neighbours are searched.
 
     Returns:
-        tensor of shape ``[N, k]``.
+        int64 tensor of shape ``[n, k]``, in any order; never a node itself.
     """
-    rows = max(1, _GATHER_BYTES // (8 * neighbors.shape[1] * points.shape[1]))
-    blocks = range(0, neighbors.shape[0], rows)
-    return torch.cat([compare(points[s : s + rows, None], points[neighbors[s : s + rows]]) for s in blocks])
+    left, right = _factors(z, position)
+    return _nearest(left[rows], right, rows, k)
 
 
 def _search_blocked(
     z: torch.Tensor, position: torch.Tensor | None, k: int, windows: Sequence[SearchWindow]
 ) -> torch.Tensor:
-    # -|u_i|^2/2 is the same for a whole row, so the ranking needs only u_i.u_j - |u_j|^2/2: one extra column turns
-    # the spatial term into part of the same matrix product.
-    left, right = z, z
-    if position is not None:
-        half_square = position.square().sum(dim=1, keepdim=True) / 2
-        left = torch.cat([z, position, torch.ones_like(half_square)], dim=1)
-        right = torch.cat([z, position, -half_square], dim=1)
+    left, right = _factors(z, position)
     neighbors = torch.empty((z.shape[0], k), dtype=torch.int64, device=z.device)
     for window in windows:
-        candidates = right[window.first : window.last].T
-        rows = max(1, _BLOCK_BYTES // (window.n_candidates * z.element_size()))
-        for start in range(window.start, window.stop, rows):
-            stop = min(start + rows, window.stop)
-            similarity = left[start:stop] @ candidates
-            own = torch.arange(start, stop, device=z.device)
-            similarity[own - start, own - window.first] = -torch.inf
-            neighbors[start:stop] = similarity.topk(k, dim=1).indices + window.first
+        own = torch.arange(window.start, window.stop, device=z.device) - window.first
+        mutual = (window.start, window.stop) == (window.first, window.last)
+        found = _nearest(left[window.start : window.stop], right[window.first : window.last], own, k, mutual)
+        neighbors[window.start : window.stop] = found + window.first
     return neighbors
+
+
+def _factors(z: torch.Tensor, position: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
+    """Two matrices whose rows' products are the similarities."""
+    if position is None:
+        return z, z
+    # -|u_i - u_j|^2/2 = u_i.u_j - |u_i|^2/2 - |u_j|^2/2: two more columns make it part of the same matrix product.
+    half_square = position.square().sum(dim=1, keepdim=True) / 2
+    one = torch.ones_like(half_square)
+    return torch.cat([z, position, one, -half_square], dim=1), torch.cat([z, position, -half_square, one], dim=1)
+
+
+def _nearest(left: torch.Tensor, right: torch.Tensor, own: torch.Tensor, k: int, mutual: bool = False) -> torch.Tensor:
+    """Rows of ``right`` with the largest products with each row of ``left``, but for its own; in any order.
+
+    ``mutual`` says that both are the same nodes: every product then serves two of them, and half of all is enough.
+    """
+    n, m = left.shape[0], right.shape[0]
+    best = left.new_full((n, k), -torch.inf)
+    found = torch.full((n, k), -1, dtype=torch.int64, device=left.device)
+    rows, columns = _tile(n, left), _tile(m, left)
+    # One buffer for all tiles: fresh memory for each would cost as much as the search within it.
+    buffer = left.new_empty(rows * columns)
+    for top in range(0, n, rows):
+        for first in range(top if mutual else 0, m, columns):
+            a, b = left[top : top + rows], right[first : first + columns]
+            similarity = torch.mm(a, b.T, out=buffer[: len(a) * len(b)].view(len(a), len(b)))
+            place = own[top : top + rows] - first
+            inside = ((place >= 0) & (place < len(b))).nonzero().squeeze(1)
+            similarity[inside, place[inside]] = -torch.inf
+            _keep_largest(best[top : top + rows], found[top : top + rows], similarity, first)
+            if mutual and first > top:
+                _keep_largest(best[first : first + columns], found[first : first + columns], similarity.T, top)
+    return found
+
+
+def _tile(n: int, like: torch.Tensor) -> int:
+    """Length of equal parts of ``n`` nodes, so that the products of two parts fit in a block."""
+    longest = max(1, int((_BLOCK_BYTES / like.element_size()) ** 0.5))
+    length = -(-n // -(-n // longest))
+    # Groups of a whole number of cache lines are read several times faster.
+    aligned = -(-length // _ALIGNED) * _ALIGNED
+    return min(aligned, n) if aligned <= longest else length
+
+
+def _keep_largest(best: torch.Tensor, found: torch.Tensor, values: torch.Tensor, first: int) -> None:
+    """Update in place the largest values of each row and their columns, which are counted from ``first``."""
+    k = best.shape[1]
+    rows, columns = _candidates(values, best.amin(dim=1), k)
+    both = torch.cat([best[rows], values[rows.unsqueeze(1), columns]], dim=1)
+    best[rows], kept = both.topk(k, dim=1, sorted=False)
+    found[rows] = torch.cat([found[rows], columns + first], dim=1).gather(1, kept)
+
+
+def _candidates(values: torch.Tensor, smallest: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rows with a value above their ``smallest``, and columns among which are those of their ``k`` largest."""
+    n, m = values.shape
+    groups = m // _GROUP
+    if groups < 4 * k:
+        rows = torch.arange(n, device=values.device)
+        return rows, values.topk(min(k, m), dim=1, sorted=False).indices
+    # The k largest lie in the k groups with the largest maxima, or behind the last whole group. Group g holds the
+    # columns g, g + groups, ...: maxima over such a stride are several times faster than a search of every column.
+    whole, rest = values.split([groups * _GROUP, m - groups * _GROUP], dim=1)
+    maxima = reduce(torch.maximum, whole.split(groups, dim=1)).contiguous()
+    largest, best_groups = maxima.topk(k, dim=1, sorted=False)
+    rows = (torch.cat([largest, rest], dim=1).amax(dim=1) > smallest).nonzero().squeeze(1)
+    columns = (best_groups[rows].unsqueeze(2) + groups * torch.arange(_GROUP, device=values.device)).flatten(1)
+    behind = torch.arange(groups * _GROUP, m, device=values.device)
+    return rows, torch.cat([columns, behind.expand(len(rows), -1)], dim=1)
 
 
 def _search_torch_geometric(
@@ -183,7 +244,8 @@ def _search_torch_geometric(
             ) from error
         found = source[torch.argsort(target, stable=True)].reshape(window.n_candidates, k + 1)
         nodes = torch.arange(window.n_candidates, device=z.device).unsqueeze(1)
-        distance = compare_pairs(candidates, found, lambda a, b: (a - b).square().sum(dim=-1))
+        square = candidates.double().square().sum(dim=1)
+        distance = square.unsqueeze(1) + square[found] - 2 * pair_products(candidates, found)
         distance[found == nodes] = torch.inf
         kept = found.gather(1, distance.topk(k, dim=1, largest=False).indices) + window.first
         neighbors[window.start : window.stop] = kept[window.start - window.first : window.stop - window.first]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 
 import torch
 
 from monai_rwcp.walk.graph import KNNGraph
+from monai_rwcp.walk.sparse import sparse_rows
 
 __all__ = ["random_walk", "random_walk_on_edges"]
 
@@ -46,18 +46,8 @@ def random_walk(
     _check_walk(x, graph.n_nodes, n_steps, restart)
     if weights.shape != graph.neighbors.shape:
         raise ValueError(f"Expected `weights` of shape {tuple(graph.neighbors.shape)}, but got {tuple(weights.shape)}.")
-    n, k = graph.neighbors.shape
     dtype = torch.promote_types(x.dtype, weights.dtype)
-    row_start = torch.arange(0, n * k + 1, k, device=x.device)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta state")
-        transition = torch.sparse_csr_tensor(
-            row_start,
-            graph.neighbors.reshape(-1),
-            weights.to(dtype).reshape(-1),
-            (n, n),
-            check_invariants=False,
-        )
+    transition = sparse_rows(graph.neighbors, weights.to(dtype))
     return _repeat(x, dtype, lambda state: transition @ state, n_steps, restart)
 
 

@@ -60,14 +60,37 @@ def test_huge_and_tiny_features_are_normalised() -> None:
     assert knn_graph(features, 1).neighbors[:2].flatten().tolist() == [1, 0]
 
 
-def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    features = torch.randn(101, 16)
-    whole = knn_graph(features, 6)
-    monkeypatch.setattr(neighbor_search, "_BLOCK_BYTES", 7 * 101 * 4)
-    monkeypatch.setattr(neighbor_search, "_GATHER_BYTES", 13 * 6 * 16 * 8)
-    blocked = knn_graph(features, 6)
-    assert torch.equal(whole.neighbors, blocked.neighbors)
-    torch.testing.assert_close(whole.similarity, blocked.similarity)
+@pytest.mark.parametrize("weight", [0.0, 1.5])
+@pytest.mark.parametrize(
+    ("n", "k", "group", "longest"),
+    [
+        (101, 6, 8, 7),
+        (300, 5, 2, 120),
+        (331, 5, 2, 128),
+        (331, 5, 2, 130),
+        (257, 1, 8, 256),
+        (640, 20, 3, 300),
+        (90, 40, 2, 200),
+    ],
+)
+def test_tiles_and_groups_change_nothing(
+    n: int, k: int, group: int, longest: int, weight: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    features = torch.randn(n, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(n))
+    # Duplicates and a zero vector, spread over the tiles.
+    features[::37], features[5] = features[3], 0
+    places = torch.rand(n, 2, dtype=torch.float64)
+    monkeypatch.setattr(neighbor_search, "_BLOCK_BYTES", 8 * longest**2)
+    monkeypatch.setattr(neighbor_search, "_GROUP", group)
+    monkeypatch.setattr(neighbor_search, "_ALIGNED", 16 * group)
+    found = knn_graph(features, k, coordinates=places, spatial_weight=weight)
+    z = torch.nn.functional.normalize(features, dim=1)
+    similarity = z @ z.T - weight**2 / 2 * torch.cdist(places, places).square()
+    torch.testing.assert_close(found.similarity, similarity.gather(1, found.neighbors), rtol=0, atol=1e-12)
+    similarity.fill_diagonal_(-torch.inf)
+    torch.testing.assert_close(found.similarity, similarity.topk(k, dim=1).values, rtol=0, atol=1e-12)
+    assert not (found.neighbors == torch.arange(n).unsqueeze(1)).any()
+    assert (found.neighbors.sort(dim=1).values.diff(dim=1) > 0).all()
 
 
 def test_edges_follow_torch_geometrics_convention() -> None:

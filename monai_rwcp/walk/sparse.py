@@ -1,0 +1,58 @@
+"""Sparse matrices with the same number of entries in every row, and products at just these entries."""
+
+from __future__ import annotations
+
+import warnings
+
+import torch
+
+__all__ = ["pair_products", "sparse_rows"]
+
+# Columns of the factors that are held in float64 at once.
+_FACTOR_COLUMNS = 128
+
+
+def sparse_rows(columns: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+    """Square compressed sparse row matrix that shares memory with its entries.
+
+    Args:
+        columns: int64 tensor of shape ``[N, k]``, column numbers from 0 to ``N - 1``, which is not checked.
+        values: float tensor of shape ``[N, k]``.
+
+    Returns:
+        sparse CSR tensor of shape ``[N, N]``.
+
+    Example:
+        >>> import torch
+        >>> sparse_rows(torch.tensor([[1], [0]]), torch.tensor([[2.0], [3.0]])).to_dense().tolist()
+        [[0.0, 2.0], [3.0, 0.0]]
+    """
+    n, k = columns.shape
+    row_start = torch.arange(0, n * k + 1, k, device=columns.device)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta state")
+        return torch.sparse_csr_tensor(
+            row_start, columns.reshape(-1), values.reshape(-1), (n, n), check_invariants=False
+        )
+
+
+def pair_products(points: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
+    """Inner products of some pairs of points, in float64.
+
+    Args:
+        points: float tensor of shape ``[N, F]``.
+        columns: int64 tensor of shape ``[N, k]``, for each point those that it is multiplied with.
+
+    Returns:
+        float64 tensor of shape ``[N, k]``.
+
+    Example:
+        >>> import torch
+        >>> pair_products(torch.tensor([[1.0, 2.0], [3.0, 4.0]]), torch.tensor([[1], [1]])).tolist()
+        [[11.0], [25.0]]
+    """
+    products = sparse_rows(columns, torch.zeros(columns.shape, dtype=torch.float64, device=points.device))
+    for part in points.split(_FACTOR_COLUMNS, dim=1):
+        factor = part.double().contiguous()
+        products = torch.sparse.sampled_addmm(products, factor, factor.T)
+    return products.values().view(columns.shape)
