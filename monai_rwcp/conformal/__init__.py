@@ -9,7 +9,7 @@ from monai_rwcp.conformal.levels import LEVEL_GRID, level_of, threshold_levels
 from monai_rwcp.conformal.loss_table import ImageCounts, LabelMode, LossTable, Outside
 from monai_rwcp.conformal.prediction_set import prediction_set
 from monai_rwcp.conformal.provenance import UNRECORDED, VARIES, first_difference, join_provenance
-from monai_rwcp.conformal.truth import calibrated_classes, check_score, outside_field, truth_masks
+from monai_rwcp.conformal.truth import calibrated_classes, check_label, check_score, outside_field, truth_masks
 
 __all__ = [
     "LEVEL_GRID",
@@ -26,6 +26,7 @@ __all__ = [
     "UnitLoss",
     "calibrate",
     "calibrated_classes",
+    "check_label",
     "check_score",
     "false_negative_rate_table",
     "first_difference",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,11 @@ import torch
 from monai_rwcp.conformal.levels import level_of, threshold_levels
 from monai_rwcp.conformal.loss_table import ImageCounts, LabelMode, LossTable, Outside
 from monai_rwcp.conformal.provenance import UNRECORDED
-from monai_rwcp.conformal.truth import calibrated_classes, check_score, outside_field, truth_masks
+from monai_rwcp.conformal.truth import calibrated_classes, check_label, check_score, outside_field, truth_masks
 
 __all__ = ["false_negative_rate_table"]
+
+_SLAB_VOXELS = 2**21
 
 
 @torch.no_grad()
@@ -66,28 +69,38 @@ def false_negative_rate_table(
     if outside not in ("include", "exclude"):
         raise ValueError(f'Expected `outside` to be "include" or "exclude", but got {outside!r}.')
     classes = calibrated_classes(score.shape[0], label_mode, include_background)
-    masks = truth_masks(label, score, classes, label_mode, _counted(mask, score))
-    covered = outside_field(score) if outside == "include" else None
+    check_label(label, score, label_mode)
+    _check_mask(mask, score)
     top = len(threshold_levels()) - 1
+    by_level = {c: torch.zeros(top + 1, dtype=torch.int64, device=score.device) for c in classes}
+    # Slab by slab: a volume needs no second one beside it.
+    for slab in _slabs(score.shape[1:]):
+        part = score[:, slab]
+        counted = None if mask is None else mask[0, slab] != 0
+        for c, true in truth_masks(label[:, slab], part, classes, label_mode, counted).items():
+            at_truth = part[:, true]
+            level = level_of(at_truth[c])
+            if outside == "include":
+                level[outside_field(at_truth)] = top
+            by_level[c] += torch.bincount(level, minlength=top + 1)
     levels: dict[int, np.ndarray] = {}
     counts: dict[int, np.ndarray] = {}
-    for c, true in masks.items():
-        level = level_of(score[c][true])
-        if covered is not None:
-            level[covered[true]] = top
-        by_level = torch.bincount(level, minlength=top + 1).cpu().numpy()
-        levels[c] = np.flatnonzero(by_level)
-        counts[c] = by_level[levels[c]]
+    for c, number in by_level.items():
+        levels[c] = number.nonzero().squeeze(1).cpu().numpy()
+        counts[c] = number[number > 0].cpu().numpy()
     images = {unit if image is None else image: ImageCounts(unit, levels, counts)}
     return LossTable(score.shape[0], classes, images, label_mode, outside, unit_name, dict(provenance))
 
 
-def _counted(mask: torch.Tensor | None, score: torch.Tensor) -> torch.Tensor:
-    if mask is None:
-        return torch.ones(score.shape[1:], dtype=torch.bool, device=score.device)
-    if tuple(mask.shape) != (1, *score.shape[1:]):
+def _slabs(shape: Sequence[int]) -> Iterator[slice]:
+    """Parts of the first axis that hold some millions of voxels each."""
+    length = max(1, _SLAB_VOXELS * shape[0] // max(1, math.prod(shape)))
+    return (slice(start, start + length) for start in range(0, shape[0], length))
+
+
+def _check_mask(mask: torch.Tensor | None, score: torch.Tensor) -> None:
+    if mask is not None and tuple(mask.shape) != (1, *score.shape[1:]):
         raise ValueError(
             f"Expected a mask of shape {(1, *score.shape[1:])} for a score of shape {tuple(score.shape)}, but got "
             f"{tuple(mask.shape)}."
         )
-    return mask[0] != 0

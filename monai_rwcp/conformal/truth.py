@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 
 from monai_rwcp.conformal.loss_table import LabelMode
 
-__all__ = ["calibrated_classes", "check_score", "outside_field", "truth_masks"]
+__all__ = ["calibrated_classes", "check_label", "check_score", "outside_field", "truth_masks"]
 
 
 def calibrated_classes(n_channels: int, label_mode: LabelMode, include_background: bool) -> tuple[int, ...]:
@@ -45,9 +47,10 @@ def check_score(score: torch.Tensor, key: str = "score") -> None:
             f"Expected '{key}' to hold probabilities, but its dtype is {score.dtype}, which looks like a mask. Take "
             "the score before AsDiscreted or ConformalThresholdd, or keep a copy under another key."
         )
-    if score.numel() == 0 or not torch.isfinite(score).all():
+    # NaN and infinity survive the extremes, and looking for these alone takes no memory.
+    low, high = (float(value) for value in score.aminmax()) if score.numel() else (math.nan, math.nan)
+    if not (math.isfinite(low) and math.isfinite(high)):
         raise ValueError(f"Expected finite values in '{key}', but some are NaN or infinite (shape {shape}).")
-    low, high = float(score.min()), float(score.max())
     slack = 8 * torch.finfo(score.dtype).eps
     if low < -slack or high > 1 + slack:
         raise ValueError(
@@ -56,30 +59,20 @@ def check_score(score: torch.Tensor, key: str = "score") -> None:
         )
 
 
-def truth_masks(
-    label: torch.Tensor, score: torch.Tensor, classes: tuple[int, ...], label_mode: LabelMode, counted: torch.Tensor
-) -> dict[int, torch.Tensor]:
-    """Split a label into one mask of counted true voxels for each class.
+def check_label(label: torch.Tensor, score: torch.Tensor, label_mode: LabelMode) -> None:
+    """Refuse a label that is not on the grid of its score, or not in the form that was named.
 
     Args:
-        label: ``[1, *spatial]`` class numbers (``"index"``), ``[C, *spatial]`` zeros and ones of which exactly one
-            is set in a voxel (``"one_hot"``), or any number (``"regions"``).
-        score: ``[C, *spatial]``, for its shape.
-        classes: classes wanted.
+        label: to be ``[1, *spatial]`` (``"index"``) or ``[C, *spatial]``.
+        score: ``[C, *spatial]``.
         label_mode: which form the label has.
-        counted: bool ``[*spatial]``; labels elsewhere are neither read nor checked.
-
-    Returns:
-        bool tensor of shape ``[*spatial]`` for each class.
 
     Raises:
-        ValueError: when the label has another form, another size or values outside the classes.
+        ValueError: when it is not.
 
     Example:
         >>> import torch
-        >>> label, counted = torch.tensor([[[0, 1, 1]]]), torch.ones(1, 3, dtype=torch.bool)
-        >>> truth_masks(label, torch.rand(2, 1, 3), (1,), "index", counted)[1].tolist()
-        [[False, True, True]]
+        >>> check_label(torch.tensor([[[0, 1]]]), torch.rand(2, 1, 2), "index")
     """
     if label_mode not in ("index", "one_hot", "regions"):
         raise ValueError(f'Expected `label_mode` to be "index", "one_hot" or "regions", but got {label_mode!r}.')
@@ -90,16 +83,49 @@ def truth_masks(
             f"shape {tuple(score.shape)}, but got {tuple(label.shape)}. Label and score must be on the same grid: both "
             "before, or both after Invertd."
         )
+    if label_mode == "index" and score.shape[0] == 1:
+        raise ValueError(
+            'A score of one channel has no background channel, so class numbers do not fit it: use label_mode="'
+            'regions" with a label of zeros and ones.'
+        )
+
+
+def truth_masks(
+    label: torch.Tensor,
+    score: torch.Tensor,
+    classes: tuple[int, ...],
+    label_mode: LabelMode,
+    counted: torch.Tensor | None = None,
+) -> dict[int, torch.Tensor]:
+    """Split a label into one mask of counted true voxels for each class.
+
+    Args:
+        label: ``[1, *spatial]`` class numbers (``"index"``), ``[C, *spatial]`` zeros and ones of which exactly one
+            is set in a voxel (``"one_hot"``), or any number (``"regions"``).
+        score: ``[C, *spatial]``, for its shape.
+        classes: classes wanted.
+        label_mode: which form the label has.
+        counted: bool ``[*spatial]``; labels elsewhere are neither read nor checked. None counts all voxels.
+
+    Returns:
+        bool tensor of shape ``[*spatial]`` for each class.
+
+    Raises:
+        ValueError: when the label has another form, another size or values outside the classes.
+
+    Example:
+        >>> import torch
+        >>> truth_masks(torch.tensor([[[0, 1, 1]]]), torch.rand(2, 1, 3), (1,), "index")[1].tolist()
+        [[False, True, True]]
+    """
+    check_label(label, score, label_mode)
     if label.dtype == torch.bool:
         label = label.to(torch.uint8)
-    values = label[:, counted]
+    values = label if counted is None else label[:, counted]
     if label_mode == "index":
-        if score.shape[0] == 1:
-            raise ValueError(
-                'A score of one channel has no background channel, so class numbers do not fit it: use label_mode="'
-                'regions" with a label of zeros and ones.'
-            )
-        valid = (values >= 0) & (values < score.shape[0]) & (values == values.round())
+        valid = (values >= 0) & (values < score.shape[0])
+        if values.is_floating_point():
+            valid &= values == values.round()
         expected = f"class numbers from 0 to {score.shape[0] - 1}"
     else:
         valid = (values == 0) | (values == 1)
@@ -115,9 +141,8 @@ def truth_masks(
             "Expected exactly one class in every voxel of a one-hot label, but some voxels have none or several. "
             'Overlapping structures are label_mode="regions".'
         )
-    if label_mode == "index":
-        return {c: (label[0] == c) & counted for c in classes}
-    return {c: (label[c] == 1) & counted for c in classes}
+    masks = {c: label[0] == c if label_mode == "index" else label[c] == 1 for c in classes}
+    return masks if counted is None else {c: mask & counted for c, mask in masks.items()}
 
 
 def outside_field(score: torch.Tensor) -> torch.Tensor:

@@ -161,7 +161,7 @@ class ConformalCalibrationHandler:
 
     def _case_table(self, item: dict[str, Any], image: str) -> LossTable:
         score = _tensor(self._value(item, self.score_key))
-        if ((score == 0) | (score == 1)).all():
+        if _is_binary(score):
             raise ValueError(
                 "the score holds nothing but 0 and 1, so it looks like a mask. Take the score before AsDiscreted or "
                 "ConformalThresholdd, or keep a copy under another key (CopyItemsd); half precision can saturate, too: "
@@ -232,6 +232,11 @@ class ConformalCalibrationHandler:
 
 def _tensor(value: Any) -> torch.Tensor:
     return value.as_tensor() if isinstance(value, MetaTensor) else torch.as_tensor(value)
+
+
+def _is_binary(score: torch.Tensor) -> bool:
+    # Row by row: the first row of a real score ends it.
+    return all(bool(((row == 0) | (row == 1)).all()) for channel in score for row in channel)
 
 
 def _world_size() -> int:

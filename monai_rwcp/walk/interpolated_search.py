@@ -32,7 +32,8 @@ def search_pays(cells: tuple[int, ...], nodes: tuple[int, ...], k: int) -> bool:
         >>> search_pays((64, 64), (224, 224), 20), search_pays((64, 64), (56, 56), 20)
         (True, False)
     """
-    if k >= _SEARCHED_BLOCKS or any(n < c for n, c in zip(nodes, cells, strict=True)) or not 2 ** len(cells) <= math.prod(cells) <= _MOST_CELLS:
+    finer = all(n >= c for n, c in zip(nodes, cells, strict=True))
+    if k >= _SEARCHED_BLOCKS or not finer or not 2 ** len(cells) <= math.prod(cells) <= _MOST_CELLS:
         return False
     n_blocks = math.prod(c + (n > c) for c, n in zip(cells, nodes, strict=True))
     return math.prod(nodes) >= 4 * math.prod(cells) and n_blocks >= 4 * _SEARCHED_BLOCKS

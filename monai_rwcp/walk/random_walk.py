@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 
@@ -13,7 +13,13 @@ __all__ = ["random_walk", "random_walk_on_edges"]
 
 
 def random_walk(
-    x: torch.Tensor, graph: KNNGraph, weights: torch.Tensor, n_steps: int, restart: float = 0.0
+    x: torch.Tensor,
+    graph: KNNGraph,
+    weights: torch.Tensor,
+    n_steps: int,
+    restart: float = 0.0,
+    *,
+    return_steps: Sequence[int] | None = None,
 ) -> torch.Tensor:
     r"""Walk node values over a k-nearest-neighbour graph by a sparse matrix product (the fast path).
 
@@ -26,12 +32,15 @@ def random_walk(
             in the wider of its dtype and that of ``x``: float64 weights keep rounding from adding up over the steps.
         n_steps: number of steps, at least 0 (0 returns a copy of ``x``).
         restart: probability :math:`r` in [0, 1) of returning to the start at each step.
+        return_steps: numbers :math:`t` from 0 to ``n_steps`` of the states that are returned, all from this one walk;
+            None returns the last state only.
 
     Returns:
-        tensor of shape ``[N, C]`` and dtype of ``x``; ``x`` is not changed.
+        tensor of shape ``[N, C]``, or ``[len(return_steps), N, C]`` in the order asked for, and dtype of ``x``;
+        ``x`` is not changed.
 
     Raises:
-        ValueError: when shapes, ``n_steps`` or ``restart`` do not fit.
+        ValueError: when shapes, ``n_steps``, ``restart`` or ``return_steps`` do not fit.
 
     Source: RW-CP, arXiv 2601.18997 (step 4).
 
@@ -48,11 +57,21 @@ def random_walk(
         raise ValueError(f"Expected `weights` of shape {tuple(graph.neighbors.shape)}, but got {tuple(weights.shape)}.")
     dtype = torch.promote_types(x.dtype, weights.dtype)
     transition = sparse_rows(graph.neighbors, weights.to(dtype))
-    return _repeat(x, dtype, lambda state: transition @ state, n_steps, restart)
+
+    def step(state: torch.Tensor, spare: torch.Tensor) -> torch.Tensor:
+        return torch.mm(transition, state, out=spare)
+
+    return _repeat(x, dtype, step, n_steps, restart, return_steps)
 
 
 def random_walk_on_edges(
-    x: torch.Tensor, edge_index: torch.Tensor, edge_weight: torch.Tensor, n_steps: int, restart: float = 0.0
+    x: torch.Tensor,
+    edge_index: torch.Tensor,
+    edge_weight: torch.Tensor,
+    n_steps: int,
+    restart: float = 0.0,
+    *,
+    return_steps: Sequence[int] | None = None,
 ) -> torch.Tensor:
     r"""Walk node values over any torch-geometric graph by scattering along its edges (the general path).
 
@@ -65,12 +84,13 @@ def random_walk_on_edges(
             is not checked.
         n_steps: number of steps, at least 0.
         restart: probability in [0, 1) of returning to the start at each step.
+        return_steps: as in :py:func:`random_walk`.
 
     Returns:
-        tensor of shape ``[N, C]`` and dtype of ``x``. A node without incoming edges receives 0 from its neighbours.
+        as of :py:func:`random_walk`. A node without incoming edges receives 0 from its neighbours.
 
     Raises:
-        ValueError: when shapes, node numbers, ``n_steps`` or ``restart`` do not fit.
+        ValueError: when shapes, node numbers, ``n_steps``, ``restart`` or ``return_steps`` do not fit.
 
     Example:
         >>> import torch
@@ -93,10 +113,10 @@ def random_walk_on_edges(
     dtype = torch.promote_types(x.dtype, edge_weight.dtype)
     weight = edge_weight.to(dtype).unsqueeze(1)
 
-    def step(state: torch.Tensor) -> torch.Tensor:
+    def step(state: torch.Tensor, spare: torch.Tensor) -> torch.Tensor:
         return scatter(weight * state[source], target, 0, n, reduce="sum")
 
-    return _repeat(x, dtype, step, n_steps, restart)
+    return _repeat(x, dtype, step, n_steps, restart, return_steps)
 
 
 def _check_walk(x: torch.Tensor, n_nodes: int, n_steps: int, restart: float) -> None:
@@ -112,12 +132,28 @@ def _check_walk(x: torch.Tensor, n_nodes: int, n_steps: int, restart: float) -> 
 
 
 def _repeat(
-    x: torch.Tensor, dtype: torch.dtype, step: Callable[[torch.Tensor], torch.Tensor], n_steps: int, restart: float
+    x: torch.Tensor,
+    dtype: torch.dtype,
+    step: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+    n_steps: int,
+    restart: float,
+    return_steps: Sequence[int] | None,
 ) -> torch.Tensor:
-    start = x.to(dtype)
-    state = start
-    for _ in range(n_steps):
-        state = step(state)
-        if restart:
-            state.mul_(1.0 - restart).add_(start, alpha=restart)
-    return state.to(x.dtype, copy=True)
+    """Walk by ``step(state, spare)``, which may write the next state into ``spare`` and returns it."""
+    asked = [n_steps] if return_steps is None else list(return_steps)
+    if not asked or not all(isinstance(t, int) and not isinstance(t, bool) and 0 <= t <= n_steps for t in asked):
+        raise ValueError(f"Expected `return_steps` to be integers from 0 to n_steps = {n_steps}, but got {asked}.")
+    states = x.new_empty((len(asked), *x.shape))
+    start = state = x.to(dtype)
+    # Two states take turns: fresh memory at each step would cost as much as the product.
+    spare = torch.empty_like(start)
+    for t in range(n_steps + 1):
+        if t > 0:
+            following = step(state, spare)
+            if restart:
+                following.mul_(1.0 - restart).add_(start, alpha=restart)
+            state, spare = following, torch.empty_like(start) if state is start else state
+        for place, number in enumerate(asked):
+            if number == t:
+                states[place] = state
+    return states[0] if return_steps is None else states

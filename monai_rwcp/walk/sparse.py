@@ -13,14 +13,14 @@ _FACTOR_COLUMNS = 128
 
 
 def sparse_rows(columns: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
-    """Square compressed sparse row matrix that shares memory with its entries.
+    """Square compressed sparse row matrix.
 
     Args:
         columns: int64 tensor of shape ``[N, k]``, column numbers from 0 to ``N - 1``, which is not checked.
         values: float tensor of shape ``[N, k]``.
 
     Returns:
-        sparse CSR tensor of shape ``[N, N]``.
+        sparse CSR tensor of shape ``[N, N]``; its values share memory with ``values``.
 
     Example:
         >>> import torch
@@ -28,11 +28,13 @@ def sparse_rows(columns: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
         [[0.0, 2.0], [3.0, 0.0]]
     """
     n, k = columns.shape
-    row_start = torch.arange(0, n * k + 1, k, device=columns.device)
+    # Short indices are half the memory to read; with long ones some libraries make short copies at every product.
+    short = torch.int32 if n * k < 2**31 else torch.int64
+    row_start = torch.arange(0, n * k + 1, k, dtype=short, device=columns.device)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta state")
         return torch.sparse_csr_tensor(
-            row_start, columns.reshape(-1), values.reshape(-1), (n, n), check_invariants=False
+            row_start, columns.reshape(-1).to(short), values.reshape(-1), (n, n), check_invariants=False
         )
 
 

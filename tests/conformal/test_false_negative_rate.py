@@ -24,7 +24,11 @@ def tied_scores(shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
 @pytest.mark.parametrize("shape", [(20, 15), (8, 7, 6)])
-def test_counts_are_the_literal_ones(dtype: torch.dtype, shape: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("slab", [1, 95, 2**21])
+def test_counts_are_the_literal_ones(
+    dtype: torch.dtype, shape: tuple[int, ...], slab: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("monai_rwcp.conformal.false_negative_rate._SLAB_VOXELS", slab)
     score = tied_scores(shape, dtype)
     label = torch.randint(0, 3, (1, *shape), generator=torch.Generator().manual_seed(1))
     mask = torch.rand(1, *shape, generator=torch.Generator().manual_seed(4)) > 0.3
@@ -36,6 +40,32 @@ def test_counts_are_the_literal_ones(dtype: torch.dtype, shape: tuple[int, ...])
         missed = table.missed(c)[0]
         for j in range(0, len(missed), 50):
             assert missed[j] == literal_missed(score[c], truth, j)
+
+
+@pytest.mark.parametrize("axis", [1, 2, 3])
+@pytest.mark.parametrize("outside", ["include", "exclude"])
+def test_pieces_of_a_unit_give_the_table_of_the_whole(axis: int, outside: str) -> None:
+    score = tied_scores((9, 8, 7), torch.float32)
+    score[:, :2, :3] = 0
+    label = torch.randint(0, 3, (1, 9, 8, 7), generator=torch.Generator().manual_seed(1))
+    options = {"unit": "anna", "outside": outside}
+    whole = false_negative_rate_table(score, label, **options)
+    pieces = zip(score.split(3, dim=axis), label.split(3, dim=axis), strict=True)
+    joined = LossTable.join(
+        false_negative_rate_table(s, y, image=f"piece {i}", **options) for i, (s, y) in enumerate(pieces)
+    )
+    assert joined.units == whole.units
+    for c in whole.classes:
+        np.testing.assert_array_equal(joined.missed(c), whole.missed(c))
+        np.testing.assert_array_equal(joined.true(c), whole.true(c))
+
+
+def test_a_wrong_label_in_the_last_slab_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("monai_rwcp.conformal.false_negative_rate._SLAB_VOXELS", 4)
+    label = LABEL.clone()
+    label[0, 3, 3] = 9
+    with pytest.raises(ValueError, match=r"\[9.0\]"):
+        false_negative_rate_table(GOOD, label, unit="a")
 
 
 def test_label_modes_agree() -> None:

@@ -103,6 +103,33 @@ def test_start_is_not_changed_and_no_steps_give_a_copy() -> None:
     assert still.data_ptr() != start.data_ptr()
 
 
+@pytest.mark.parametrize("restart", [0.0, 0.3])
+@pytest.mark.parametrize("path", ["csr", "edges"])
+def test_one_walk_gives_the_states_of_many(path: str, restart: float) -> None:
+    found = knn_graph(torch.randn(40, 3), 4)
+    weights = transition_weights(found.similarity, 5.0)
+    start = torch.rand(40, 3)
+
+    def walk(n_steps: int, **more: object) -> torch.Tensor:
+        if path == "csr":
+            return random_walk(start, found, weights, n_steps, restart, **more)  # type: ignore[arg-type]
+        return random_walk_on_edges(start, found.edge_index, weights.flatten(), n_steps, restart, **more)  # type: ignore[arg-type]
+
+    asked = [7, 0, 1, 4, 4]
+    states = walk(9, return_steps=asked)
+    assert states.shape == (5, 40, 3)
+    assert states.dtype == start.dtype
+    for n_steps, state in zip(asked, states, strict=True):
+        assert torch.equal(state, walk(n_steps))
+
+
+@pytest.mark.parametrize("asked", [[], [4], [-1], [1.0], [True]])
+def test_steps_that_are_not_walked_cannot_be_returned(asked: list) -> None:
+    found = knn_graph(torch.randn(10, 3), 2)
+    with pytest.raises(ValueError, match="return_steps.*from 0 to n_steps = 3"):
+        random_walk(torch.rand(10, 2), found, transition_weights(found.similarity, 1.0), 3, return_steps=asked)
+
+
 def test_any_graph_can_be_walked_along_its_edges() -> None:
     edge_index = torch.tensor([[0, 1, 2, 2], [1, 2, 0, 1]])
     walked = random_walk_on_edges(
