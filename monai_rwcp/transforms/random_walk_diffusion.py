@@ -38,6 +38,7 @@ class RandomWalkDiffusion(Transform):
             ``("slices", w)`` (at most ``w`` slices of the graph grid away). Defaults to "volume".
         slice_axis: spatial axis that the slices of a volume are stacked along, for ``neighborhood``. Defaults to -1.
         backend: ``"auto"`` or ``"pyg"``, how neighbours are searched; both give the same result.
+        progress: whether a progress bar is shown, for volumes and fine grids. Defaults to False.
 
     Raises:
         ValueError: when a setting is out of its range.
@@ -65,11 +66,13 @@ class RandomWalkDiffusion(Transform):
         neighborhood: Neighborhood = "volume",
         slice_axis: int = -1,
         backend: Backend = "auto",
+        progress: bool = False,
     ) -> None:
         self.settings = WalkSettings(k, beta, n_steps, restart, center, spatial_weight, grid, neighborhood, slice_axis)
         if backend not in ("auto", "pyg"):
             raise ValueError(f'backend must be "auto" or "pyg" but is {backend!r}.')
         self.search_backend: Backend = backend
+        self.progress = progress
 
     def __call__(  # type: ignore[override]
         self, probabilities: NdarrayOrTensor, features: NdarrayOrTensor
@@ -92,7 +95,12 @@ class RandomWalkDiffusion(Transform):
         maps, *_ = convert_data_type(probabilities, torch.Tensor)
         vectors, *_ = convert_data_type(features, torch.Tensor)
         walked = diffuse_probabilities(
-            maps, vectors, self.settings, spacing=map_spacing(probabilities), backend=self.search_backend
+            maps,
+            vectors,
+            self.settings,
+            spacing=map_spacing(probabilities),
+            backend=self.search_backend,
+            progress=self.progress,
         )
         result, *_ = convert_to_dst_type(walked, probabilities, dtype=probabilities.dtype)
         return result
@@ -129,6 +137,7 @@ class RandomWalkDiffusiond(MapTransform):
         neighborhood: Neighborhood = "volume",
         slice_axis: int = -1,
         backend: Backend = "auto",
+        progress: bool = False,
         output_keys: KeysCollection | None = None,
         allow_missing_keys: bool = False,
     ) -> None:
@@ -136,7 +145,7 @@ class RandomWalkDiffusiond(MapTransform):
         Args:
             keys: keys of the probability maps.
             feature_keys: keys of their features, one for all or one for each. Defaults to "features".
-            k, beta, n_steps, restart, center, spatial_weight, grid, neighborhood, slice_axis, backend: see
+            k, beta, n_steps, restart, center, spatial_weight, grid, neighborhood, slice_axis, backend, progress: see
                 :py:class:`RandomWalkDiffusion`.
             output_keys: where the walked maps go; None replaces the maps.
             allow_missing_keys: whether missing keys are passed over.
@@ -146,7 +155,7 @@ class RandomWalkDiffusiond(MapTransform):
         """
         super().__init__(keys, allow_missing_keys)
         self.converter = RandomWalkDiffusion(
-            k, beta, n_steps, restart, center, spatial_weight, grid, neighborhood, slice_axis, backend
+            k, beta, n_steps, restart, center, spatial_weight, grid, neighborhood, slice_axis, backend, progress
         )
         self.feature_keys = ensure_tuple_rep(feature_keys, len(self.keys))
         self.output_keys = self.keys if output_keys is None else output_keys_of(self.keys, output_keys)

@@ -23,6 +23,7 @@ def diffuse_probabilities(
     *,
     spacing: Sequence[float] | None = None,
     backend: Backend = "auto",
+    progress: bool = False,
 ) -> torch.Tensor:
     r"""Diffuse a probability map over the nearest-neighbour graph of the image's features.
 
@@ -38,6 +39,7 @@ def diffuse_probabilities(
         spacing: voxel size of the map along each axis in mm; None where it is not known (cubic voxels are assumed).
             Only the spatial term looks at it.
         backend: how neighbours are searched, see :py:func:`knn_graph`.
+        progress: whether a progress bar over the graph's nodes is shown.
 
     Returns:
         tensor of shape ``[C, *spatial]`` in [0, 1] and dtype of ``probabilities`` (half precision is walked in
@@ -81,6 +83,7 @@ def diffuse_probabilities(
         slice_reach=settings.slice_reach or 0,
         interpolated_from=(features, nodes),
         backend=backend,
+        progress=progress,
     )
     weights = transition_weights(graph.similarity, settings.beta)
     walked = random_walk(x.contiguous(), graph, weights, settings.n_steps, settings.restart)

@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 
 from monai_rwcp.walk.interpolated_search import search_interpolated, search_pays
 from monai_rwcp.walk.neighbor_search import Backend, search_neighbors, slice_windows
+from monai_rwcp.walk.progress import node_progress
 from monai_rwcp.walk.sparse import pair_products
 
 __all__ = ["KNNGraph", "knn_graph", "transition_weights"]
+
+# Features whose squares neither overflow nor vanish in float32, whatever their number.
+_SAFE = (2.0**-40, 2.0**40)
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,7 @@ def knn_graph(
     slice_reach: int = 0,
     interpolated_from: tuple[torch.Tensor, tuple[int, ...]] | None = None,
     backend: Backend = "auto",
+    progress: bool = False,
 ) -> KNNGraph:
     r"""Find the exact ``k`` nearest neighbours of every node by cosine similarity and, if asked, by position.
 
@@ -102,8 +106,9 @@ def knn_graph(
         slice_reach: with ``slices``, how many slices away a neighbour may lie; 0 keeps to a node's own slice.
         interpolated_from: ``(coarse, nodes)`` where ``features`` were made as ``resample_to_grid(coarse, nodes)``; a
             large grid is then searched several times faster, with the same result.
-        backend: ``"auto"`` is an exact blocked search whose extra memory stays near 128 MiB; ``"pyg"`` calls
+        backend: ``"auto"`` is an exact blocked search whose extra memory stays near 100 MiB; ``"pyg"`` calls
             ``torch_geometric.nn.knn_graph``, which needs a compiled companion package.
+        progress: whether a progress bar over the nodes is shown.
 
     Returns:
         the graph; ``similarity`` is float64, so that ``beta`` does not magnify rounding.
@@ -121,8 +126,7 @@ def knn_graph(
         torch.Size([4, 2])
     """
     vectors = _scaled(features)
-    z = F.normalize(vectors, dim=1)
-    order, windows = slice_windows(slices, slice_reach, z.shape[0])
+    order, windows = slice_windows(slices, slice_reach, len(vectors))
     smallest = min(windows, key=lambda window: window.n_candidates)
     if not isinstance(k, int) or isinstance(k, bool) or not 1 <= k < smallest.n_candidates:
         where, wider = "", ""
@@ -133,13 +137,14 @@ def knn_graph(
             f"Expected `k` to be an integer from 1 to the number of nodes{where} minus 1 "
             f"({smallest.n_candidates - 1}), but got {k}. Use a smaller k{wider} or a finer graph grid."
         )
-    position = _weighted_position(coordinates, spatial_weight, z)
+    position = _weighted_position(coordinates, spatial_weight, vectors)
     coarse, nodes = interpolated_from or (vectors, ())
     pays = interpolated_from is not None and search_pays(tuple(coarse.shape[1:]), nodes, k)
-    if pays and slices is None and backend == "auto":
-        neighbors = search_interpolated(z, coarse.to(z), nodes, k, position)
-    else:
-        neighbors = search_neighbors(z, position, k, order, windows, backend)
+    with node_progress(len(vectors), progress) as advance:
+        if pays and slices is None and backend == "auto":
+            neighbors = search_interpolated(vectors, coarse.to(vectors), nodes, k, position, advance)
+        else:
+            neighbors = search_neighbors(vectors, position, k, order, windows, backend, advance)
     return _ranked(vectors, position, neighbors)
 
 
@@ -185,7 +190,10 @@ def _scaled(features: torch.Tensor) -> torch.Tensor:
             "in half precision."
         )
     # A power of two changes no digit, and keeps the squares of very large or small features in range.
-    return torch.ldexp(z, -torch.frexp(torch.maximum(-low, high)).exponent)
+    largest = torch.maximum(-low, high)
+    if _SAFE[0] < largest.where(largest > 0, 1).amin() and largest.amax() < _SAFE[1]:
+        return z
+    return torch.ldexp(z, -torch.frexp(largest).exponent)
 
 
 def _weighted_position(coordinates: torch.Tensor | None, spatial_weight: float, z: torch.Tensor) -> torch.Tensor | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -75,7 +76,13 @@ def resample_to_grid(x: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
         old, new = x.shape[axis + 1], int(shape[axis])
         if old != new:
             matrix = _averaging_matrix(old, new) if new < old else _interpolation_matrix(old, new)
-            x = torch.movedim(torch.movedim(x, axis + 1, -1) @ matrix.to(x).T, -1, axis + 1)
+            matrix = matrix.to(x)
+            before, after = math.prod(x.shape[: axis + 1]), math.prod(x.shape[axis + 2 :])
+            size = (*x.shape[: axis + 1], new, *x.shape[axis + 2 :])
+            if after == 1:
+                x = (x.reshape(before, old) @ matrix.T).reshape(size)
+            else:
+                x = torch.bmm(matrix.expand(before, new, old), x.reshape(before, old, after)).reshape(size)
     return x.contiguous()
 
 

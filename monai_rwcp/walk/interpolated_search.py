@@ -11,9 +11,11 @@ import math
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 
 from monai_rwcp.walk.grid import resample_to_grid
 from monai_rwcp.walk.neighbor_search import search_rows
+from monai_rwcp.walk.progress import Advance
 
 __all__ = ["search_interpolated", "search_pays"]
 
@@ -40,22 +42,28 @@ def search_pays(cells: tuple[int, ...], nodes: tuple[int, ...], k: int) -> bool:
 
 
 def search_interpolated(
-    z: torch.Tensor, coarse: torch.Tensor, nodes: tuple[int, ...], k: int, position: torch.Tensor | None
+    vectors: torch.Tensor,
+    coarse: torch.Tensor,
+    nodes: tuple[int, ...],
+    k: int,
+    position: torch.Tensor | None,
+    advance: Advance,
 ) -> torch.Tensor:
     """Find the ``k`` nodes most like each node of a grid that is interpolated from ``coarse``.
 
     Args:
-        z: float tensor of shape ``[N, F]``, the nodes' features, L2-normalised.
-        coarse: float tensor of shape ``[F, *cells]``; before normalisation the nodes' features were
-            ``resample_to_grid(coarse, nodes)``.
+        vectors: float tensor of shape ``[N, F]``, each node's features times a positive number.
+        coarse: float tensor of shape ``[F, *cells]``; the nodes' features are ``resample_to_grid(coarse, nodes)``.
         nodes: size of the grid of nodes; see :py:func:`search_pays`.
         k: number of neighbours, smaller than the number of nodes.
         position: float tensor of shape ``[N, axes]``, coordinates times their weight, or None.
+        advance: is told how many nodes are done.
 
     Returns:
         int64 tensor of shape ``[N, k]``, in any order; never a node itself. The similarities are those of an exact
         search up to the rounding of ``coarse``'s dtype.
     """
+    z = F.normalize(vectors, dim=1)
     # A common power of two changes no digit, and keeps products in range.
     coarse = torch.ldexp(coarse, -torch.frexp(coarse.abs().max()).exponent)
     norm = resample_to_grid(coarse, nodes).flatten(1).norm(dim=0)
@@ -79,6 +87,7 @@ def search_interpolated(
         members = blocks.members[rows]
         neighbors[members[members >= 0]] = found[members >= 0]
         undecided.append(members[(members >= 0) & ~decided])
+        advance(int((members >= 0).sum()))
     left = torch.cat(undecided)
     if len(left):
         neighbors[left] = search_rows(z, position, k, left)

@@ -8,7 +8,9 @@ from functools import reduce
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 
+from monai_rwcp.walk.progress import Advance
 from monai_rwcp.walk.sparse import pair_products
 
 __all__ = ["Backend", "SearchWindow", "search_neighbors", "search_rows", "slice_windows"]
@@ -84,22 +86,24 @@ def slice_windows(
 
 
 def search_neighbors(
-    z: torch.Tensor,
+    vectors: torch.Tensor,
     position: torch.Tensor | None,
     k: int,
     order: torch.Tensor | None,
     windows: Sequence[SearchWindow],
     backend: Backend,
+    advance: Advance,
 ) -> torch.Tensor:
     """Find the ``k`` nodes most like each node within its window, in any order.
 
     Args:
-        z: float tensor of shape ``[N, F]``, L2-normalised.
+        vectors: float tensor of shape ``[N, F]``, of any length that does not overflow when squared.
         position: float tensor of shape ``[N, D]``, coordinates times their weight, or None.
         k: number of neighbours, smaller than every window's number of candidates.
         order: from :py:func:`slice_windows`.
         windows: from :py:func:`slice_windows`.
         backend: ``"auto"`` or ``"pyg"``.
+        advance: is told how many nodes are done.
 
     Returns:
         int64 tensor of shape ``[N, k]``; never a node itself.
@@ -108,14 +112,18 @@ def search_neighbors(
         ValueError: when ``backend`` is neither, or (``"pyg"`` only) a feature vector is zero.
         ImportError: when ``backend="pyg"`` and torch-geometric's compiled companion is missing.
     """
-    searches = {"auto": _search_blocked, "pyg": _search_torch_geometric}
+    searches = {"auto": _search_tiles, "pyg": _search_torch_geometric}
     if backend not in searches:
         raise ValueError(f'Expected `backend` to be "auto" or "pyg", but got {backend!r}.')
-    if order is None:
-        return searches[backend](z, position, k, windows)
-    found = searches[backend](z[order], None if position is None else position[order], k, windows)
-    neighbors = torch.empty_like(found)
-    neighbors[order] = order[found]
+    neighbors = torch.empty((vectors.shape[0], k), dtype=torch.int64, device=vectors.device)
+    # A window's vectors are copied and normalised when it is searched, so that a volume is never held twice.
+    for window in windows:
+        run = slice(window.first, window.last)
+        nodes = torch.arange(run.start, run.stop, device=vectors.device) if order is None else order[run]
+        z = F.normalize(vectors[run if order is None else nodes], dim=1)
+        own = torch.arange(window.start, window.stop, device=vectors.device) - window.first
+        found = searches[backend](z, None if position is None else position[nodes], k, own, advance)
+        neighbors[nodes[own]] = nodes[found]
     return neighbors
 
 
@@ -135,17 +143,13 @@ def search_rows(z: torch.Tensor, position: torch.Tensor | None, k: int, rows: to
     return _nearest(left[rows], right, rows, k)
 
 
-def _search_blocked(
-    z: torch.Tensor, position: torch.Tensor | None, k: int, windows: Sequence[SearchWindow]
+def _search_tiles(
+    z: torch.Tensor, position: torch.Tensor | None, k: int, own: torch.Tensor, advance: Advance
 ) -> torch.Tensor:
     left, right = _factors(z, position)
-    neighbors = torch.empty((z.shape[0], k), dtype=torch.int64, device=z.device)
-    for window in windows:
-        own = torch.arange(window.start, window.stop, device=z.device) - window.first
-        mutual = (window.start, window.stop) == (window.first, window.last)
-        found = _nearest(left[window.start : window.stop], right[window.first : window.last], own, k, mutual)
-        neighbors[window.start : window.stop] = found + window.first
-    return neighbors
+    if len(own) == len(z):
+        return _nearest(left, right, own, k, mutual=True, advance=advance)
+    return _nearest(left[own], right, own, k, advance=advance)
 
 
 def _factors(z: torch.Tensor, position: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
@@ -158,7 +162,15 @@ def _factors(z: torch.Tensor, position: torch.Tensor | None) -> tuple[torch.Tens
     return torch.cat([z, position, one, -half_square], dim=1), torch.cat([z, position, -half_square, one], dim=1)
 
 
-def _nearest(left: torch.Tensor, right: torch.Tensor, own: torch.Tensor, k: int, mutual: bool = False) -> torch.Tensor:
+def _nearest(
+    left: torch.Tensor,
+    right: torch.Tensor,
+    own: torch.Tensor,
+    k: int,
+    *,
+    mutual: bool = False,
+    advance: Advance = lambda count: None,
+) -> torch.Tensor:
     """Rows of ``right`` with the largest products with each row of ``left``, but for its own; in any order.
 
     ``mutual`` says that both are the same nodes: every product then serves two of them, and half of all is enough.
@@ -179,6 +191,7 @@ def _nearest(left: torch.Tensor, right: torch.Tensor, own: torch.Tensor, k: int,
             _keep_largest(best[top : top + rows], found[top : top + rows], similarity, first)
             if mutual and first > top:
                 _keep_largest(best[first : first + columns], found[first : first + columns], similarity.T, top)
+        advance(len(best[top : top + rows]))
     return found
 
 
@@ -219,7 +232,7 @@ def _candidates(values: torch.Tensor, smallest: torch.Tensor, k: int) -> tuple[t
 
 
 def _search_torch_geometric(
-    z: torch.Tensor, position: torch.Tensor | None, k: int, windows: Sequence[SearchWindow]
+    z: torch.Tensor, position: torch.Tensor | None, k: int, own: torch.Tensor, advance: Advance
 ) -> torch.Tensor:
     from torch_geometric.nn import knn_graph as torch_geometric_knn_graph
 
@@ -229,24 +242,20 @@ def _search_torch_geometric(
             'some feature vectors are zero. Use backend="auto".'
         )
     points = z if position is None else torch.cat([z, position], dim=1)
-    neighbors = torch.empty((z.shape[0], k), dtype=torch.int64, device=z.device)
-    for window in windows:
-        candidates = points[window.first : window.last]
-        # torch-geometric looks for k + 1 and then drops "self"; where features are duplicated self may not be among
-        # them and a node ends up with one neighbour too many. Asking for self and dropping it here keeps k for each.
-        try:
-            source, target = torch_geometric_knn_graph(candidates, k + 1, loop=True, flow="source_to_target")
-        except ImportError as error:
-            raise ImportError(
-                'backend="pyg" calls torch_geometric.nn.knn_graph, whose compiled companion is missing: install '
-                "pyg-lib (torch-geometric 2.8 or newer) or torch-cluster (torch-geometric 2.7) built for your torch, "
-                'or use backend="auto", which gives the same neighbours and needs neither.'
-            ) from error
-        found = source[torch.argsort(target, stable=True)].reshape(window.n_candidates, k + 1)
-        nodes = torch.arange(window.n_candidates, device=z.device).unsqueeze(1)
-        square = candidates.double().square().sum(dim=1)
-        distance = square.unsqueeze(1) + square[found] - 2 * pair_products(candidates, found)
-        distance[found == nodes] = torch.inf
-        kept = found.gather(1, distance.topk(k, dim=1, largest=False).indices) + window.first
-        neighbors[window.start : window.stop] = kept[window.start - window.first : window.stop - window.first]
-    return neighbors
+    # torch-geometric looks for k + 1 and then drops "self"; where features are duplicated self may not be among
+    # them and a node ends up with one neighbour too many. Asking for self and dropping it here keeps k for each.
+    try:
+        source, target = torch_geometric_knn_graph(points, k + 1, loop=True, flow="source_to_target")
+    except ImportError as error:
+        raise ImportError(
+            'backend="pyg" calls torch_geometric.nn.knn_graph, whose compiled companion is missing: install '
+            "pyg-lib (torch-geometric 2.8 or newer) or torch-cluster (torch-geometric 2.7) built for your torch, "
+            'or use backend="auto", which gives the same neighbours and needs neither.'
+        ) from error
+    found = source[torch.argsort(target, stable=True)].reshape(len(points), k + 1)
+    square = points.double().square().sum(dim=1)
+    distance = square.unsqueeze(1) + square[found] - 2 * pair_products(points, found)
+    distance[found == torch.arange(len(points), device=z.device).unsqueeze(1)] = torch.inf
+    kept = found.gather(1, distance.topk(k, dim=1, largest=False).indices)
+    advance(len(own))
+    return kept[own]

@@ -8,8 +8,7 @@ import torch
 
 __all__ = ["pair_products", "sparse_rows"]
 
-# Columns of the factors that are held in float64 at once.
-_FACTOR_COLUMNS = 128
+_FACTOR_BYTES = 64 * 2**20
 
 
 def sparse_rows(columns: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
@@ -54,7 +53,8 @@ def pair_products(points: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
         [[11.0], [25.0]]
     """
     products = sparse_rows(columns, torch.zeros(columns.shape, dtype=torch.float64, device=points.device))
-    for part in points.split(_FACTOR_COLUMNS, dim=1):
+    # A few columns at a time: points of float32 are held in float64 in parts only.
+    for part in points.split(max(8, _FACTOR_BYTES // (8 * len(points))), dim=1):
         factor = part.double().contiguous()
         products = torch.sparse.sampled_addmm(products, factor, factor.T)
     return products.values().view(columns.shape)
