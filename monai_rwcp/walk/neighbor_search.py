@@ -198,10 +198,11 @@ def _nearest(
 def _tile(n: int, like: torch.Tensor) -> int:
     """Length of equal parts of ``n`` nodes, so that the products of two parts fit in a block."""
     longest = max(1, int((_BLOCK_BYTES / like.element_size()) ** 0.5))
-    length = -(-n // -(-n // longest))
     # Groups of a whole number of cache lines are read several times faster.
-    aligned = -(-length // _ALIGNED) * _ALIGNED
-    return min(aligned, n) if aligned <= longest else length
+    step = _ALIGNED if longest >= _ALIGNED else 1
+    longest -= longest % step
+    length = -(-n // -(-n // longest))
+    return min(n, -(-length // step) * step)
 
 
 def _keep_largest(best: torch.Tensor, found: torch.Tensor, values: torch.Tensor, first: int) -> None:
