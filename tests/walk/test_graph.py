@@ -93,6 +93,31 @@ def test_tiles_and_groups_change_nothing(
     assert (found.neighbors.sort(dim=1).values.diff(dim=1) > 0).all()
 
 
+@pytest.mark.parametrize("allowed", ["tf32", "bf16", "ieee"])
+def test_search_has_full_precision_and_leaves_the_users_setting(allowed: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    backends = [torch.backends.mkldnn.matmul] + [torch.backends.cuda.matmul] * (allowed != "bf16")
+    before = [backend.fp32_precision for backend in backends]
+    seen = set()
+    multiply = torch.mm
+
+    def recorded(*matrices: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
+        seen.update(backend.fp32_precision for backend in backends)
+        return multiply(*matrices, out=out)
+
+    monkeypatch.setattr(torch, "mm", recorded)
+    try:
+        for backend in backends:
+            backend.fp32_precision = allowed
+        knn_graph(torch.randn(30, 4), 3)
+        assert seen == {"ieee"}
+        with pytest.raises(ValueError, match="`k`"):
+            knn_graph(torch.randn(30, 4), 30)
+        assert {backend.fp32_precision for backend in backends} == {allowed}
+    finally:
+        for backend, precision in zip(backends, before, strict=True):
+            backend.fp32_precision = precision
+
+
 def test_edges_follow_torch_geometrics_convention() -> None:
     found = knn_graph(torch.randn(20, 4), 3)
     dense = torch.zeros(20, 20, dtype=torch.float64)
