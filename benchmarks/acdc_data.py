@@ -60,6 +60,12 @@ class LoadSlice:
         return d
 
 
+def first_slice(data: Path) -> dict[Hashable, Any]:
+    """The middle slice of the first patient that the networks of 3 and of 8 patients have not seen."""
+    (item,) = slice_items(data, [2], 1)[:1]
+    return LoadSlice()({key: value for key, value in item.items()})
+
+
 def load_network(weights: Path) -> UNet:
     """Load one of the ACDC networks, in evaluation mode."""
     network = UNet(

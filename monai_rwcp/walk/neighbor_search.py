@@ -209,7 +209,9 @@ def _keep_largest(best: torch.Tensor, found: torch.Tensor, values: torch.Tensor,
     """Update in place the largest values of each row and their columns, which are counted from ``first``."""
     k = best.shape[1]
     rows, columns = _candidates(values, best.amin(dim=1), k)
-    both = torch.cat([best[rows], values[rows.unsqueeze(1), columns]], dim=1)
+    # Gathering is several times faster than indexing, but needs all rows.
+    new = values.gather(1, columns) if len(rows) == len(values) else values[rows.unsqueeze(1), columns]
+    both = torch.cat([best[rows], new], dim=1)
     best[rows], kept = both.topk(k, dim=1, sorted=False)
     found[rows] = torch.cat([found[rows], columns + first], dim=1).gather(1, kept)
 
