@@ -63,7 +63,7 @@ class LoadSlice:
 def first_slice(data: Path) -> dict[Hashable, Any]:
     """The middle slice of the first patient that the networks of 3 and of 8 patients have not seen."""
     (item,) = slice_items(data, [2], 1)[:1]
-    return LoadSlice()({key: value for key, value in item.items()})
+    return LoadSlice()(dict(item.items()))
 
 
 def load_network(weights: Path) -> UNet:
