@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from monai_rwcp.conformal import Calibration, LossTable, calibrate, false_negative_rate_table
+from monai_rwcp.conformal import (
+    Calibration,
+    CustomLoss,
+    InstanceFalseNegativeRate,
+    LossTable,
+    SurfaceFalseNegativeRate,
+    calibrate,
+    case_loss_table,
+    false_negative_rate_table,
+    minimum_n,
+)
 from monai_rwcp.features import (
     CachedFeatures,
     ExportedFeatures,
@@ -13,6 +23,10 @@ from monai_rwcp.features import (
 )
 from monai_rwcp.handlers import ConformalCalibrationHandler, ForwardFeaturesHandler
 from monai_rwcp.transforms import (
+    ConformalSandwich,
+    ConformalSandwichD,
+    ConformalSandwichd,
+    ConformalSandwichDict,
     ConformalThreshold,
     ConformalThresholdD,
     ConformalThresholdd,
@@ -36,10 +50,15 @@ __all__ = [
     "CachedFeatures",
     "Calibration",
     "ConformalCalibrationHandler",
+    "ConformalSandwich",
+    "ConformalSandwichD",
+    "ConformalSandwichDict",
+    "ConformalSandwichd",
     "ConformalThreshold",
     "ConformalThresholdD",
     "ConformalThresholdDict",
     "ConformalThresholdd",
+    "CustomLoss",
     "DenseFeatures",
     "DenseFeaturesD",
     "DenseFeaturesDict",
@@ -48,6 +67,7 @@ __all__ = [
     "FeatureExtractor",
     "ForwardFeaturesHandler",
     "FoundationFeatures",
+    "InstanceFalseNegativeRate",
     "LossTable",
     "MINDFeatures",
     "NetworkFeatures",
@@ -58,11 +78,14 @@ __all__ = [
     "RandomWalkDiffusionD",
     "RandomWalkDiffusionDict",
     "RandomWalkDiffusiond",
+    "SurfaceFalseNegativeRate",
     "WalkSettings",
     "__version__",
     "calibrate",
+    "case_loss_table",
     "false_negative_rate_table",
     "knn_graph",
+    "minimum_n",
     "paper",
     "random_walk",
     "recommended",

@@ -98,3 +98,23 @@ def features(
     except (ImportError, OSError, ValueError, RuntimeError) as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"{out}")
+
+
+@main.command()
+@click.argument("tables", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="The merged table.")
+@click.option("--shared-units", is_flag=True, help="A unit may be in several tables: they are parts of one job.")
+def merge(tables: tuple[Path, ...], out: Path, shared_units: bool) -> None:
+    """Merge loss tables that separate jobs or hospitals saved: TABLES of LossTable.save, without any image."""
+    try:
+        from monai_rwcp.conformal import LossTable
+
+        if out.exists():
+            raise FileExistsError(f"'{out}' exists; nothing there is overwritten. Name a new file.")
+        merged = LossTable.merge([LossTable.load(path) for path in tables], shared_units=shared_units)
+        merged.save(out)
+    except (ImportError, OSError, ValueError) as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(
+        f"{out}: {len(merged.units)} {merged.unit_name}s with {len(merged.images)} images of {len(tables)} tables."
+    )

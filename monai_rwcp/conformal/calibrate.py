@@ -1,89 +1,83 @@
-"""Conformal risk control: from a loss table to the threshold of each class."""
+"""From a loss table and a promise to the threshold of each class."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
-from fractions import Fraction
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 
 from monai_rwcp.conformal.calibration import Calibration, ClassCalibration
-from monai_rwcp.conformal.levels import threshold_levels
+from monai_rwcp.conformal.levels import EMPTY_SET
 from monai_rwcp.conformal.loss_table import LossTable
+from monai_rwcp.conformal.losses import SetLoss
+from monai_rwcp.conformal.promises import Bound, Method, Promise
 from monai_rwcp.conformal.storage import check_options
+from monai_rwcp.conformal.unit_losses import EmptyTruth, UnitLoss, UnitLosses
+from monai_rwcp.conformal.weighted import WeightedLosses, weigh
 
-__all__ = ["EmptyTruth", "Scope", "UnitLoss", "calibrate", "minimum_n"]
+__all__ = ["Scope", "calibrate", "check_loss"]
 
 Scope = Literal["per_class", "maximum"]
-UnitLoss = Literal["pooled", "mean"]
-EmptyTruth = Literal["exclude", "zero"]
-
-# Losses are first added as integers in units of 2^-64, each rounded up, which decides all but near ties; those are
-# decided in fractions, so that the result is exact and the same whatever the order of the cases.
-_UNIT = 2**64
-
-
-def minimum_n(alpha: float) -> int:
-    r"""Smallest number of units for which any threshold above 0 can satisfy the promise.
-
-    .. math:: n \ge 1 / \alpha - 1
-
-    Args:
-        alpha: risk level in (0, 1), read as the decimal number it prints as.
-
-    Returns:
-        the number of units.
-
-    Raises:
-        ValueError: when ``alpha`` is not in (0, 1).
-
-    Example:
-        >>> minimum_n(0.1), minimum_n(0.05), minimum_n(0.2)
-        (9, 19, 4)
-    """
-    return max(1, int(-((-1 / _exact(alpha)) // 1)) - 1)
 
 
 def calibrate(
     table: LossTable,
     alpha: float = 0.1,
-    method: Literal["crc"] = "crc",
+    method: Method = "crc",
     *,
+    delta: float | None = None,
+    tau: float | None = None,
+    bound: Bound | None = None,
+    order_seed: int | None = None,
     scope: Scope = "per_class",
     unit_loss: UnitLoss = "pooled",
     empty: EmptyTruth = "exclude",
+    by_group: bool = False,
+    weights: Mapping[str, float] | None = None,
     class_names: Sequence[str] | None = None,
 ) -> Calibration:
-    r"""Choose, for each class, the smallest prediction sets whose expected loss on a new unit is at most ``alpha``.
+    r"""Choose, for each class, the smallest prediction sets that keep a promise about the loss of a new unit.
 
     .. math:: \hat\lambda = \inf\Big\{\lambda : \sum_{i=1}^n L_i(\lambda) \le \alpha (n + 1) - 1\Big\}
+        \quad \text{(crc)}, \qquad
+        \inf\{\lambda : \mathrm{UCB}_\delta(\lambda') < \alpha \;\; \forall \lambda' \ge \lambda\}
+        \quad \text{(rcps)}
 
-    over the fixed threshold grid, so that :math:`E[L_{n+1}(\hat\lambda)] \le \alpha` for units that are exchangeable.
-    The comparison is exact: ``alpha`` is read as the decimal number it prints as, and losses are fractions of whole
-    numbers. With fewer than ``minimum_n(alpha)`` units nothing but the whole image satisfies the promise:
-    ``lambda_hat`` is then 1, with a warning.
+    over the fixed threshold grid, for units that are exchangeable (independent, for rcps and ltt). Tolerance is crc of
+    the loss :math:`[L_i(\lambda) > 1 - \tau]`. For losses of excess (inner sets) it is the largest sets that keep the
+    promise. The comparison is exact: ``alpha`` is read as the decimal number it prints as, and losses are fractions of
+    whole numbers. With fewer than ``minimum_n(alpha, ...)`` units nothing but the whole image (for inner sets: the
+    empty set, threshold 2) satisfies the promise: it is taken then, with a warning.
 
     Args:
         table: loss counts of the calibration units.
-        alpha: highest expected loss, in (0, 1).
-        method: ``"crc"``, conformal risk control.
+        alpha, method, delta, tau, bound, order_seed: what is promised, see
+            :py:class:`monai_rwcp.conformal.Promise`.
         scope: ``"per_class"`` gives each class its own ``lambda_hat``; ``"maximum"`` gives all of them the largest,
             which keeps the promise for each class with one threshold.
         unit_loss: ``"pooled"``: missed over true voxels in all images of a unit; ``"mean"``: the mean over those of
             its images that show the class.
         empty: ``"exclude"``: units without the class do not count for it; ``"zero"``: they count with loss 0, which
-            dilutes the promise.
+            dilutes the promise (not for losses of excess, where it would be false).
+        by_group: whether each group of units gets thresholds and a promise of its own. A class of which a group has
+            too few units keeps the threshold of all units, with a warning and without a promise of its own.
+        weights: weight of each unit by its name, for a population that has shifted (weighted conformal risk control,
+            ``"crc"`` and ``"tolerance"``): how much more often such units are met there than here. Every new case then
+            gets a threshold by its own weight. The promise is as good as the weights.
         class_names: a name for each channel of the score, for the promise in words.
 
     Returns:
         the calibration.
 
     Raises:
-        ValueError: when ``alpha`` is not in (0, 1), an option is unknown, names do not fit or the table is empty.
+        ValueError: when a number is not in (0, 1) or belongs to another method, an option is unknown, names do not
+            fit or the table is empty.
 
-    Source: arXiv 2208.02814, theorem 1 (with B = 1).
+    Source: arXiv 2208.02814, theorem 1 (with B = 1); arXiv 2101.02703, theorem 1; arXiv 2110.01052 (fixed sequence
+    testing); by group: Vovk, Mondrian conformal prediction.
 
     Example:
         >>> import torch
@@ -94,37 +88,42 @@ def calibrate(
         >>> round(calibrate(LossTable.join(tables), alpha=0.1).threshold[1], 2)
         0.75
     """
-    level = _exact(alpha)
-    check_options(method=method, scope=scope, unit_loss=unit_loss, empty=empty)
+    promise = Promise(alpha, method, delta, tau, bound, order_seed)
+    check_options(scope=scope, unit_loss=unit_loss, empty=empty)
     _check_table(table, class_names)
-    chosen: dict[int, int] = {}
-    figures: dict[int, tuple[int, np.ndarray]] = {}
-    for c in table.classes:
-        losses = _UnitLosses(table, c, unit_loss, empty)
-        chosen[c] = _highest_feasible_level(losses, level)
-        figures[c] = (losses.n, losses.mean)
-    if scope == "maximum":
-        chosen = dict.fromkeys(chosen, min(chosen.values()))
-    thresholds = threshold_levels()
-    classes = {}
-    for c, (n, risk) in figures.items():
-        missing = minimum_n(alpha) - n
-        if missing > 0:
-            name = f"class {c}" if class_names is None else class_names[c]
+    check_loss(table.loss, promise, empty)
+    names = {c: f"class {c}" if class_names is None else class_names[c] for c in table.classes}
+    classes = _classes(table, promise, scope, unit_loss, empty)
+    for c, entry in classes.items():
+        if entry.n < promise.minimum_n:
+            what = (
+                "inner set is empty" if table.loss.of_excess else "prediction set is the whole image (lambda_hat = 1)"
+            )
             warnings.warn(
-                f"Only {n} calibration units count for {name}: {missing} more are needed for alpha = {alpha}. Its "
-                "prediction set is the whole image (lambda_hat = 1), which keeps the promise but says nothing.",
+                f"Only {entry.n} calibration units count for {names[c]}: {promise.minimum_n - entry.n} more are needed "
+                f"for {_numbers(promise)}. Its {what}, which keeps the promise but says nothing.",
                 stacklevel=2,
             )
-        classes[c] = ClassCalibration(
-            threshold=float(thresholds[chosen[c]]),
-            n=n,
-            empirical_risk=float(risk[chosen[c]]),
-            working_level=float((level * (n + 1) - 1) / n) if n else None,
-        )
+    groups: dict[str, dict[int, ClassCalibration]] = {}
+    for group, units in _units_by_group(table).items() if by_group else ():
+        entries = _classes(table.only(units), promise, scope, unit_loss, empty)
+        groups[group] = {c: entry for c, entry in entries.items() if entry.n >= promise.minimum_n}
+        for c in entries.keys() - groups[group].keys():
+            warnings.warn(
+                f"Only {entries[c].n} calibration units count for {names[c]} in the group {group!r}: "
+                f"{promise.minimum_n - entries[c].n} more are needed for {_numbers(promise)}. The group keeps the "
+                "threshold of all units for it, and no promise of its own.",
+                stacklevel=2,
+            )
+    weighted = None if weights is None else _weighted(table, promise, scope, unit_loss, empty, by_group, weights)
     return Calibration(
         alpha=float(alpha),
         method=method,
+        delta=delta,
+        tau=tau,
+        bound=promise.bound,
+        order_seed=promise.order_seed,
+        loss=table.loss,
         scope=scope,
         unit_loss=unit_loss,
         empty=empty,
@@ -134,63 +133,118 @@ def calibrate(
         n_channels=table.n_channels,
         n_images=len(table.images),
         class_names=None if class_names is None else tuple(class_names),
-        classes=classes,
+        classes=classes if weights is None else {c: _safest(table, entry) for c, entry in classes.items()},
+        weighted=weighted,
+        groups=groups if by_group else None,
         provenance=table.provenance,
     )
 
 
-class _UnitLosses:
-    """The losses of all units that count for one class, at every level."""
+def check_loss(loss: SetLoss, promise: Promise, empty: EmptyTruth) -> None:
+    """Refuse promises that cannot be made of a loss.
 
-    def __init__(self, table: LossTable, class_index: int, unit_loss: UnitLoss, empty: EmptyTruth) -> None:
-        by_image = unit_loss == "mean"
-        self._missed = table.missed(class_index, by_image=by_image)
-        self._true = table.true(class_index, by_image=by_image)
-        owners = table.image_units() if by_image else table.units
-        # Rows of each unit that show the class: one for pooled losses, any number for mean ones.
-        rows: dict[str, list[int]] = {unit: [] for unit in table.units}
-        for row, unit in enumerate(owners):
-            if self._true[row] > 0:
-                rows[unit].append(row)
-        self._rows = [r for r in rows.values() if r or empty == "zero"]
+    Raises:
+        ValueError: when the method or ``empty`` does not go with the loss.
 
-    @property
-    def n(self) -> int:
-        return len(self._rows)
-
-    @property
-    def mean(self) -> np.ndarray:
-        share = self._missed / np.maximum(self._true, 1)[:, None]
-        curves = [share[rows].mean(axis=0) for rows in self._rows if rows]
-        return np.sum(curves, axis=0) / max(self.n, 1) if curves else np.zeros(share.shape[1])
-
-    def sum_is_at_most(self, bound: Fraction, level: int) -> bool:
-        units = [[(int(self._missed[r, level]), int(self._true[r])) for r in rows] for rows in self._rows if rows]
-        rounded_up = sum(-(-sum(-(-m * _UNIT // t) for m, t in rows) // len(rows)) for rows in units)
-        if rounded_up <= bound * _UNIT:
-            return True
-        if rounded_up - 2 * len(units) > bound * _UNIT:
-            return False
-        return sum((sum(Fraction(m, t) for m, t in rows) / len(rows) for rows in units), Fraction(0)) <= bound
+    Example:
+        >>> from monai_rwcp.conformal import FalseNegativeRate
+        >>> check_loss(FalseNegativeRate(), Promise(0.1), "exclude")
+    """
+    if loss.monotone == (promise.method == "ltt"):
+        raise ValueError(
+            f'The loss {loss.name!r} falls as the set grows, so method="rcps" promises the same of it with larger '
+            "steps: use that."
+            if loss.monotone
+            else f"The loss {loss.name!r} may rise and fall with the set, so {promise.method!r} can promise nothing of "
+            'it: use method="ltt" with `delta`.'
+        )
+    if loss.of_excess and empty == "zero":
+        raise ValueError(
+            f"A unit without the class has no loss of 0 under {loss.name!r}: whatever is claimed there is wrong. Use "
+            'empty="exclude".'
+        )
 
 
-def _highest_feasible_level(losses: _UnitLosses, alpha: Fraction) -> int:
-    # The loss does not fall as the level rises, so the feasible levels are those up to some last one.
-    bound = alpha * (losses.n + 1) - 1
-    low, high = 0, len(threshold_levels()) - 1
+def _classes(
+    table: LossTable, promise: Promise, scope: Scope, unit_loss: UnitLoss, empty: EmptyTruth
+) -> dict[int, ClassCalibration]:
+    losses = {c: UnitLosses(table, c, unit_loss, empty) for c in table.classes}
+    boldest = {c: _boldest_kept_step(of_class, promise) for c, of_class in losses.items()}
+    if scope == "maximum":
+        boldest = dict.fromkeys(boldest, min(boldest.values()))
+    return {
+        c: ClassCalibration(
+            threshold=float(of_class.thresholds[boldest[c]]),
+            n=of_class.n,
+            empirical_risk=float(of_class.mean(promise.tau)[boldest[c]]),
+            working_level=float(promise.allowance(n) / n) if (n := of_class.n) and promise.bound != "betting" else None,
+        )
+        for c, of_class in losses.items()
+    }
+
+
+def _weighted(
+    table: LossTable,
+    promise: Promise,
+    scope: Scope,
+    unit_loss: UnitLoss,
+    empty: EmptyTruth,
+    by_group: bool,
+    weights: Mapping[str, float],
+) -> dict[int, WeightedLosses]:
+    if promise.method not in ("crc", "tolerance") or by_group or scope != "per_class":
+        raise ValueError(
+            'Weights go with method="crc" and method="tolerance", scope="per_class" and no groups, but got '
+            f'method="{promise.method}", scope="{scope}" and by_group={by_group}.'
+        )
+    return {c: weigh(UnitLosses(table, c, unit_loss, empty), weights, promise.tau) for c in table.classes}
+
+
+def _safest(table: LossTable, entry: ClassCalibration) -> ClassCalibration:
+    # Until the weight of a case is known nothing but the safest set keeps the promise.
+    return replace(entry, threshold=EMPTY_SET if table.loss.of_excess else 0.0, empirical_risk=0.0)
+
+
+def _boldest_kept_step(losses: UnitLosses, promise: Promise) -> int:
+    """Last step up to which every step keeps the promise."""
+    last = len(losses.thresholds) - 1
+    if losses.n < promise.minimum_n:
+        return 0
+    if promise.bound == "betting":
+        # The bound looks at the order of the units, so it need not rise with the loss.
+        kept = promise.order_is_below(losses.by_unit)
+        return last if kept.all() else max(0, int(np.argmin(kept)) - 1)
+    allowed = promise.allowance(losses.n)
+    if not losses.monotone:
+        # Only steps whose rounded sum is close to what is allowed, or above, can be the first to fail.
+        near = np.flatnonzero(losses.by_unit.sum(axis=0) > float(allowed) - 1e-6)
+        first = next((step for step in near if not losses.sum_is_at_most(allowed, int(step))), last + 1)
+        return max(0, int(first) - 1)
+    low, high = 0, last
     while low < high:
         middle = (low + high + 1) // 2
-        if losses.sum_is_at_most(bound, middle):
+        if losses.sum_is_at_most(allowed, middle, promise.tau):
             low = middle
         else:
             high = middle - 1
     return low
 
 
-def _exact(alpha: float) -> Fraction:
-    if isinstance(alpha, bool) or not isinstance(alpha, (int, float)) or not 0.0 < alpha < 1.0:
-        raise ValueError(f"Expected `alpha` to be a number in (0, 1), such as 0.1, but got {alpha!r}.")
-    return Fraction(repr(float(alpha)))
+def _units_by_group(table: LossTable) -> dict[str, list[str]]:
+    units: dict[str, list[str]] = {}
+    for unit, group in sorted(table.groups.items()):
+        if group is None:
+            raise ValueError(
+                f"Expected a group for every {table.unit_name}, but {unit!r} has none. Count with `group` (`group_key` "
+                "of the handler), or calibrate without by_group."
+            )
+        units.setdefault(group, []).append(unit)
+    return dict(sorted(units.items()))
+
+
+def _numbers(promise: Promise) -> str:
+    given = {"alpha": promise.alpha, "delta": promise.delta, "tau": promise.tau}
+    return ", ".join(f"{name} = {value}" for name, value in given.items() if value is not None)
 
 
 def _check_table(table: LossTable, class_names: Sequence[str] | None) -> None:

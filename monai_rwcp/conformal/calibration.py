@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from monai_rwcp.conformal import storage
+from monai_rwcp.conformal.losses import FalseNegativeRate, SetLoss
+from monai_rwcp.conformal.sentences import promise_in_words
+from monai_rwcp.conformal.weighted import WeightedLosses, check_weight
 
 __all__ = ["Calibration", "ClassCalibration"]
 
@@ -19,10 +22,13 @@ class ClassCalibration:
     """What was calibrated for one class.
 
     Args:
-        threshold: a voxel is in the prediction set when its score is at least this, in [0, 1]; 0 is the whole image.
+        threshold: a voxel is in the prediction set when its score is at least this, in [0, 1]; 0 is the whole image,
+            and 2, for losses of excess, the empty set.
         n: number of calibration units that count for the class.
-        empirical_risk: mean loss of these units at the threshold, in [0, 1].
-        working_level: the mean loss that was allowed, ``((n + 1) alpha - 1) / n``; None without units.
+        empirical_risk: mean loss of these units at the threshold, in [0, 1]; for tolerance the share of units that
+            are not covered enough.
+        working_level: the mean loss that was allowed, for crc ``((n + 1) alpha - 1) / n``; None without units and for
+            the betting bound, which looks at more than the mean.
     """
 
     threshold: float
@@ -56,8 +62,8 @@ class Calibration:
     """Thresholds with a promise, as a small JSON file.
 
     Args:
-        alpha: highest expected loss that is promised.
-        method: ``"crc"``.
+        alpha, method, delta, tau, bound, order_seed: what is promised, see
+            :py:class:`monai_rwcp.conformal.Promise`.
         scope: ``"per_class"`` or ``"maximum"``.
         unit_loss: ``"pooled"`` or ``"mean"``.
         empty: ``"exclude"`` or ``"zero"``.
@@ -69,7 +75,10 @@ class Calibration:
         class_names: a name for each channel, or None.
         classes: what was calibrated for each class, by channel number.
         provenance: how the scores were made.
-        loss: ``"fnr"``, the false negative rate.
+        loss: what was counted.
+        groups: what was calibrated for each class of each group that has units enough, or None without groups.
+        weighted: what the threshold of a case is computed from, or None without weights; ``classes`` are then the
+            safest sets.
         packages: versions of the packages that made it.
         created: time in UTC, ISO 8601.
 
@@ -97,7 +106,13 @@ class Calibration:
     class_names: tuple[str, ...] | None
     classes: Mapping[int, ClassCalibration]
     provenance: Mapping[str, Any]
-    loss: str = "fnr"
+    loss: SetLoss = field(default_factory=FalseNegativeRate)
+    groups: Mapping[str, Mapping[int, ClassCalibration]] | None = None
+    weighted: Mapping[int, WeightedLosses] | None = None
+    delta: float | None = None
+    tau: float | None = None
+    bound: str | None = None
+    order_seed: int | None = None
     packages: Mapping[str, str] = field(default_factory=_installed_packages)
     created: str = field(default_factory=_now)
 
@@ -125,29 +140,45 @@ class Calibration:
         """Name of a class, for people."""
         return f"class {class_index}" if self.class_names is None else self.class_names[class_index]
 
+    def thresholds_for(self, group: str | None = None, weight: float | None = None) -> dict[int, float]:
+        """The thresholds of one case.
+
+        Args:
+            group: name of its group; None where the calibration knows no groups.
+            weight: its weight; None where the calibration knows no weights.
+
+        Returns:
+            a threshold for each class; where its group had too few units, the threshold of all.
+
+        Raises:
+            ValueError: when a group or weight is missing, not asked for or not valid, or the group was not seen at
+                calibration.
+        """
+        for name, given, known in (("group", group, self.groups), ("weight", weight, self.weighted)):
+            if given is not None and known is None:
+                raise ValueError(f"The calibration has no {name}s, but the {name} {given!r} was given. Leave it out.")
+        if self.weighted is not None:
+            if weight is None:
+                raise ValueError(
+                    "The calibration is weighted: every case needs its own weight (`weight_key`), from the same source "
+                    "as the weights of the calibration, but none was given."
+                )
+            checked = check_weight(weight)
+            return {c: of_class.threshold(self.alpha, checked) for c, of_class in self.weighted.items()}
+        if self.groups is None:
+            return self.threshold
+        if group is None or group not in self.groups:
+            got = "none was given" if group is None else f"got {group!r}, which was not seen at calibration"
+            raise ValueError(
+                f"Expected one of the calibrated groups {sorted(self.groups)}, but {got}. No promise covers it: name "
+                "the right group (`group_key`), or calibrate with units of it."
+            )
+        return self.threshold | {c: entry.threshold for c, entry in self.groups[group].items()}
+
     @property
     def promise(self) -> str:
         """What the prediction sets of a new unit keep, in plain words."""
-        unit = self.unit_name
-        whom = f"in a new {unit} who shows it" if unit == "patient" else f"in a new {unit} that shows it"
-        if self.empty == "zero":
-            whom = f"in a new {unit} (a {unit} without it counts as nothing missed)"
-        if self.unit_loss == "mean":
-            whom += f", as the mean over the {unit}'s images that show it"
-        lines = []
-        for c, entry in self.classes.items():
-            line = (
-                f"On average at most {100 * self.alpha:.4g} % of {self.class_name(c)} is missed {whom} "
-                f"(calibrated on {entry.n} {unit}s)"
-            )
-            if entry.threshold == 0:
-                line += "; its prediction set is the whole image, so this says nothing"
-            lines.append(line + ".")
-        lines.append(
-            f"The average is over new {unit}s and over the choice of calibration {unit}s, all from the same "
-            "population, with scores made the same way; it is not a promise about any single case."
-        )
-        return "\n".join(lines)
+        return promise_in_words(self)
 
     def save(self, path: str | Path) -> None:
         """Write the calibration as JSON; the file appears whole or not at all.
@@ -171,4 +202,5 @@ class Calibration:
             FileNotFoundError: when there is no file.
             ValueError: when it is not a calibration, of an unknown version, damaged, or edited after it was written.
         """
-        return storage.from_document(storage.read_json(path), path)
+        how = f"Run the evaluator with ConformalCalibrationHandler(output_path='{path}') first"
+        return storage.from_document(storage.read_json(path, "calibration", how), path)

@@ -7,10 +7,13 @@ from functools import lru_cache
 import numpy as np
 import torch
 
-__all__ = ["LEVEL_GRID", "level_of", "threshold_levels"]
+__all__ = ["EMPTY_SET", "LEVEL_GRID", "level_of", "threshold_levels"]
 
 LEVEL_GRID = "logit-1"
 """Name of the grid; counts made on grids of different names must never be joined."""
+
+EMPTY_SET = 2.0
+"""Threshold of the empty set: no score reaches it."""
 
 
 @lru_cache(maxsize=1)

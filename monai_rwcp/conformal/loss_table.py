@@ -2,46 +2,79 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from monai_rwcp.conformal.levels import LEVEL_GRID, threshold_levels
+from monai_rwcp.conformal.losses import FalseNegativeRate, SetLoss
 from monai_rwcp.conformal.provenance import UNRECORDED, join_provenance
+from monai_rwcp.conformal.truth import LabelMode
 
-__all__ = ["ImageCounts", "LabelMode", "LossTable", "Outside"]
+__all__ = ["Histogram", "ImageCounts", "LossTable", "Outside"]
 
-LabelMode = Literal["index", "one_hot", "regions"]
 Outside = Literal["include", "exclude"]
+
+
+class Histogram(NamedTuple):
+    """Numbers by threshold level, without the levels that have none.
+
+    Args:
+        levels: levels that occur, int64 ``[m]``, ascending.
+        counts: number at each of them, int64 ``[m]``, above 0.
+    """
+
+    levels: np.ndarray
+    counts: np.ndarray
+
+    @staticmethod
+    def of(by_level: np.ndarray) -> Histogram:
+        """Pack whole numbers by level ``[L]``.
+
+        Example:
+            >>> Histogram.of(np.array([0, 3, 0, 1])).levels.tolist()
+            [1, 3]
+        """
+        levels = np.flatnonzero(by_level)
+        return Histogram(levels, by_level[levels])
+
+    def same_as(self, other: Histogram) -> bool:
+        """Whether both hold the same numbers."""
+        return np.array_equal(self.levels, other.levels) and np.array_equal(self.counts, other.counts)
 
 
 @dataclass(frozen=True)
 class ImageCounts:
-    """How the true voxels of one image are spread over the threshold levels.
+    """How the parts of the truth of one image are spread over the threshold levels.
 
     Args:
         unit: name of the exchangeable unit (the patient) the image belongs to.
-        levels: for each class the levels that occur, int64 ``[m]``, ascending.
-        counts: for each class the number of true voxels at each of these levels, int64 ``[m]``.
+        true: for each class how many parts of the truth (voxels, for most losses) the set misses above each level.
+        false: for losses of excess, for each class how many voxels the set claims wrongly up to each level.
+        group: group of the unit, or None.
     """
 
     unit: str
-    levels: Mapping[int, np.ndarray]
-    counts: Mapping[int, np.ndarray]
+    true: Mapping[int, Histogram]
+    false: Mapping[int, Histogram] = field(default_factory=dict)
+    group: str | None = None
 
     def same_as(self, other: ImageCounts) -> bool:
-        """Whether both hold the same unit and the same counts."""
-        return self.unit == other.unit and all(
-            np.array_equal(self.levels[c], other.levels[c]) and np.array_equal(self.counts[c], other.counts[c])
-            for c in self.levels
+        """Whether both hold the same unit, group and counts."""
+        return (
+            (self.unit, self.group) == (other.unit, other.group)
+            and all(own.same_as(other.true[c]) for c, own in self.true.items())
+            and all(own.same_as(other.false[c]) for c, own in self.false.items())
         )
 
 
 @dataclass(frozen=True)
 class LossTable:
-    """Counts of missed and true voxels per unit, class and threshold level.
+    """Counts of missed and true voxels, or of other parts of the truth, per unit, class and threshold level.
 
     Counts are kept by image and only added up by unit when they are read: an image that two processes saw counts
     once, and tables join exactly, in any order.
@@ -54,6 +87,7 @@ class LossTable:
         outside: whether voxels outside the processed field count as covered (``"include"``) or as missed.
         unit_name: what a unit is, for people: "patient", "image".
         provenance: how the scores were made, see :py:mod:`monai_rwcp.conformal.provenance`.
+        loss: what was counted.
         level_grid: name of the threshold grid.
 
     Example:
@@ -75,6 +109,7 @@ class LossTable:
     outside: Outside = "include"
     unit_name: str = "image"
     provenance: Mapping[str, Any] = field(default_factory=lambda: dict(UNRECORDED))
+    loss: SetLoss = field(default_factory=FalseNegativeRate)
     level_grid: str = LEVEL_GRID
 
     @property
@@ -82,8 +117,29 @@ class LossTable:
         """Names of the units, sorted: the rows of :py:meth:`missed` and :py:meth:`true`."""
         return tuple(sorted({image.unit for image in self.images.values()}))
 
+    @property
+    def groups(self) -> dict[str, str | None]:
+        """Group of each unit.
+
+        Raises:
+            ValueError: when images of one unit are in different groups.
+        """
+        groups: dict[str, str | None] = {}
+        for image in self.images.values():
+            other = groups.setdefault(image.unit, image.group)
+            if other != image.group:
+                raise ValueError(
+                    f"Expected one group a unit, but {self.unit_name} {image.unit!r} is in {other!r} and "
+                    f"{image.group!r}. Take a group that belongs to the {self.unit_name}, or a finer unit."
+                )
+        return groups
+
+    def only(self, units: Collection[str]) -> LossTable:
+        """The part of the table that belongs to some units."""
+        return replace(self, images={name: image for name, image in self.images.items() if image.unit in units})
+
     def missed(self, class_index: int, *, by_image: bool = False) -> np.ndarray:
-        """Number of true voxels with a score below each threshold.
+        """Number of parts of the truth that the set at each threshold misses: true voxels with a score below it.
 
         Args:
             class_index: one of :py:attr:`classes`.
@@ -92,14 +148,28 @@ class LossTable:
         Returns:
             int64 array of shape ``[rows, L]``, not decreasing along a row; column ``j`` belongs to threshold ``t_j``.
         """
-        at_level = self._by_level(class_index, by_image)
+        at_level = self._by_level(class_index, by_image, "true")
         missed = np.zeros_like(at_level)
         np.cumsum(at_level[:, :-1], axis=1, out=missed[:, 1:])
         return missed
 
     def true(self, class_index: int, *, by_image: bool = False) -> np.ndarray:
-        """Number of true voxels, int64 ``[rows]``; arguments as in :py:meth:`missed`."""
-        return self._by_level(class_index, by_image).sum(axis=1)
+        """Number of parts of the truth, int64 ``[rows]``; arguments as in :py:meth:`missed`."""
+        return self._by_level(class_index, by_image, "true").sum(axis=1)
+
+    def claimed_wrongly(self, class_index: int, *, by_image: bool = False) -> np.ndarray:
+        """Number of voxels that are not true with a score from each threshold on; arguments as in :py:meth:`missed`.
+
+        Returns:
+            int64 array of shape ``[rows, L]``, not increasing along a row.
+
+        Raises:
+            ValueError: when the table's loss does not count them.
+        """
+        if not self.loss.of_excess:
+            raise ValueError(f'The loss {self.loss.name!r} counts no wrong claims: count with loss="inner".')
+        at_level = self._by_level(class_index, by_image, "false")
+        return np.ascontiguousarray(np.cumsum(at_level[:, ::-1], axis=1)[:, ::-1])
 
     def image_units(self) -> tuple[str, ...]:
         """Unit of each image, in the sorted order of ids."""
@@ -111,7 +181,7 @@ class LossTable:
 
         Raises:
             ValueError: when there is no table, when tables differ in classes, grid or the way their scores were
-                made, or when the same image id stands for different counts.
+                made, when the same image id stands for different counts, or when a unit is in two groups.
         """
         tables = list(tables)
         if not tables:
@@ -119,7 +189,7 @@ class LossTable:
         first = tables[0]
         images: dict[str, ImageCounts] = {}
         for table in tables:
-            for name in ("n_channels", "classes", "label_mode", "outside", "unit_name", "level_grid"):
+            for name in ("n_channels", "classes", "label_mode", "outside", "unit_name", "loss", "level_grid"):
                 if getattr(table, name) != getattr(first, name):
                     raise ValueError(
                         f"Expected tables of one kind, but `{name}` is {getattr(first, name)!r} in one and "
@@ -132,15 +202,76 @@ class LossTable:
                         f"{counts.unit!r}). Every image needs an id of its own: give `case_key`."
                     )
                 images.setdefault(image, counts)
-        return replace(first, images=images, provenance=join_provenance(table.provenance for table in tables))
+        joined = replace(first, images=images, provenance=join_provenance(table.provenance for table in tables))
+        _ = joined.groups  # which refuses a unit in two groups
+        return joined
 
-    def _by_level(self, class_index: int, by_image: bool) -> np.ndarray:
+    @staticmethod
+    def merge(tables: Iterable[LossTable], *, shared_units: bool = False) -> LossTable:
+        """Join tables of separate jobs or hospitals, which have no image in common.
+
+        Args:
+            tables: tables of one kind.
+            shared_units: whether a unit may have images in several tables (one patient's slices counted by several
+                jobs). False refuses it: two hospitals may both have a "patient 1".
+
+        Raises:
+            ValueError: as :py:meth:`join`, and when an image, or a unit that is not shared, is in several tables.
+        """
+        tables = list(tables)
+        for kind, names in (("image", [t.images for t in tables]), ("unit", [t.units for t in tables])):
+            counted = Counter(name for table in names for name in set(table))
+            twice = sorted(name for name, number in counted.items() if number > 1)
+            if twice and kind == "image":
+                raise ValueError(
+                    f"Expected tables without a common image, but {twice[:5]} ({len(twice)} in all) are in several. "
+                    "Was a table given twice? Images of separate sites need ids of their own (`case_key`)."
+                )
+            if twice and not shared_units:
+                raise ValueError(
+                    f"Expected tables without a common unit, but {twice[:5]} ({len(twice)} in all) are in several. "
+                    "Where they are the same, say so (shared_units=True); if not, give them names of their own."
+                )
+        return LossTable.join(tables)
+
+    def save(self, path: str | Path) -> None:
+        """Write the table as JSON: counts and names, no image; the file appears whole or not at all.
+
+        Args:
+            path: where to write; a file there is replaced.
+
+        Raises:
+            OSError: when the folder does not exist or cannot be written; an old file is then still there.
+        """
+        from monai_rwcp.conformal.storage import write_json
+        from monai_rwcp.conformal.table_file import table_to_document
+
+        write_json(table_to_document(self), path)
+
+    @staticmethod
+    def load(path: str | Path) -> LossTable:
+        """Read a table and make sure that it is whole.
+
+        Args:
+            path: a file written by :py:meth:`save`.
+
+        Raises:
+            FileNotFoundError: when there is no file.
+            ValueError: when it is not a loss table, of another version or grid, damaged, or edited after it was
+                written.
+        """
+        from monai_rwcp.conformal.storage import read_json
+        from monai_rwcp.conformal.table_file import table_from_document
+
+        return table_from_document(read_json(path, "loss table", "Save one with LossTable.save"), path)
+
+    def _by_level(self, class_index: int, by_image: bool, which: Literal["true", "false"]) -> np.ndarray:
         if class_index not in self.classes:
             raise KeyError(f"Class {class_index} is not in this table; its classes are {list(self.classes)}.")
         rows = sorted(self.images) if by_image else self.units
         row_of = {name: i for i, name in enumerate(rows)}
         total = np.zeros((len(rows), len(threshold_levels())), dtype=np.int64)
         for name, image in self.images.items():
-            row = total[row_of[name if by_image else image.unit]]
-            row[image.levels[class_index]] += image.counts[class_index]
+            histogram = (image.true if which == "true" else image.false)[class_index]
+            total[row_of[name if by_image else image.unit]][histogram.levels] += histogram.counts
         return total

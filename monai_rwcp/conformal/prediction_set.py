@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 
 from monai_rwcp.conformal.calibration import Calibration
 from monai_rwcp.conformal.loss_table import Outside
 from monai_rwcp.conformal.truth import check_score, outside_field
 
-__all__ = ["prediction_set"]
+__all__ = ["prediction_set", "set_at"]
 
 
 @torch.no_grad()
-def prediction_set(score: torch.Tensor, calibration: Calibration, *, outside: Outside = "include") -> torch.Tensor:
+def prediction_set(
+    score: torch.Tensor,
+    calibration: Calibration,
+    *,
+    group: str | None = None,
+    weight: float | None = None,
+    outside: Outside = "include",
+) -> torch.Tensor:
     r"""Take, for each calibrated class, the voxels whose score reaches the class's threshold.
 
     .. math:: C_c(\hat\lambda_c) = \{x : s_c(x) \ge 1 - \hat\lambda_c\}
@@ -22,8 +31,11 @@ def prediction_set(score: torch.Tensor, calibration: Calibration, *, outside: Ou
     Args:
         score: float tensor of shape ``[C, *spatial]`` in [0, 1].
         calibration: the thresholds.
+        group: the unit's group, for a calibration by groups.
+        weight: the unit's weight, for a weighted calibration.
         outside: ``"include"``: voxels outside the processed field (every channel exactly 0) belong to every set,
-            since nothing is known there; ``"exclude"``: they are treated as any other.
+            since nothing is known there; ``"exclude"``: they are treated as any other. Sets calibrated for a loss of
+            excess (inner sets) never claim them.
 
     Returns:
         uint8 tensor of shape ``[C, *spatial]`` of 0 and 1; channels that were not calibrated (the background, unless
@@ -31,7 +43,8 @@ def prediction_set(score: torch.Tensor, calibration: Calibration, *, outside: Ou
 
     Raises:
         ValueError: when the score is a mask, logits, batched or not finite, when it has other classes than the
-            calibration, or when voxels that the calibration counted as covered would be left out.
+            calibration, when its group or weight is missing or not known, or when voxels that the calibration counted
+            as covered would be left out.
 
     Example:
         >>> import torch
@@ -49,16 +62,31 @@ def prediction_set(score: torch.Tensor, calibration: Calibration, *, outside: Ou
         )
     if outside not in ("include", "exclude"):
         raise ValueError(f'Expected `outside` to be "include" or "exclude", but got {outside!r}.')
-    if calibration.outside == "include" and outside == "exclude":
+    if calibration.outside == "include" and outside == "exclude" and not calibration.loss.of_excess:
         raise ValueError(
             'The calibration counted voxels outside the processed field as covered (outside="include"), so leaving '
             'them out would break its promise. Use outside="include", or calibrate with outside="exclude".'
         )
+    include = outside == "include" and not calibration.loss.of_excess
+    return set_at(score, calibration.thresholds_for(group, weight), include_outside=include)
+
+
+def set_at(score: torch.Tensor, thresholds: Mapping[int, float], *, include_outside: bool) -> torch.Tensor:
+    """Take the voxels of each class whose score reaches its threshold.
+
+    Args:
+        score: float tensor of shape ``[C, *spatial]`` in [0, 1].
+        thresholds: threshold of each class; at 0 the set is the whole image.
+        include_outside: whether voxels outside the processed field belong to every set.
+
+    Returns:
+        uint8 tensor of shape ``[C, *spatial]`` of 0 and 1.
+    """
     values = score.to(torch.promote_types(score.dtype, torch.float32))
     result = torch.zeros(score.shape, dtype=torch.uint8, device=score.device)
-    for c, threshold in calibration.threshold.items():
+    for c, threshold in thresholds.items():
         # At threshold 0 the set is the whole image, also where rounding left a score just below 0.
         result[c] = 1 if threshold == 0 else values[c] >= threshold
-    if outside == "include":
-        result[list(calibration.threshold)] |= outside_field(score)
+    if include_outside:
+        result[list(thresholds)] |= outside_field(score)
     return result

@@ -5,22 +5,26 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from monai_rwcp.conformal.levels import EMPTY_SET
+from monai_rwcp.conformal.losses import SetLoss, loss_from_record
+from monai_rwcp.conformal.promises import Promise
+from monai_rwcp.conformal.weighted import WeightedLosses
 from monai_rwcp.files import written_whole
 
 if TYPE_CHECKING:
-    from monai_rwcp.conformal.calibration import Calibration
+    from monai_rwcp.conformal.calibration import Calibration, ClassCalibration
 
-__all__ = ["check_options", "from_document", "read_json", "to_document", "write_json"]
+__all__ = ["check_options", "digest", "from_document", "read_json", "to_document", "write_json"]
 
 _FORMAT = "monai_rwcp.calibration"
-_VERSION = 1
-_PLAIN = ("alpha", "loss", "method", "scope", "unit_loss", "empty", "outside", "label_mode", "unit_name", "n_channels")
+_VERSION = 2
+_PROMISE = ("alpha", "method", "delta", "tau", "bound", "order_seed")
+_PLAIN = (*_PROMISE, "scope", "unit_loss", "empty", "outside", "label_mode", "unit_name", "n_channels")
 _ALLOWED = {
-    "loss": ("fnr",),
-    "method": ("crc",),
     "scope": ("per_class", "maximum"),
     "unit_loss": ("pooled", "mean"),
     "empty": ("exclude", "zero"),
@@ -35,28 +39,24 @@ def to_document(calibration: Calibration) -> dict[str, Any]:
     document |= {name: getattr(calibration, name) for name in _PLAIN}
     document["n_images"] = calibration.n_images
     document["class_names"] = None if calibration.class_names is None else list(calibration.class_names)
-    document["classes"] = {
-        str(c): {
-            "lambda_hat": entry.lambda_hat,
-            "threshold": entry.threshold,
-            "n": entry.n,
-            "empirical_risk": entry.empirical_risk,
-            "working_level": entry.working_level,
-        }
-        for c, entry in calibration.classes.items()
-    }
+    document["loss"] = calibration.loss.record()
+    document["classes"] = _classes_to_document(calibration.classes)
+    groups = calibration.groups
+    document["groups"] = None if groups is None else {g: _classes_to_document(of) for g, of in groups.items()}
+    weighted = calibration.weighted
+    document["weighted"] = None if weighted is None else {str(c): _weighted_to_document(w) for c, w in weighted.items()}
     document |= {
         "provenance": dict(calibration.provenance),
         "packages": dict(calibration.packages),
         "created": calibration.created,
     }
-    document["digest"] = _digest(document)
+    document["digest"] = digest(document)
     return document
 
 
 def from_document(document: Any, path: str | Path) -> Calibration:
     """Turn a JSON document into a calibration, or say why it is none."""
-    from monai_rwcp.conformal.calibration import Calibration, ClassCalibration
+    from monai_rwcp.conformal.calibration import Calibration
 
     if not isinstance(document, dict) or document.get("format") != _FORMAT:
         raise ValueError(f"Expected a calibration written by monai_rwcp in '{path}', but it is something else.")
@@ -65,7 +65,7 @@ def from_document(document: Any, path: str | Path) -> Calibration:
             f"'{path}' is a calibration of version {document.get('version')!r}, but this monai_rwcp reads version "
             f"{_VERSION}. Use the release that wrote it, or calibrate anew."
         )
-    if document.get("digest") != _digest(document):
+    if document.get("digest") != digest(document):
         raise ValueError(
             f"'{path}' was changed after it was written: its digest does not fit. A changed threshold keeps no "
             "promise. Restore the file or calibrate anew."
@@ -76,10 +76,12 @@ def from_document(document: Any, path: str | Path) -> Calibration:
             **{name: document[name] for name in _PLAIN},
             n_images=document["n_images"],
             class_names=None if document["class_names"] is None else tuple(document["class_names"]),
-            classes={
-                int(c): ClassCalibration(e["threshold"], e["n"], e["empirical_risk"], e["working_level"])
-                for c, e in document["classes"].items()
-            },
+            classes=_classes(document["classes"]),
+            groups=None if document["groups"] is None else {g: _classes(of) for g, of in document["groups"].items()},
+            weighted=None
+            if document["weighted"] is None
+            else {int(c): _weighted(c, of_class) for c, of_class in document["weighted"].items()},
+            loss=loss_from_record(document["loss"]),
             provenance=document["provenance"],
             packages=document["packages"],
             created=document["created"],
@@ -90,17 +92,20 @@ def from_document(document: Any, path: str | Path) -> Calibration:
         raise ValueError(f"The calibration '{path}' contradicts itself: {error}") from error
 
 
-def read_json(path: str | Path) -> Any:
-    """Read a JSON file, with an error that names it when it is damaged."""
+def read_json(path: str | Path, what: str, how: str) -> Any:
+    """Read a JSON file, with an error that names it when it is absent or damaged.
+
+    Args:
+        path: the file.
+        what: what it should be, such as "calibration".
+        how: how one is made, for the message.
+    """
     if not Path(path).is_file():
-        raise FileNotFoundError(
-            f"There is no calibration at '{path}'. Run the evaluator with ConformalCalibrationHandler("
-            f"output_path='{path}') first, or correct the path."
-        )
+        raise FileNotFoundError(f"There is no {what} at '{path}'. {how}, or correct the path.")
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"'{path}' is damaged: it is not JSON ({error}). Restore it or calibrate anew.") from error
+        raise ValueError(f"'{path}' is damaged: it is not JSON ({error}). Restore it or make it anew.") from error
 
 
 def write_json(document: Any, path: str | Path) -> None:
@@ -114,7 +119,7 @@ def check_options(**options: Any) -> None:
     """Refuse options of a calibration that are not offered.
 
     Args:
-        options: any of ``loss``, ``method``, ``scope``, ``unit_loss``, ``empty``, ``outside`` and ``label_mode``.
+        options: any of ``scope``, ``unit_loss``, ``empty``, ``outside`` and ``label_mode``.
 
     Raises:
         ValueError: when one has another value; the message names it.
@@ -124,7 +129,8 @@ def check_options(**options: Any) -> None:
             raise ValueError(f"Expected `{name}` to be one of {', '.join(_ALLOWED[name])}, but got {value!r}.")
 
 
-def _digest(document: dict[str, Any]) -> str:
+def digest(document: dict[str, Any]) -> str:
+    """Hash of a document without its own ``digest``."""
     content = {name: value for name, value in document.items() if name != "digest"}
     text = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
@@ -132,9 +138,8 @@ def _digest(document: dict[str, Any]) -> str:
 
 def _check_values(document: dict[str, Any]) -> None:
     # The digest finds a changed file; this finds a file made wrong, whoever made it.
-    alpha = document["alpha"]
-    if not _is_share(alpha) or not 0 < alpha < 1:
-        raise ValueError(f"alpha is {alpha!r}, which is not in (0, 1).")
+    promise = Promise(**{name: document[name] for name in _PROMISE})
+    loss = loss_from_record(document["loss"])
     check_options(**{name: document[name] for name in _ALLOWED})
     for name in ("n_channels", "n_images"):
         if not isinstance(document[name], int) or document[name] < 1:
@@ -144,23 +149,66 @@ def _check_values(document: dict[str, Any]) -> None:
         raise ValueError(f"there are {len(names)} class names for {document['n_channels']} channels.")
     if not document["classes"]:
         raise ValueError("it holds no class.")
-    for c, entry in document["classes"].items():
-        if not c.isdecimal() or int(c) >= document["n_channels"]:
-            raise ValueError(f"class {c} is not one of the {document['n_channels']} channels.")
-        _check_class(c, entry, alpha)
+    groups = document["groups"] or {}
+    for classes in (document["classes"], *groups.values()):
+        for c, entry in classes.items():
+            if not c.isdecimal() or int(c) >= document["n_channels"]:
+                raise ValueError(f"class {c} is not one of the {document['n_channels']} channels.")
+            _check_class(c, entry, promise, loss)
 
 
-def _check_class(c: str, entry: dict[str, Any], alpha: float) -> None:
+def _check_class(c: str, entry: dict[str, Any], promise: Promise, loss: SetLoss) -> None:
     threshold, n, risk = entry["threshold"], entry["n"], entry["empirical_risk"]
-    if not _is_share(threshold) or not _is_share(risk) or entry["lambda_hat"] != 1.0 - threshold:
+    known = _is_share(threshold) or (loss.of_excess and threshold == EMPTY_SET)
+    if not known or not _is_share(risk) or entry["lambda_hat"] != 1.0 - threshold:
         raise ValueError(f"class {c}: threshold {threshold!r}, lambda_hat {entry['lambda_hat']!r}, risk {risk!r}.")
     if not isinstance(n, int) or isinstance(n, bool) or n < 0:
         raise ValueError(f"class {c}: n is {n!r}.")
-    if threshold > 0 and n * risk > alpha * (n + 1) - 1 + 1e-9:
+    safest = EMPTY_SET if loss.of_excess else 0
+    too_much = promise.bound != "betting" and n * risk > promise.allowance(n) + 1e-9
+    if threshold != safest and (n < promise.minimum_n or too_much):
         raise ValueError(
-            f"class {c}: a mean loss of {risk:.6g} on {n} units is more than alpha = {alpha} allows at a threshold "
-            "above 0."
+            f"class {c}: a mean loss of {risk:.6g} on {n} units is more than alpha = {promise.alpha} allows at the "
+            f"threshold {threshold!r}."
         )
+
+
+def _classes_to_document(classes: Mapping[int, ClassCalibration]) -> dict[str, Any]:
+    return {
+        str(c): {
+            "lambda_hat": entry.lambda_hat,
+            "threshold": entry.threshold,
+            "n": entry.n,
+            "empirical_risk": entry.empirical_risk,
+            "working_level": entry.working_level,
+        }
+        for c, entry in classes.items()
+    }
+
+
+def _classes(document: Mapping[str, Any]) -> dict[int, ClassCalibration]:
+    from monai_rwcp.conformal.calibration import ClassCalibration
+
+    return {
+        int(c): ClassCalibration(e["threshold"], e["n"], e["empirical_risk"], e["working_level"])
+        for c, e in document.items()
+    }
+
+
+def _weighted_to_document(weighted: WeightedLosses) -> dict[str, Any]:
+    return {
+        "thresholds": list(weighted.thresholds),
+        "losses": list(weighted.losses),
+        "total": weighted.total,
+        "effective_n": weighted.effective_n,
+    }
+
+
+def _weighted(c: str, document: Mapping[str, Any]) -> WeightedLosses:
+    thresholds, losses = (tuple(float(value) for value in document[name]) for name in ("thresholds", "losses"))
+    if len(thresholds) != len(losses) or not losses or list(losses) != sorted(losses):
+        raise ValueError(f"class {c}: thresholds and weighted losses do not fit.")
+    return WeightedLosses(thresholds, losses, float(document["total"]), float(document["effective_n"]))
 
 
 def _is_share(value: Any) -> bool:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import torch
 
-from monai_rwcp.conformal.loss_table import LabelMode
+__all__ = ["LabelMode", "calibrated_classes", "check_label", "check_score", "outside_field", "truth_masks"]
 
-__all__ = ["calibrated_classes", "check_label", "check_score", "outside_field", "truth_masks"]
+LabelMode = Literal["index", "one_hot", "regions"]
 
 
 def calibrated_classes(n_channels: int, label_mode: LabelMode, include_background: bool) -> tuple[int, ...]:

@@ -5,29 +5,30 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
 
-import torch
-import torch.distributed
 from ignite.engine import Engine, Events
-from monai.data import MetaTensor
 
 from monai_rwcp.conformal import (
+    Bound,
     Calibration,
     EmptyTruth,
     LabelMode,
+    LossChoice,
     LossTable,
+    Method,
     Outside,
+    Promise,
     Scope,
     UnitLoss,
     calibrate,
-    false_negative_rate_table,
-    minimum_n,
+    loss_from,
 )
+from monai_rwcp.conformal.calibrate import check_loss
 from monai_rwcp.conformal.storage import check_options, from_document, to_document
 from monai_rwcp.files import check_writable
+from monai_rwcp.handlers.case_counter import CaseCounter
 from monai_rwcp.handlers.items import engine_items
-from monai_rwcp.transforms.provenance import provenance_key, score_provenance
+from monai_rwcp.handlers.processes import is_first_process, joined_table
 
 __all__ = ["ConformalCalibrationHandler"]
 
@@ -47,8 +48,12 @@ class ConformalCalibrationHandler:
     Args:
         score_key: key of the score.
         label_key: key of the truth.
-        alpha: highest expected loss, in (0, 1).
-        loss: ``"fnr"``, the false negative rate.
+        alpha: highest expected loss, in (0, 1); with ``method="tolerance"`` the highest share of units that are not
+            covered enough.
+        loss: what is promised to be small: ``"fnr"``, the false negative rate; ``"weighted_fnr"``, ``"instance_fnr"``
+            (pieces, lesions), ``"inner"`` (for inner sets), ``"false_discovery"``; or a loss with its numbers, such as
+            ``SurfaceFalseNegativeRate(radius=2.0)`` or a :py:class:`monai_rwcp.conformal.CustomLoss`. Attach several
+            handlers to calibrate several losses in one pass.
         unit_key: key of the exchangeable unit's name, such as "patient"; None takes every image as a unit.
         case_key: key of an id that each image has alone (each slice, not each patient); None takes the image's file
             name from the meta data where there is one, and counts up otherwise.
@@ -58,9 +63,12 @@ class ConformalCalibrationHandler:
         output_path: where the calibration is written; None writes none.
         scope, unit_loss, empty, class_names: see :py:func:`monai_rwcp.conformal.calibrate`.
         outside: see :py:func:`monai_rwcp.conformal.false_negative_rate_table`.
+        method, delta, tau, bound, order_seed: the kind of promise, see :py:class:`monai_rwcp.conformal.Promise`.
+        group_key: key of the unit's group (its scanner, say), which then gets thresholds of its own; None makes none.
+        weight_key: key of a map ``[1, *spatial]``, for ``"weighted_fnr"``.
 
     Raises:
-        ValueError: when ``alpha`` or ``loss`` is not one that is offered; while running, when a case does not fit.
+        ValueError: when the promise or ``loss`` is not one that is offered; while running, when a case does not fit.
 
     Example:
         >>> import torch
@@ -81,7 +89,7 @@ class ConformalCalibrationHandler:
         score_key: str = "pred",
         label_key: str = "label",
         alpha: float = 0.1,
-        loss: Literal["fnr"] = "fnr",
+        loss: LossChoice = "fnr",
         unit_key: str | None = None,
         case_key: str | None = None,
         mask_key: str | None = None,
@@ -93,21 +101,37 @@ class ConformalCalibrationHandler:
         empty: EmptyTruth = "exclude",
         outside: Outside = "include",
         class_names: Sequence[str] | None = None,
+        method: Method = "crc",
+        delta: float | None = None,
+        tau: float | None = None,
+        bound: Bound | None = None,
+        order_seed: int | None = None,
+        group_key: str | None = None,
+        weight_key: str | None = None,
     ) -> None:
-        minimum_n(alpha)
-        check_options(loss=loss, scope=scope, unit_loss=unit_loss, empty=empty, outside=outside, label_mode=label_mode)
-        self.score_key, self.label_key, self.mask_key = score_key, label_key, mask_key
-        self.unit_key, self.case_key = unit_key, case_key
-        self.alpha = alpha
-        self.label_mode: LabelMode = label_mode
-        self.include_background = include_background
+        self.promise = Promise(alpha, method, delta, tau, bound, order_seed)
+        check_options(scope=scope, unit_loss=unit_loss, empty=empty, outside=outside, label_mode=label_mode)
+        self.counter = CaseCounter(
+            loss=loss_from(loss),
+            score_key=score_key,
+            label_key=label_key,
+            unit_key=unit_key,
+            case_key=case_key,
+            group_key=group_key,
+            weight_key=weight_key,
+            mask_key=mask_key,
+            label_mode=label_mode,
+            include_background=include_background,
+            outside=outside,
+        )
+        check_loss(self.counter.loss, self.promise, empty)
         self.output_path = output_path
         self.scope: Scope = scope
         self.unit_loss: UnitLoss = unit_loss
         self.empty: EmptyTruth = empty
-        self.outside: Outside = outside
         self.class_names = class_names
         self._calibration: Calibration | None = None
+        self._table: LossTable | None = None
         self._tables: list[LossTable] = []
 
     @property
@@ -120,6 +144,29 @@ class ConformalCalibrationHandler:
         if self._calibration is None:
             raise RuntimeError("There is no calibration yet: run the evaluator this handler is attached to.")
         return self._calibration
+
+    @property
+    def table(self) -> LossTable:
+        """The counts of the last finished run, of all processes together: save it to calibrate with other hospitals.
+
+        Raises:
+            RuntimeError: when no run has finished yet.
+        """
+        if self._table is None:
+            raise RuntimeError("There is no loss table yet: run the evaluator this handler is attached to.")
+        return self._table
+
+    def finish(self) -> None:
+        """Take part in the exchange between processes where this one had no case.
+
+        MONAI's evaluator skips its run without a word to its handlers when its loader is empty, and the other processes
+        would wait. Call it after ``evaluator.run()`` in every process; it does nothing where the run was finished.
+
+        Raises:
+            ValueError: when no process had a case.
+        """
+        if self._table is None:
+            self._calibrate()
 
     def attach(self, engine: Engine) -> None:
         """Attach to an evaluator or a bare ignite engine.
@@ -147,98 +194,33 @@ class ConformalCalibrationHandler:
         self._calibration = from_document(json.loads(text), "checkpoint") if text else None
 
     def _start(self, engine: Engine) -> None:
-        self._tables = []
+        self._tables, self._table = [], None
 
     def _count(self, engine: Engine) -> None:
         for item in engine_items(engine):
-            image = self._image_id(item)
-            try:
-                self._tables.append(self._case_table(item, image))
-            except ValueError as error:
-                raise ValueError(
-                    f"Case {image!r}, score '{self.score_key}', label '{self.label_key}': {error}"
-                ) from error
-
-    def _case_table(self, item: dict[str, Any], image: str) -> LossTable:
-        score = _tensor(self._value(item, self.score_key))
-        if _is_binary(score):
-            raise ValueError(
-                "the score holds nothing but 0 and 1, so it looks like a mask. Take the score before AsDiscreted or "
-                "ConformalThresholdd, or keep a copy under another key (CopyItemsd); half precision can saturate, too: "
-                "compute the softmax in float32."
-            )
-        return false_negative_rate_table(
-            score,
-            _tensor(self._value(item, self.label_key)).to(score.device),
-            unit=image if self.unit_key is None else str(self._value(item, self.unit_key)),
-            image=image,
-            label_mode=self.label_mode,
-            include_background=self.include_background,
-            mask=None if self.mask_key is None else _tensor(self._value(item, self.mask_key)).to(score.device),
-            outside=self.outside,
-            unit_name="image" if self.unit_key is None else self.unit_key,
-            provenance=score_provenance(item[self.score_key], item.get(provenance_key(self.score_key))),
-        )
-
-    def _image_id(self, item: dict[str, Any]) -> str:
-        if self.case_key is not None:
-            return str(self._value(item, self.case_key))
-        for key in (self.score_key, self.label_key):
-            value = item.get(key)
-            name = value.meta.get("filename_or_obj") if isinstance(value, MetaTensor) else None
-            if isinstance(name, (str, Path)) and str(name):
-                return str(name)
-        if _world_size() > 1:
-            raise ValueError(
-                "Several processes share the cases, and a sampler may give one case to two of them, but the cases "
-                "carry no file name to tell: give `case_key`, the key of an id that each image has alone."
-            )
-        return f"image {len(self._tables)}"
-
-    def _value(self, item: dict[str, Any], key: str) -> Any:
-        if item.get(key) is None:
-            raise KeyError(
-                f"Expected '{key}' in every item, but got only {sorted(k for k, v in item.items() if v is not None)}. "
-                "Name the right key, or add it to the data list."
-            )
-        return item[key]
+            self._tables.append(self.counter.table(item, number=len(self._tables)))
 
     def _finish(self, engine: Engine) -> None:
-        table = self._joined_table()
-        self._tables = []
+        self._calibrate()
+        for c, value in self.calibration.lambda_hat.items():
+            engine.state.metrics[f"{self.counter.score_key}_lambda_hat_{c}"] = value
+
+    def _calibrate(self) -> None:
+        tables, self._tables = self._tables, []
+        self._table = joined_table(tables)
         self._calibration = calibrate(
-            table,
-            self.alpha,
+            self._table,
+            self.promise.alpha,
+            self.promise.method,
+            delta=self.promise.delta,
+            tau=self.promise.tau,
+            bound=self.promise.bound,
+            order_seed=self.promise.order_seed,
             scope=self.scope,
             unit_loss=self.unit_loss,
             empty=self.empty,
+            by_group=self.counter.group_key is not None,
             class_names=self.class_names,
         )
-        for c, value in self._calibration.lambda_hat.items():
-            engine.state.metrics[f"{self.score_key}_lambda_hat_{c}"] = value
-        if self.output_path is not None and (_world_size() == 1 or torch.distributed.get_rank() == 0):
+        if self.output_path is not None and is_first_process():
             self._calibration.save(self.output_path)
-
-    def _joined_table(self) -> LossTable:
-        tables = [LossTable.join(self._tables)] if self._tables else []
-        if _world_size() > 1:
-            gathered: list[list[LossTable]] = [[] for _ in range(_world_size())]
-            torch.distributed.all_gather_object(gathered, tables)
-            tables = [table for of_process in gathered for table in of_process]
-        if not tables:
-            raise ValueError("The evaluator ran over no case, so there is nothing to calibrate on.")
-        return LossTable.join(tables)
-
-
-def _tensor(value: Any) -> torch.Tensor:
-    return value.as_tensor() if isinstance(value, MetaTensor) else torch.as_tensor(value)
-
-
-def _is_binary(score: torch.Tensor) -> bool:
-    # Row by row: the first row of a real score ends it.
-    return all(bool(((row == 0) | (row == 1)).all()) for channel in score for row in channel)
-
-
-def _world_size() -> int:
-    ready = torch.distributed.is_available() and torch.distributed.is_initialized()
-    return torch.distributed.get_world_size() if ready else 1

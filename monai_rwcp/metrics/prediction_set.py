@@ -93,7 +93,7 @@ def prediction_set_metrics(
         >>> figures.false_negative_rate, figures.stretch, figures.components
         (0.5, 1.0, 1)
     """
-    found, true = _mask("prediction_set", prediction_set), _mask("truth", truth)
+    found, true = check_mask("prediction_set", prediction_set), check_mask("truth", truth)
     if found.shape != true.shape or found.ndim not in (2, 3):
         raise ValueError(
             f"Expected `prediction_set` and `truth` of one 2D or 3D shape, but got {tuple(found.shape)} and "
@@ -104,15 +104,9 @@ def prediction_set_metrics(
             f"Expected `outside` of the set's shape {tuple(found.shape)}, but got {tuple(outside.shape)}. Take it from "
             "the score of the same image."
         )
-    # MONAI refuses a mix of int and float, and measures with sizes of zero and below without a word.
-    size = None if spacing is None else [float(s) for s in spacing]
-    if size is not None and (len(size) != found.ndim or not all(0 < s < math.inf for s in size)):
-        raise ValueError(
-            f"Expected {found.ndim} voxel sizes in `spacing`, each above 0 and finite, but got {size}. Leave it out to "
-            "measure in voxels."
-        )
+    size = check_spacing(spacing, found.ndim)
     both = bool(found.any()) and bool(true.any())
-    average, hausdorff = _surface_distances(found, true, size) if both else (math.nan, math.nan)
+    average, hausdorff = surface_distances(found, true, size) if both else (math.nan, math.nan)
     return SetMetrics(
         missed=int((true & ~found).sum()),
         true=int(true.sum()),
@@ -154,7 +148,28 @@ def pooled_false_negative_rate(missed: Sequence[int], true: Sequence[int]) -> fl
     return sum(missed) / sum(true) if sum(true) else math.nan
 
 
-def _mask(name: str, value: torch.Tensor) -> torch.Tensor:
+def check_spacing(spacing: Sequence[float] | None, n_axes: int) -> list[float] | None:
+    """Give voxel sizes as floats, and refuse what are none.
+
+    Raises:
+        ValueError: when there is not one above 0 for each axis.
+    """
+    # MONAI refuses a mix of int and float, and measures with sizes of zero and below without a word.
+    size = None if spacing is None else [float(s) for s in spacing]
+    if size is not None and (len(size) != n_axes or not all(0 < s < math.inf for s in size)):
+        raise ValueError(
+            f"Expected {n_axes} voxel sizes in `spacing`, each above 0 and finite, but got {size}. Leave it out to "
+            "measure in voxels."
+        )
+    return size
+
+
+def check_mask(name: str, value: torch.Tensor) -> torch.Tensor:
+    """Give a mask of zeros and ones as bool, and refuse anything else.
+
+    Raises:
+        ValueError: when it holds other values.
+    """
     if not ((value == 0) | (value == 1)).all():
         raise ValueError(
             f"Expected `{name}` to hold zeros and ones, but its values of shape {tuple(value.shape)} run from "
@@ -164,7 +179,8 @@ def _mask(name: str, value: torch.Tensor) -> torch.Tensor:
     return value.bool()
 
 
-def _surface_distances(found: torch.Tensor, true: torch.Tensor, spacing: list[float] | None) -> tuple[float, float]:
+def surface_distances(found: torch.Tensor, true: torch.Tensor, spacing: list[float] | None) -> tuple[float, float]:
+    """Average and 95th percentile distance between the surfaces of two bool masks that are not empty."""
     # MONAI crops too, but only after it has converted the whole volume. It puts a margin of background around what it
     # is given, so a mask that reaches the edge of this box keeps its surface there.
     either = found | true

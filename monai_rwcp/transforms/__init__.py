@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from monai_rwcp.transforms.conformal_sandwich import (
+    ConformalSandwich,
+    ConformalSandwichD,
+    ConformalSandwichd,
+    ConformalSandwichDict,
+)
 from monai_rwcp.transforms.conformal_threshold import (
     ConformalThreshold,
     ConformalThresholdD,
@@ -24,6 +30,10 @@ from monai_rwcp.transforms.random_walk_diffusion import (
 )
 
 __all__ = [
+    "ConformalSandwich",
+    "ConformalSandwichD",
+    "ConformalSandwichDict",
+    "ConformalSandwichd",
     "ConformalThreshold",
     "ConformalThresholdD",
     "ConformalThresholdDict",

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
+from typing import Any
 
 import numpy as np
 from monai.config import KeysCollection, NdarrayOrTensor
 from monai.data import MetaTensor
 from monai.utils import ensure_tuple_rep
 
-__all__ = ["check_field_of_view", "check_item", "output_keys_of"]
+__all__ = ["check_field_of_view", "check_item", "group_and_weight", "output_keys_of"]
 
 
 def check_item(value: NdarrayOrTensor) -> None:
@@ -39,6 +40,24 @@ def output_keys_of(keys: tuple[Hashable, ...], output_keys: KeysCollection) -> t
     if len(set(result)) != len(keys):
         raise ValueError(f"Expected a different output key for each of {keys}, but got {result}.")
     return result
+
+
+def group_and_weight(
+    data: Mapping[Hashable, Any], group_key: str | None, weight_key: str | None
+) -> tuple[str | None, float | None]:
+    """The group and the weight that an item names, where they are asked for.
+
+    Raises:
+        KeyError: when it names none.
+    """
+    for key, what in ((group_key, "group"), (weight_key, "weight")):
+        if key is not None and data.get(key) is None:
+            raise KeyError(
+                f"Expected the {what} of the item under '{key}', but there are only {sorted(str(k) for k in data)}. "
+                "Name the right key, or add it to the data list."
+            )
+    group = None if group_key is None else str(data[group_key])
+    return group, None if weight_key is None else float(data[weight_key])
 
 
 def check_field_of_view(probabilities: NdarrayOrTensor, features: NdarrayOrTensor) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Hashable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,9 +11,10 @@ from monai.config import KeysCollection, NdarrayOrTensor
 from monai.transforms import MapTransform, Transform
 from monai.utils import TransformBackends, convert_data_type, convert_to_dst_type, ensure_tuple_rep
 
-from monai_rwcp.conformal import Calibration, Outside, first_difference, prediction_set
-from monai_rwcp.transforms.checks import check_item, output_keys_of
-from monai_rwcp.transforms.provenance import provenance_key, score_provenance
+from monai_rwcp.conformal import Calibration, Outside, prediction_set
+from monai_rwcp.transforms.calibrations import CalibrationSource, check_made_alike
+from monai_rwcp.transforms.checks import check_item, group_and_weight, output_keys_of
+from monai_rwcp.transforms.provenance import provenance_key
 
 __all__ = ["ConformalThreshold", "ConformalThresholdD", "ConformalThresholdDict", "ConformalThresholdd"]
 
@@ -40,6 +40,7 @@ class ConformalThreshold(Transform):
         >>> import torch
         >>> from monai_rwcp.conformal import LossTable, calibrate, false_negative_rate_table
         >>> score, label = torch.tensor([[[0.4, 0.9]], [[0.6, 0.1]]]), torch.tensor([[[1, 0]]])
+        >>> from monai_rwcp.transforms.provenance import score_provenance
         >>> made = score_provenance(score, None)
         >>> table = LossTable.join(
         ...     false_negative_rate_table(score, label, unit=str(i), provenance=made) for i in range(20))
@@ -50,21 +51,26 @@ class ConformalThreshold(Transform):
     backend = [TransformBackends.TORCH]
 
     def __init__(self, calibration: Calibration | str | os.PathLike, outside: Outside = "include") -> None:
-        if not isinstance(calibration, (Calibration, str, os.PathLike)):
-            raise TypeError(f"calibration must be a Calibration or a path but is {type(calibration).__name__}.")
+        self.source = CalibrationSource(calibration)
         if outside not in ("include", "exclude"):
             raise ValueError(f'outside must be "include" or "exclude" but is {outside!r}.')
-        self.calibration = calibration
         self.outside: Outside = outside
-        self._loaded: tuple[tuple[int, int, int], Calibration] | None = None
 
-    def __call__(self, score: NdarrayOrTensor, provenance: Mapping[str, Any] | None = None) -> NdarrayOrTensor:
+    def __call__(
+        self,
+        score: NdarrayOrTensor,
+        provenance: Mapping[str, Any] | None = None,
+        group: str | None = None,
+        weight: float | None = None,
+    ) -> NdarrayOrTensor:
         """Threshold one score map.
 
         Args:
             score: float ``[C, *spatial]`` in [0, 1], one item without a batch dimension.
             provenance: the record of how it was made, as `RandomWalkDiffusiond` writes it; None stands for a score
                 without a record.
+            group: the unit's group, for a calibration by groups.
+            weight: the unit's weight, for a weighted calibration.
 
         Returns:
             uint8 ``[C, *spatial]`` of 0 and 1 in the type of ``score``, with its meta data; channels that were not
@@ -72,35 +78,18 @@ class ConformalThreshold(Transform):
 
         Raises:
             ValueError: when the score was made another way than the calibrated ones (the message names the field),
-                has other classes, or is not a score.
+                has other classes, or is not a score, or when its group is missing or was not seen at calibration.
         """
         check_item(score)
-        calibration = self._current()
-        difference = first_difference(calibration.provenance, score_provenance(score, provenance))
-        if difference is not None:
-            field, expected, got = difference
-            raise ValueError(
-                f"the score was not made the way the calibrated ones were: {field} is {got!r}, but the calibration has "
-                f"{expected!r}. Its promise does not hold for this score: use the same chain, or calibrate this one."
-            )
+        calibration = self.source.current()
+        check_made_alike(score, provenance, calibration)
         tensor, *_ = convert_data_type(score, torch.Tensor)
         result, *_ = convert_to_dst_type(
-            prediction_set(tensor, calibration, outside=self.outside), score, dtype=torch.uint8
+            prediction_set(tensor, calibration, group=group, weight=weight, outside=self.outside),
+            score,
+            dtype=torch.uint8,
         )
         return result
-
-    def _current(self) -> Calibration:
-        if isinstance(self.calibration, Calibration):
-            return self.calibration
-        path = Path(self.calibration)
-        try:
-            status = path.stat()
-            version = (status.st_mtime_ns, status.st_size, status.st_ino)
-        except FileNotFoundError:
-            version = (0, 0, 0)
-        if self._loaded is None or self._loaded[0] != version:
-            self._loaded = (version, Calibration.load(path))
-        return self._loaded[1]
 
 
 class ConformalThresholdd(MapTransform):
@@ -119,6 +108,8 @@ class ConformalThresholdd(MapTransform):
         calibration: Calibration | str | os.PathLike | Sequence[Calibration | str | os.PathLike],
         output_keys: KeysCollection | None = None,
         outside: Outside = "include",
+        group_key: str | None = None,
+        weight_key: str | None = None,
         allow_missing_keys: bool = False,
     ) -> None:
         """
@@ -127,6 +118,8 @@ class ConformalThresholdd(MapTransform):
             calibration: the calibration of each score, or one for all; a :py:class:`Calibration` or a path.
             output_keys: where the sets go; None writes them under ``<key>_set``.
             outside: see :py:class:`ConformalThreshold`. Defaults to "include".
+            group_key: key of the unit's group, for a calibration by groups.
+            weight_key: key of the unit's weight, for a weighted calibration.
             allow_missing_keys: whether missing keys are passed over.
 
         Raises:
@@ -137,6 +130,7 @@ class ConformalThresholdd(MapTransform):
         self.converters = [ConformalThreshold(c, outside) for c in ensure_tuple_rep(calibration, len(self.keys))]
         named = tuple(f"{key}_set" for key in self.keys) if output_keys is None else output_keys
         self.output_keys = output_keys_of(self.keys, named)
+        self.group_key, self.weight_key = group_key, weight_key
         if set(self.output_keys) & set(self.keys):
             raise ValueError(
                 f"output_keys must differ from keys, so that no score is lost, but are {self.output_keys}."
@@ -145,9 +139,10 @@ class ConformalThresholdd(MapTransform):
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Write the prediction set of each key."""
         d = dict(data)
+        group, weight = group_and_weight(d, self.group_key, self.weight_key)
         for key, converter, output_key in self.key_iterator(d, self.converters, self.output_keys):
             try:
-                d[output_key] = converter(d[key], d.get(provenance_key(key)))
+                d[output_key] = converter(d[key], d.get(provenance_key(key)), group, weight)
             except ValueError as error:
                 raise ValueError(f"Key '{key}': {error}") from error
         return d

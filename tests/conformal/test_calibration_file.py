@@ -76,7 +76,7 @@ def test_places_that_cannot_be_written(calibration: Calibration, tmp_path: Path)
     [
         ({"threshold": 0.9}, "changed after it was written"),
         ({"alpha": 0.2}, "changed after it was written"),
-        ({"version": 2}, "version 2, but this monai_rwcp reads version 1"),
+        ({"version": 1}, "version 1, but this monai_rwcp reads version 2"),
         ({"format": "other"}, "something else"),
     ],
 )

@@ -1,0 +1,80 @@
+"""How wide the band between an inner and an outer set is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from monai_rwcp.metrics.prediction_set import check_mask, check_spacing, surface_distances
+
+__all__ = ["SandwichMetrics", "sandwich_metrics"]
+
+
+@dataclass(frozen=True)
+class SandwichMetrics:
+    """Figures of the band between an inner and an outer set of one class in one image.
+
+    Args:
+        inner_size: number of voxels in the inner set.
+        outer_size: number of voxels in the outer set.
+        band_volume: volume of the band in ml, or nan without a spacing and for 2D images.
+        band_width: mean distance between the two surfaces, over the voxels of both, in the unit of the spacing; nan
+            when a set is empty.
+    """
+
+    inner_size: int
+    outer_size: int
+    band_volume: float
+    band_width: float
+
+
+@torch.no_grad()
+def sandwich_metrics(
+    inner: torch.Tensor, outer: torch.Tensor, *, spacing: Sequence[float] | None = None
+) -> SandwichMetrics:
+    r"""Measure the band between an inner and an outer set of one class.
+
+    .. math:: V = (|C_{out}| - |C_{in}|) \cdot s_1 s_2 s_3 / 1000
+
+    Args:
+        inner: zeros and ones of shape ``[*spatial]``, 2D or 3D.
+        outer: zeros and ones of the same shape, 1 wherever ``inner`` is.
+        spacing: voxel size along each axis in mm; None measures the width in voxels.
+
+    Returns:
+        the figures.
+
+    Raises:
+        ValueError: when shapes differ, values are not 0 or 1, the inner set is not inside the outer one, or the
+            spacing does not fit.
+
+    Example:
+        >>> import torch
+        >>> inner, outer = torch.zeros(5, 5, 5), torch.zeros(5, 5, 5)
+        >>> inner[2, 2, 2], outer[1:4, 1:4, 1:4] = 1, 1
+        >>> round(sandwich_metrics(inner, outer, spacing=(1, 1, 2)).band_volume, 3)
+        0.052
+    """
+    small, large = check_mask("inner", inner), check_mask("outer", outer)
+    if small.shape != large.shape or small.ndim not in (2, 3):
+        raise ValueError(
+            f"Expected `inner` and `outer` of one 2D or 3D shape, but got {tuple(small.shape)} and "
+            f"{tuple(large.shape)}. Take one class of one image at a time."
+        )
+    if bool((small & ~large).any()):
+        raise ValueError(
+            f"Expected the inner set inside the outer one, but {int((small & ~large).sum())} of its voxels are not. "
+            "Take both from one ConformalSandwich."
+        )
+    size = check_spacing(spacing, small.ndim)
+    known = size is not None and small.ndim == 3
+    band = int(large.sum()) - int(small.sum())
+    return SandwichMetrics(
+        inner_size=int(small.sum()),
+        outer_size=int(large.sum()),
+        band_volume=band * math.prod(size) / 1000 if known and size else math.nan,
+        band_width=surface_distances(small, large, size)[0] if bool(small.any()) else math.nan,
+    )
