@@ -169,7 +169,7 @@ def _classes(
     table: LossTable, promise: Promise, scope: Scope, unit_loss: UnitLoss, empty: EmptyTruth
 ) -> dict[int, ClassCalibration]:
     losses = {c: UnitLosses(table, c, unit_loss, empty) for c in table.classes}
-    boldest = {c: _boldest_kept_step(of_class, promise) for c, of_class in losses.items()}
+    boldest = {c: boldest_kept_step(of_class, promise) for c, of_class in losses.items()}
     if scope == "maximum":
         boldest = dict.fromkeys(boldest, min(boldest.values()))
     return {
@@ -205,7 +205,7 @@ def _safest(table: LossTable, entry: ClassCalibration) -> ClassCalibration:
     return replace(entry, threshold=EMPTY_SET if table.loss.of_excess else 0.0, empirical_risk=0.0)
 
 
-def _boldest_kept_step(losses: UnitLosses, promise: Promise) -> int:
+def boldest_kept_step(losses: UnitLosses, promise: Promise) -> int:
     """Last step up to which every step keeps the promise."""
     last = len(losses.thresholds) - 1
     if losses.n < promise.minimum_n:

@@ -98,7 +98,7 @@ class UnitLosses:
         units = [[(int(self._part[r, step]), int(self._whole[r, step])) for r in rows] for rows in self._rows if rows]
         if tau is not None:
             most = 1 - exact(tau)
-            return sum(_mean(rows) > most for rows in units) <= bound
+            return sum(_is_above(rows, most) for rows in units) <= bound
         rounded_up = sum(-(-sum(-(-m * _UNIT // t) for m, t in rows) // len(rows)) for rows in units)
         if rounded_up <= bound * _UNIT:
             return True
@@ -110,6 +110,13 @@ class UnitLosses:
 def _from_empty(counts: np.ndarray) -> np.ndarray:
     """Counts from the empty set (none) to the whole image."""
     return np.concatenate([np.zeros((len(counts), 1), dtype=counts.dtype), counts[:, ::-1]], axis=1)
+
+
+def _is_above(rows: list[tuple[int, int]], most: Fraction) -> bool:
+    if len(rows) > 1:
+        return _mean(rows) > most
+    missed, true = rows[0]
+    return missed * most.denominator > most.numerator * true
 
 
 def _mean(rows: list[tuple[int, int]]) -> Fraction:
