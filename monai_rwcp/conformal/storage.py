@@ -18,7 +18,7 @@ from monai_rwcp.files import written_whole
 if TYPE_CHECKING:
     from monai_rwcp.conformal.calibration import Calibration, ClassCalibration
 
-__all__ = ["check_options", "digest", "from_document", "read_json", "to_document", "write_json"]
+__all__ = ["check_document", "check_options", "digest", "from_document", "read_json", "to_document", "write_json"]
 
 _FORMAT = "monai_rwcp.calibration"
 _VERSION = 2
@@ -58,18 +58,7 @@ def from_document(document: Any, path: str | Path) -> Calibration:
     """Turn a JSON document into a calibration, or say why it is none."""
     from monai_rwcp.conformal.calibration import Calibration
 
-    if not isinstance(document, dict) or document.get("format") != _FORMAT:
-        raise ValueError(f"Expected a calibration written by monai_rwcp in '{path}', but it is something else.")
-    if document.get("version") != _VERSION:
-        raise ValueError(
-            f"'{path}' is a calibration of version {document.get('version')!r}, but this monai_rwcp reads version "
-            f"{_VERSION}. Use the release that wrote it, or calibrate anew."
-        )
-    if document.get("digest") != digest(document):
-        raise ValueError(
-            f"'{path}' was changed after it was written: its digest does not fit. A changed threshold keeps no "
-            "promise. Restore the file or calibrate anew."
-        )
+    check_document(document, path, what="calibration", kind=_FORMAT, version=_VERSION)
     try:
         _check_values(document)
         return Calibration(
@@ -106,6 +95,33 @@ def read_json(path: str | Path, what: str, how: str) -> Any:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"'{path}' is damaged: it is not JSON ({error}). Restore it or make it anew.") from error
+
+
+def check_document(document: Any, path: str | Path, *, what: str, kind: str, version: int) -> None:
+    """Refuse a document that is not what it should be, of another version, or edited after it was written.
+
+    Args:
+        document: what a JSON file held.
+        path: the file, for messages.
+        what: what it should be, such as "calibration".
+        kind: its ``format``.
+        version: its ``version``.
+
+    Raises:
+        ValueError: when it is not.
+    """
+    if not isinstance(document, dict) or document.get("format") != kind:
+        raise ValueError(f"Expected a {what} written by monai_rwcp in '{path}', but it is something else.")
+    if document.get("version") != version:
+        raise ValueError(
+            f"'{path}' is a {what} of version {document.get('version')!r}, but this monai_rwcp reads version {version}."
+            " Use the release that wrote it, or make it anew."
+        )
+    if document.get("digest") != digest(document):
+        raise ValueError(
+            f"'{path}' was changed after it was written: its digest does not fit. A changed {what} keeps no promise. "
+            "Restore the file or make it anew."
+        )
 
 
 def write_json(document: Any, path: str | Path) -> None:

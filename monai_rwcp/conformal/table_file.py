@@ -11,7 +11,7 @@ import numpy as np
 from monai_rwcp.conformal.levels import LEVEL_GRID, threshold_levels
 from monai_rwcp.conformal.loss_table import Histogram, ImageCounts, LossTable
 from monai_rwcp.conformal.losses import loss_from_record
-from monai_rwcp.conformal.storage import check_options, digest
+from monai_rwcp.conformal.storage import check_document, check_options, digest
 
 __all__ = ["table_from_document", "table_to_document"]
 
@@ -42,18 +42,7 @@ def table_to_document(table: LossTable) -> dict[str, Any]:
 
 def table_from_document(document: Any, path: str | Path) -> LossTable:
     """Turn a JSON document into a table, or say why it is none."""
-    if not isinstance(document, dict) or document.get("format") != _FORMAT:
-        raise ValueError(f"Expected a loss table written by monai_rwcp in '{path}', but it is something else.")
-    if document.get("version") != _VERSION:
-        raise ValueError(
-            f"'{path}' is a loss table of version {document.get('version')!r}, but this monai_rwcp reads version "
-            f"{_VERSION}. Use the release that wrote it, or count anew."
-        )
-    if document.get("digest") != digest(document):
-        raise ValueError(
-            f"'{path}' was changed after it was written: its digest does not fit. Changed counts keep no promise. "
-            "Restore the file or count anew."
-        )
+    check_document(document, path, what="loss table", kind=_FORMAT, version=_VERSION)
     try:
         if document["level_grid"] != LEVEL_GRID:
             raise ValueError(f"it counts on the grid {document['level_grid']!r}, but this release on {LEVEL_GRID!r}.")
