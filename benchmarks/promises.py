@@ -120,7 +120,7 @@ def touching(label: torch.Tensor) -> torch.Tensor:
     return 1 + 4 * edge[0].float()
 
 
-def acdc_tables(data: Path, weights: Path, slices: int) -> dict[str, LossTable]:
+def acdc_tables(data: Path, weights: Path, slices: int, patients: int | None) -> dict[str, LossTable]:
     """All patients the network has not seen; scores walk over its own features."""
     network = load_network(weights)
     chain = Compose(
@@ -134,7 +134,7 @@ def acdc_tables(data: Path, weights: Path, slices: int) -> dict[str, LossTable]:
             _AddWeight(),
         ]
     )
-    items = slice_items(data, unseen_patients(data, weights), slices)
+    items = slice_items(data, unseen_patients(data, weights)[:patients], slices)
     return _tables(network, Dataset(items, LoadSlice()), chain, "patient", "case", [])
 
 
@@ -197,7 +197,8 @@ def lines(
 @click.command(context_settings={"show_default": True})
 @click.option("--acdc", type=click.Path(exists=True, file_okay=False, path_type=Path), help="ACDC's folder.")
 @click.option("--weights", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="An ACDC network.")
-@click.option("--slices", default=4, help="Slices of each ACDC volume, spread evenly.")
+@click.option("--slices", default=2, help="Slices of each ACDC volume, spread evenly.")
+@click.option("--patients", type=int, help="Only so many patients of ACDC.")
 @click.option(
     "--hippocampus", type=click.Path(exists=True, file_okay=False, path_type=Path), help="The Decathlon task's."
 )
@@ -211,6 +212,7 @@ def main(
     acdc: Path | None,
     weights: Path | None,
     slices: int,
+    patients: int | None,
     hippocampus: Path | None,
     epochs: int,
     alpha: float,
@@ -225,7 +227,7 @@ def main(
     start = time.perf_counter()
     tables: dict[str, dict[str, LossTable]] = {}
     if acdc is not None and weights is not None:
-        tables["ACDC"] = acdc_tables(acdc, weights, slices)
+        tables["ACDC"] = acdc_tables(acdc, weights, slices, patients)
     if hippocampus is not None:
         tables["hippocampus"] = hippocampus_tables(hippocampus, 4, epochs, seed)
     rows = [line for name, of in tables.items() for line in lines(name, of, alpha, delta, tau, splits, seed)]
