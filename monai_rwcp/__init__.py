@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from monai_rwcp.conformal import Calibration, LossTable, calibrate, false_negative_rate_table
+from monai_rwcp.conformal import (
+    Calibration,
+    CaseSummaries,
+    ExchangeabilityMonitor,
+    LossTable,
+    RealisedLossMonitor,
+    calibrate,
+    false_negative_rate_table,
+)
 from monai_rwcp.features import (
     CachedFeatures,
     ExportedFeatures,
@@ -11,7 +19,12 @@ from monai_rwcp.features import (
     MINDFeatures,
     NetworkFeatures,
 )
-from monai_rwcp.handlers import ConformalCalibrationHandler, ForwardFeaturesHandler
+from monai_rwcp.handlers import (
+    CaseSummaryHandler,
+    ConformalCalibrationHandler,
+    ExchangeabilityMonitorHandler,
+    ForwardFeaturesHandler,
+)
 from monai_rwcp.transforms import (
     ConformalThreshold,
     ConformalThresholdD,
@@ -35,6 +48,8 @@ from monai_rwcp.walk import WalkSettings, knn_graph, paper, random_walk, recomme
 __all__ = [
     "CachedFeatures",
     "Calibration",
+    "CaseSummaries",
+    "CaseSummaryHandler",
     "ConformalCalibrationHandler",
     "ConformalThreshold",
     "ConformalThresholdD",
@@ -44,6 +59,8 @@ __all__ = [
     "DenseFeaturesD",
     "DenseFeaturesDict",
     "DenseFeaturesd",
+    "ExchangeabilityMonitor",
+    "ExchangeabilityMonitorHandler",
     "ExportedFeatures",
     "FeatureExtractor",
     "ForwardFeaturesHandler",
@@ -58,6 +75,7 @@ __all__ = [
     "RandomWalkDiffusionD",
     "RandomWalkDiffusionDict",
     "RandomWalkDiffusiond",
+    "RealisedLossMonitor",
     "WalkSettings",
     "__version__",
     "calibrate",

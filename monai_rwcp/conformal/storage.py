@@ -13,7 +13,7 @@ from monai_rwcp.files import written_whole
 if TYPE_CHECKING:
     from monai_rwcp.conformal.calibration import Calibration
 
-__all__ = ["check_options", "from_document", "read_json", "to_document", "write_json"]
+__all__ = ["check_options", "digest", "from_document", "read_json", "to_document", "write_json"]
 
 _FORMAT = "monai_rwcp.calibration"
 _VERSION = 1
@@ -50,7 +50,7 @@ def to_document(calibration: Calibration) -> dict[str, Any]:
         "packages": dict(calibration.packages),
         "created": calibration.created,
     }
-    document["digest"] = _digest(document)
+    document["digest"] = digest(document)
     return document
 
 
@@ -65,7 +65,7 @@ def from_document(document: Any, path: str | Path) -> Calibration:
             f"'{path}' is a calibration of version {document.get('version')!r}, but this monai_rwcp reads version "
             f"{_VERSION}. Use the release that wrote it, or calibrate anew."
         )
-    if document.get("digest") != _digest(document):
+    if document.get("digest") != digest(document):
         raise ValueError(
             f"'{path}' was changed after it was written: its digest does not fit. A changed threshold keeps no "
             "promise. Restore the file or calibrate anew."
@@ -90,17 +90,28 @@ def from_document(document: Any, path: str | Path) -> Calibration:
         raise ValueError(f"The calibration '{path}' contradicts itself: {error}") from error
 
 
-def read_json(path: str | Path) -> Any:
-    """Read a JSON file, with an error that names it when it is damaged."""
+def read_json(path: str | Path, what: str = "calibration", how: str | None = None) -> Any:
+    """Read a JSON file, with an error that names it when it is missing or damaged.
+
+    Args:
+        path: the file.
+        what: what it is to hold, for messages.
+        how: how such a file is made, for messages; None tells how a calibration is.
+
+    Raises:
+        FileNotFoundError: when there is no file.
+        ValueError: when it is not JSON.
+    """
+    if how is None:
+        how = f"Run the evaluator with ConformalCalibrationHandler(output_path='{path}') first"
     if not Path(path).is_file():
-        raise FileNotFoundError(
-            f"There is no calibration at '{path}'. Run the evaluator with ConformalCalibrationHandler("
-            f"output_path='{path}') first, or correct the path."
-        )
+        raise FileNotFoundError(f"There is no {what} at '{path}'. {how}, or correct the path.")
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"'{path}' is damaged: it is not JSON ({error}). Restore it or calibrate anew.") from error
+        raise ValueError(
+            f"'{path}' is damaged: it is not JSON ({error}). Restore it or make the {what} anew."
+        ) from error
 
 
 def write_json(document: Any, path: str | Path) -> None:
@@ -108,6 +119,24 @@ def write_json(document: Any, path: str | Path) -> None:
     text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     with written_whole(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def digest(document: dict[str, Any]) -> str:
+    """What a document's "digest" must be, by all its other fields: it shows a later change.
+
+    Args:
+        document: JSON values.
+
+    Returns:
+        the SHA-256 of its other fields, in sorted order.
+
+    Example:
+        >>> digest({"a": 1}) == digest({"digest": "any", "a": 1}), digest({"a": 1})[:11]
+        (True, 'sha256:015a')
+    """
+    content = {name: value for name, value in document.items() if name != "digest"}
+    text = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
 
 def check_options(**options: Any) -> None:
@@ -122,12 +151,6 @@ def check_options(**options: Any) -> None:
     for name, value in options.items():
         if value not in _ALLOWED[name]:
             raise ValueError(f"Expected `{name}` to be one of {', '.join(_ALLOWED[name])}, but got {value!r}.")
-
-
-def _digest(document: dict[str, Any]) -> str:
-    content = {name: value for name, value in document.items() if name != "digest"}
-    text = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
 
 def _check_values(document: dict[str, Any]) -> None:

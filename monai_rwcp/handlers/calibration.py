@@ -7,10 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
-import torch.distributed
 from ignite.engine import Engine, Events
-from monai.data import MetaTensor
 
 from monai_rwcp.conformal import (
     Calibration,
@@ -26,7 +23,15 @@ from monai_rwcp.conformal import (
 )
 from monai_rwcp.conformal.storage import check_options, from_document, to_document
 from monai_rwcp.files import check_writable
-from monai_rwcp.handlers.items import engine_items
+from monai_rwcp.handlers.items import (
+    engine_items,
+    from_all_processes,
+    id_of_image,
+    is_first_process,
+    item_score,
+    item_tensor,
+    item_value,
+)
 from monai_rwcp.transforms.provenance import provenance_key, score_provenance
 
 __all__ = ["ConformalCalibrationHandler"]
@@ -151,7 +156,7 @@ class ConformalCalibrationHandler:
 
     def _count(self, engine: Engine) -> None:
         for item in engine_items(engine):
-            image = self._image_id(item)
+            image = id_of_image(item, self.case_key, (self.score_key, self.label_key), len(self._tables))
             try:
                 self._tables.append(self._case_table(item, image))
             except ValueError as error:
@@ -160,48 +165,19 @@ class ConformalCalibrationHandler:
                 ) from error
 
     def _case_table(self, item: dict[str, Any], image: str) -> LossTable:
-        score = _tensor(self._value(item, self.score_key))
-        if _is_binary(score):
-            raise ValueError(
-                "the score holds nothing but 0 and 1, so it looks like a mask. Take the score before AsDiscreted or "
-                "ConformalThresholdd, or keep a copy under another key (CopyItemsd); half precision can saturate, too: "
-                "compute the softmax in float32."
-            )
+        score = item_score(item, self.score_key)
         return false_negative_rate_table(
             score,
-            _tensor(self._value(item, self.label_key)).to(score.device),
-            unit=image if self.unit_key is None else str(self._value(item, self.unit_key)),
+            item_tensor(item_value(item, self.label_key)).to(score.device),
+            unit=image if self.unit_key is None else str(item_value(item, self.unit_key)),
             image=image,
             label_mode=self.label_mode,
             include_background=self.include_background,
-            mask=None if self.mask_key is None else _tensor(self._value(item, self.mask_key)).to(score.device),
+            mask=None if self.mask_key is None else item_tensor(item_value(item, self.mask_key)).to(score.device),
             outside=self.outside,
             unit_name="image" if self.unit_key is None else self.unit_key,
             provenance=score_provenance(item[self.score_key], item.get(provenance_key(self.score_key))),
         )
-
-    def _image_id(self, item: dict[str, Any]) -> str:
-        if self.case_key is not None:
-            return str(self._value(item, self.case_key))
-        for key in (self.score_key, self.label_key):
-            value = item.get(key)
-            name = value.meta.get("filename_or_obj") if isinstance(value, MetaTensor) else None
-            if isinstance(name, (str, Path)) and str(name):
-                return str(name)
-        if _world_size() > 1:
-            raise ValueError(
-                "Several processes share the cases, and a sampler may give one case to two of them, but the cases "
-                "carry no file name to tell: give `case_key`, the key of an id that each image has alone."
-            )
-        return f"image {len(self._tables)}"
-
-    def _value(self, item: dict[str, Any], key: str) -> Any:
-        if item.get(key) is None:
-            raise KeyError(
-                f"Expected '{key}' in every item, but got only {sorted(k for k, v in item.items() if v is not None)}. "
-                "Name the right key, or add it to the data list."
-            )
-        return item[key]
 
     def _finish(self, engine: Engine) -> None:
         table = self._joined_table()
@@ -216,29 +192,11 @@ class ConformalCalibrationHandler:
         )
         for c, value in self._calibration.lambda_hat.items():
             engine.state.metrics[f"{self.score_key}_lambda_hat_{c}"] = value
-        if self.output_path is not None and (_world_size() == 1 or torch.distributed.get_rank() == 0):
+        if self.output_path is not None and is_first_process():
             self._calibration.save(self.output_path)
 
     def _joined_table(self) -> LossTable:
-        tables = [LossTable.join(self._tables)] if self._tables else []
-        if _world_size() > 1:
-            gathered: list[list[LossTable]] = [[] for _ in range(_world_size())]
-            torch.distributed.all_gather_object(gathered, tables)
-            tables = [table for of_process in gathered for table in of_process]
+        tables = from_all_processes([LossTable.join(self._tables)] if self._tables else [])
         if not tables:
             raise ValueError("The evaluator ran over no case, so there is nothing to calibrate on.")
         return LossTable.join(tables)
-
-
-def _tensor(value: Any) -> torch.Tensor:
-    return value.as_tensor() if isinstance(value, MetaTensor) else torch.as_tensor(value)
-
-
-def _is_binary(score: torch.Tensor) -> bool:
-    # Row by row: the first row of a real score ends it.
-    return all(bool(((row == 0) | (row == 1)).all()) for channel in score for row in channel)
-
-
-def _world_size() -> int:
-    ready = torch.distributed.is_available() and torch.distributed.is_initialized()
-    return torch.distributed.get_world_size() if ready else 1
