@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from monai_rwcp.conformal import (
     Calibration,
+    CaseSummaries,
     CustomLoss,
+    ExchangeabilityMonitor,
     InstanceFalseNegativeRate,
     LossTable,
+    RealisedLossMonitor,
     SurfaceFalseNegativeRate,
     calibrate,
     case_loss_table,
@@ -21,7 +24,12 @@ from monai_rwcp.features import (
     MINDFeatures,
     NetworkFeatures,
 )
-from monai_rwcp.handlers import ConformalCalibrationHandler, ForwardFeaturesHandler
+from monai_rwcp.handlers import (
+    CaseSummaryHandler,
+    ConformalCalibrationHandler,
+    ExchangeabilityMonitorHandler,
+    ForwardFeaturesHandler,
+)
 from monai_rwcp.transforms import (
     ConformalSandwich,
     ConformalSandwichD,
@@ -49,6 +57,8 @@ from monai_rwcp.walk import WalkSettings, knn_graph, paper, random_walk, recomme
 __all__ = [
     "CachedFeatures",
     "Calibration",
+    "CaseSummaries",
+    "CaseSummaryHandler",
     "ConformalCalibrationHandler",
     "ConformalSandwich",
     "ConformalSandwichD",
@@ -63,6 +73,8 @@ __all__ = [
     "DenseFeaturesD",
     "DenseFeaturesDict",
     "DenseFeaturesd",
+    "ExchangeabilityMonitor",
+    "ExchangeabilityMonitorHandler",
     "ExportedFeatures",
     "FeatureExtractor",
     "ForwardFeaturesHandler",
@@ -78,6 +90,7 @@ __all__ = [
     "RandomWalkDiffusionD",
     "RandomWalkDiffusionDict",
     "RandomWalkDiffusiond",
+    "RealisedLossMonitor",
     "SurfaceFalseNegativeRate",
     "WalkSettings",
     "__version__",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from monai_rwcp.conformal.calibrate import Scope, calibrate
 from monai_rwcp.conformal.calibration import Calibration, ClassCalibration
+from monai_rwcp.conformal.case_summary import case_summary
 from monai_rwcp.conformal.case_table import case_loss_table, false_negative_rate_table
+from monai_rwcp.conformal.exchangeability import ExchangeabilityMartingale, online_p_value
 from monai_rwcp.conformal.levels import EMPTY_SET, LEVEL_GRID, level_of, threshold_levels
 from monai_rwcp.conformal.loss_table import Histogram, ImageCounts, LossTable, Outside
 from monai_rwcp.conformal.losses import (
@@ -19,10 +21,13 @@ from monai_rwcp.conformal.losses import (
     WeightedFalseNegativeRate,
     loss_from,
 )
+from monai_rwcp.conformal.monitor import ExchangeabilityMonitor, LossOfCase, MonitoredCase, MonitorVerdict
 from monai_rwcp.conformal.prediction_set import prediction_set
 from monai_rwcp.conformal.promises import Bound, Method, Promise, minimum_n
 from monai_rwcp.conformal.provenance import UNRECORDED, VARIES, first_difference, join_provenance
+from monai_rwcp.conformal.realised_loss import RealisedLossMonitor, realised_losses
 from monai_rwcp.conformal.sandwich import Sandwich, conformal_sandwich
+from monai_rwcp.conformal.summaries import CaseSummaries, ImageSummary
 from monai_rwcp.conformal.truth import (
     LabelMode,
     calibrated_classes,
@@ -40,21 +45,29 @@ __all__ = [
     "VARIES",
     "Bound",
     "Calibration",
+    "CaseSummaries",
     "ClassCalibration",
     "CustomLoss",
     "EmptyTruth",
+    "ExchangeabilityMartingale",
+    "ExchangeabilityMonitor",
     "FalseDiscoveryProportion",
     "FalseNegativeRate",
     "Histogram",
     "ImageCounts",
+    "ImageSummary",
     "InnerSetLoss",
     "InstanceFalseNegativeRate",
     "LabelMode",
     "LossChoice",
+    "LossOfCase",
     "LossTable",
     "Method",
+    "MonitorVerdict",
+    "MonitoredCase",
     "Outside",
     "Promise",
+    "RealisedLossMonitor",
     "Sandwich",
     "Scope",
     "SetLoss",
@@ -64,17 +77,20 @@ __all__ = [
     "calibrate",
     "calibrated_classes",
     "case_loss_table",
+    "case_summary",
     "check_label",
     "check_score",
-    "false_negative_rate_table",
     "conformal_sandwich",
+    "false_negative_rate_table",
     "first_difference",
     "join_provenance",
     "level_of",
     "loss_from",
     "minimum_n",
+    "online_p_value",
     "outside_field",
     "prediction_set",
+    "realised_losses",
     "threshold_levels",
     "truth_masks",
 ]

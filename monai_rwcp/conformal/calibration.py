@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from monai_rwcp.conformal import storage
+from monai_rwcp.conformal.documents import read_json, write_json
 from monai_rwcp.conformal.losses import FalseNegativeRate, SetLoss
 from monai_rwcp.conformal.sentences import promise_in_words
 from monai_rwcp.conformal.weighted import WeightedLosses, check_weight
@@ -189,7 +190,7 @@ class Calibration:
         Raises:
             OSError: when the folder does not exist or cannot be written; an old file is then still there.
         """
-        storage.write_json(storage.to_document(self), path)
+        write_json(storage.to_document(self), path)
 
     @classmethod
     def load(cls, path: str | Path) -> Calibration:
@@ -203,4 +204,4 @@ class Calibration:
             ValueError: when it is not a calibration, of an unknown version, damaged, or edited after it was written.
         """
         how = f"Run the evaluator with ConformalCalibrationHandler(output_path='{path}') first"
-        return storage.from_document(storage.read_json(path, "calibration", how), path)
+        return storage.from_document(read_json(path, "calibration", how), path)

@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from monai_rwcp.conformal.documents import read_json, write_json
 from monai_rwcp.conformal.levels import LEVEL_GRID, threshold_levels
 from monai_rwcp.conformal.losses import FalseNegativeRate, SetLoss
 from monai_rwcp.conformal.provenance import UNRECORDED, join_provenance
@@ -243,7 +244,6 @@ class LossTable:
         Raises:
             OSError: when the folder does not exist or cannot be written; an old file is then still there.
         """
-        from monai_rwcp.conformal.storage import write_json
         from monai_rwcp.conformal.table_file import table_to_document
 
         write_json(table_to_document(self), path)
@@ -260,7 +260,6 @@ class LossTable:
             ValueError: when it is not a loss table, of another version or grid, damaged, or edited after it was
                 written.
         """
-        from monai_rwcp.conformal.storage import read_json
         from monai_rwcp.conformal.table_file import table_from_document
 
         return table_from_document(read_json(path, "loss table", "Save one with LossTable.save"), path)

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from monai_rwcp.conformal.documents import check_document, digest
 from monai_rwcp.conformal.levels import LEVEL_GRID, threshold_levels
 from monai_rwcp.conformal.loss_table import Histogram, ImageCounts, LossTable
 from monai_rwcp.conformal.losses import loss_from_record
-from monai_rwcp.conformal.storage import check_document, check_options, digest
+from monai_rwcp.conformal.storage import check_options
 
 __all__ = ["table_from_document", "table_to_document"]
 

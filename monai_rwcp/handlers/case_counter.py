@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import torch
-from monai.data import MetaTensor
-
 from monai_rwcp.conformal import LabelMode, LossTable, Outside, SetLoss, case_loss_table
-from monai_rwcp.handlers.processes import n_processes
+from monai_rwcp.handlers.items import id_of_image, item_score, item_tensor, item_value
 from monai_rwcp.transforms.provenance import map_spacing, provenance_key, score_provenance
 
 __all__ = ["CaseCounter"]
@@ -56,32 +52,26 @@ class CaseCounter:
             KeyError: when a key is missing.
             ValueError: when the item cannot be counted; the message names the case and its keys.
         """
-        image = self._image_id(item, number)
+        image = id_of_image(item, self.case_key, (self.score_key, self.label_key), number)
         try:
             return self._table(item, image)
         except ValueError as error:
             raise ValueError(f"Case {image!r}, score '{self.score_key}', label '{self.label_key}': {error}") from error
 
     def _table(self, item: dict[str, Any], image: str) -> LossTable:
-        score, label = _value(item, self.score_key), _value(item, self.label_key)
-        values = _tensor(score)
-        if _is_binary(values):
-            raise ValueError(
-                "the score holds nothing but 0 and 1, so it looks like a mask. Take the score before AsDiscreted or "
-                "ConformalThresholdd, or keep a copy under another key (CopyItemsd); half precision can saturate, too: "
-                "compute the softmax in float32."
-            )
+        score, label = item_value(item, self.score_key), item_value(item, self.label_key)
+        values = item_score(item, self.score_key)
         maps = {
-            name: None if key is None else _tensor(_value(item, key)).to(values.device)
+            name: None if key is None else item_tensor(item_value(item, key)).to(values.device)
             for name, key in (("mask", self.mask_key), ("weight", self.weight_key))
         }
         return case_loss_table(
             values,
-            _tensor(label).to(values.device),
+            item_tensor(label).to(values.device),
             loss=self.loss,
-            unit=image if self.unit_key is None else str(_value(item, self.unit_key)),
+            unit=image if self.unit_key is None else str(item_value(item, self.unit_key)),
             image=image,
-            group=None if self.group_key is None else str(_value(item, self.group_key)),
+            group=None if self.group_key is None else str(item_value(item, self.group_key)),
             spacing=map_spacing(score) or map_spacing(label),
             label_mode=self.label_mode,
             include_background=self.include_background,
@@ -90,36 +80,3 @@ class CaseCounter:
             provenance=score_provenance(score, item.get(provenance_key(self.score_key))),
             **maps,
         )
-
-    def _image_id(self, item: dict[str, Any], number: int) -> str:
-        if self.case_key is not None:
-            return str(_value(item, self.case_key))
-        for key in (self.score_key, self.label_key):
-            value = item.get(key)
-            name = value.meta.get("filename_or_obj") if isinstance(value, MetaTensor) else None
-            if isinstance(name, (str, Path)) and str(name):
-                return str(name)
-        if n_processes() > 1:
-            raise ValueError(
-                "Several processes share the cases, and a sampler may give one case to two of them, but the cases "
-                "carry no file name to tell: give `case_key`, the key of an id that each image has alone."
-            )
-        return f"image {number}"
-
-
-def _value(item: dict[str, Any], key: str) -> Any:
-    if item.get(key) is None:
-        raise KeyError(
-            f"Expected '{key}' in every item, but got only {sorted(k for k, v in item.items() if v is not None)}. "
-            "Name the right key, or add it to the data list."
-        )
-    return item[key]
-
-
-def _tensor(value: Any) -> torch.Tensor:
-    return value.as_tensor() if isinstance(value, MetaTensor) else torch.as_tensor(value)
-
-
-def _is_binary(score: torch.Tensor) -> bool:
-    # Row by row: the first row of a real score ends it.
-    return all(bool(((row == 0) | (row == 1)).all()) for channel in score for row in channel)

@@ -1,12 +1,24 @@
-"""The items of an engine's last batch, whole."""
+"""The items of an engine's last batch, whole, and what handlers ask of them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+import torch
 from ignite.engine import Engine
+from monai.data import MetaTensor
 
-__all__ = ["engine_items"]
+from monai_rwcp.handlers.processes import process_count
+
+__all__ = [
+    "engine_items",
+    "id_of_image",
+    "item_score",
+    "item_tensor",
+    "item_value",
+]
 
 
 def engine_items(engine: Engine) -> list[dict[str, Any]]:
@@ -37,3 +49,93 @@ def engine_items(engine: Engine) -> list[dict[str, Any]]:
     if isinstance(batch, list) and len(batch) == len(output) and all(isinstance(item, dict) for item in batch):
         return [{**one, **other} for one, other in zip(batch, output, strict=True)]
     return output
+
+
+def item_value(item: dict[str, Any], key: str) -> Any:
+    """What an item holds under a key.
+
+    Raises:
+        KeyError: when it holds nothing there; the message lists the keys it has.
+
+    Example:
+        >>> item_value({"pred": 1}, "pred")
+        1
+    """
+    if item.get(key) is None:
+        raise KeyError(
+            f"Expected '{key}' in every item, but got only {sorted(k for k, v in item.items() if v is not None)}. "
+            "Name the right key, or add it to the data list."
+        )
+    return item[key]
+
+
+def item_tensor(value: Any) -> torch.Tensor:
+    """An array of an item as a plain tensor, without meta data.
+
+    Example:
+        >>> item_tensor([1.0, 2.0]).tolist()
+        [1.0, 2.0]
+    """
+    return value.as_tensor() if isinstance(value, MetaTensor) else torch.as_tensor(value)
+
+
+def item_score(item: dict[str, Any], key: str) -> torch.Tensor:
+    """The score map of an item as a plain tensor.
+
+    Raises:
+        KeyError: when the item holds none.
+        ValueError: when it holds nothing but 0 and 1.
+
+    Example:
+        >>> item_score({"pred": torch.tensor([[[0.25, 1.0]]])}, "pred").tolist()
+        [[[0.25, 1.0]]]
+    """
+    score = item_tensor(item_value(item, key))
+    # Row by row: the first row of a real score ends it.
+    if all(bool(((row == 0) | (row == 1)).all()) for channel in score for row in channel):
+        raise ValueError(
+            "the score holds nothing but 0 and 1, so it looks like a mask. Take the score before AsDiscreted or "
+            "ConformalThresholdd, or keep a copy under another key (CopyItemsd); half precision can saturate, too: "
+            "compute the softmax in float32."
+        )
+    return score
+
+
+def id_of_image(item: dict[str, Any], case_key: str | None, keys: Sequence[str], number: int | None) -> str:
+    """The id of an item's image: what ``case_key`` says, else its file name, else a running number.
+
+    Args:
+        item: the item.
+        case_key: key of the id; None looks for a file name.
+        keys: keys of the maps whose meta data may know the file name.
+        number: the running number; None where it would not do.
+
+    Raises:
+        KeyError: when the item has nothing under ``case_key``.
+        ValueError: when there is neither an id nor a file name, and a running number would not do.
+
+    Example:
+        >>> loaded = MetaTensor(torch.zeros(1, 2, 2), meta={"filename_or_obj": "a.nii"})
+        >>> id_of_image({"pred": loaded}, None, ["pred"], 0)
+        'a.nii'
+        >>> id_of_image({"pred": torch.zeros(1, 2, 2)}, None, ["pred"], 7)
+        'image 7'
+    """
+    if case_key is not None:
+        return str(item_value(item, case_key))
+    for key in keys:
+        value = item.get(key)
+        name = value.meta.get("filename_or_obj") if isinstance(value, MetaTensor) else None
+        if isinstance(name, (str, Path)) and str(name):
+            return str(name)
+    if process_count() > 1:
+        raise ValueError(
+            "Several processes share the cases, and a sampler may give one case to two of them, but the cases "
+            "carry no file name to tell: give `case_key`, the key of an id that each image has alone."
+        )
+    if number is None:
+        raise ValueError(
+            "The cases carry no file name, so that a later run could not tell new ones from these: give `case_key`, "
+            "the key of an id that each image has alone, or `unit_key`."
+        )
+    return f"image {number}"

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from monai_rwcp.cli import main
 from monai_rwcp.conformal import LossTable, calibrate, false_negative_rate_table
-from monai_rwcp.conformal.storage import digest
+from monai_rwcp.conformal.documents import digest
 
 
 def site(name: str, n: int, slices: int = 2, **options: object) -> LossTable:

@@ -31,7 +31,7 @@ def imported(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("folder", sorted(ALLOWED))
 def test_folder_imports_only_from_below(folder: str) -> None:
-    files = list((ROOT / folder).glob("*.py"))
+    files = list((ROOT / folder).rglob("*.py"))
     assert files
     for path in files:
         for name in imported(path):

@@ -1,0 +1,175 @@
+"""Summarising the calibration cases for later comparison, as a MONAI handler."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ignite.engine import Engine, Events
+
+from monai_rwcp.conformal import CaseSummaries, ImageSummary, case_summary
+from monai_rwcp.conformal.case_summary import check_summary_thresholds
+from monai_rwcp.files import check_writable
+from monai_rwcp.handlers.items import engine_items, id_of_image, item_score, item_tensor, item_value
+from monai_rwcp.handlers.processes import from_all_processes, is_first_process
+from monai_rwcp.transforms.provenance import provenance_key, score_provenance
+
+__all__ = ["CaseSummaryHandler", "item_summaries"]
+
+
+class CaseSummaryHandler:
+    """Summarise the cases of an evaluator's run without their labels, as the reference of a monitor.
+
+    Attach it beside :py:class:`monai_rwcp.ConformalCalibrationHandler`, with the same keys. It reads
+    ``engine.state.output``, a list of item dictionaries as `SupervisedEvaluator(decollate=True)` leaves them after
+    post-processing, and keeps a few numbers a case. When the run ends the result is :py:attr:`summaries`, and the file
+    is written. Every run starts anew. Under `torch.distributed` the cases of all processes are joined, an image that
+    two of them saw counts once, and the first process writes the file.
+
+    Args:
+        score_key: key of the score.
+        image_key: key of the image whose intensities are summarised, too (before or after `Invertd`, but the same for
+            the monitor); None takes the score only, which sees fewer changes.
+        unit_key: key of the exchangeable unit's name, such as "patient"; None takes every image as a unit.
+        case_key: key of an id that each image has alone; None takes the file name from the meta data where there is
+            one, and counts up otherwise.
+        thresholds, include_background: see :py:func:`monai_rwcp.conformal.case_summary`.
+        output_path: where the summaries are written; None writes none.
+
+    Raises:
+        ValueError: when a threshold is not in (0, 1); while running, when a case does not fit.
+
+    Example:
+        >>> import torch
+        >>> from ignite.engine import Engine
+        >>> engine = Engine(lambda engine, case: [{"pred": torch.rand(2, 4, 4), "patient": f"patient {case}"}])
+        >>> handler = CaseSummaryHandler(unit_key="patient")
+        >>> handler.attach(engine)
+        >>> _ = engine.run(range(10))
+        >>> handler.summaries.names, len(handler.summaries.units)
+        (('share of class 1 at 0.5', 'uncertainty'), 10)
+    """
+
+    def __init__(
+        self,
+        score_key: str = "pred",
+        image_key: str | None = None,
+        unit_key: str | None = None,
+        case_key: str | None = None,
+        thresholds: Sequence[float] = (0.5,),
+        include_background: bool = False,
+        output_path: str | Path | None = None,
+    ) -> None:
+        check_summary_thresholds(thresholds)
+        self.score_key, self.image_key = score_key, image_key
+        self.unit_key, self.case_key = unit_key, case_key
+        self.thresholds = tuple(float(t) for t in thresholds)
+        self.include_background = include_background
+        self.output_path = output_path
+        self._summaries: CaseSummaries | None = None
+        self._parts: list[CaseSummaries] = []
+
+    @property
+    def summaries(self) -> CaseSummaries:
+        """The result of the last finished run.
+
+        Raises:
+            RuntimeError: when no run has finished yet.
+        """
+        if self._summaries is None:
+            raise RuntimeError("There are no summaries yet: run the evaluator this handler is attached to.")
+        return self._summaries
+
+    def attach(self, engine: Engine) -> None:
+        """Attach to an evaluator or a bare ignite engine.
+
+        Raises:
+            OSError: when ``output_path`` cannot be written, before any case is run.
+        """
+        if self.output_path is not None:
+            check_writable(self.output_path)
+        for event, action in (
+            (Events.EPOCH_STARTED, self._start),
+            (Events.ITERATION_COMPLETED, self._summarise),
+            (Events.EPOCH_COMPLETED, self._finish),
+        ):
+            if not engine.has_event_handler(action, event):
+                engine.add_event_handler(event, action)
+
+    def _start(self, engine: Engine) -> None:
+        self._parts = []
+
+    def _summarise(self, engine: Engine) -> None:
+        for item in engine_items(engine):
+            self._parts.append(
+                item_summaries(
+                    item,
+                    id_of_image(item, self.case_key, (self.score_key,), len(self._parts)),
+                    score_key=self.score_key,
+                    image_key=self.image_key,
+                    unit_key=self.unit_key,
+                    thresholds=self.thresholds,
+                    include_background=self.include_background,
+                )
+            )
+
+    def _finish(self, engine: Engine) -> None:
+        parts = from_all_processes(self._parts)
+        self._parts = []
+        if not parts:
+            raise ValueError("The evaluator ran over no case, so there is nothing to summarise.")
+        self._summaries = CaseSummaries.join(parts)
+        if self.output_path is not None and is_first_process():
+            self._summaries.save(self.output_path)
+
+
+def item_summaries(
+    item: dict[str, Any],
+    image: str,
+    *,
+    score_key: str,
+    image_key: str | None,
+    unit_key: str | None,
+    thresholds: tuple[float, ...],
+    include_background: bool,
+) -> CaseSummaries:
+    """Summarise one item.
+
+    Args:
+        item: dictionary with a score ``[C, *spatial]`` and, with ``image_key``, an image ``[channels, *spatial]``.
+        image: id of its image.
+        score_key, image_key, unit_key, thresholds, include_background: see :py:class:`CaseSummaryHandler`.
+
+    Returns:
+        summaries of one image.
+
+    Raises:
+        KeyError: when a key is missing.
+        ValueError: when score or image is none; the message names the case and the keys.
+
+    Example:
+        >>> import torch
+        >>> item = {"pred": torch.tensor([[[0.25, 0.5]]])}
+        >>> options = {"score_key": "pred", "image_key": None, "unit_key": None, "include_background": False}
+        >>> item_summaries(item, "anna", thresholds=(0.5,), **options).units["anna"]["share of class 0 at 0.5"]
+        0.5
+    """
+    try:
+        values = case_summary(
+            item_score(item, score_key),
+            None if image_key is None else item_tensor(item_value(item, image_key)),
+            thresholds=thresholds,
+            include_background=include_background,
+        )
+    except ValueError as error:
+        keys = f"score '{score_key}'" + ("" if image_key is None else f", image '{image_key}'")
+        raise ValueError(f"Case {image!r}, {keys}: {error}") from error
+    return CaseSummaries(
+        {image: ImageSummary(image if unit_key is None else str(item_value(item, unit_key)), values)},
+        unit_name="image" if unit_key is None else unit_key,
+        thresholds=thresholds,
+        include_background=include_background,
+        with_image=image_key is not None,
+        provenance=score_provenance(item[score_key], item.get(provenance_key(score_key))),
+    )

@@ -1,0 +1,81 @@
+"""Two processes share the cases: reference and verdict are those of one, and only the first process writes."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed
+import torch.multiprocessing
+from ignite.engine import Engine
+
+from monai_rwcp import CaseSummaries, CaseSummaryHandler, ExchangeabilityMonitorHandler
+
+
+def _cases(first: int, last: int) -> list[dict[str, Any]]:
+    cases = []
+    for i in range(first, last):
+        # torch's own random numbers and softmax differ in the last bit with the number of threads.
+        share = np.random.default_rng(i).uniform(size=(6, 6)).astype(np.float32)
+        score = torch.from_numpy(np.stack([1 - share, share]))
+        cases.append({"pred": score, "patient": f"p{i}", "case": f"c{i}"})
+    return cases
+
+
+def _run(handler: Any, batches: list[list[dict[str, Any]]]) -> None:
+    engine = Engine(lambda engine, batch: batch)
+    handler.attach(engine)
+    engine.run(batches)
+
+
+def _both(batches: Any, folder: Path, rank: int) -> None:
+    """A calibration run and two deployed runs."""
+    handler = CaseSummaryHandler(unit_key="patient", case_key="case", output_path=folder / "reference.json")
+    _run(handler, batches(0, 21))
+    for first, last in ((21, 30), (30, 41)):
+        monitor = ExchangeabilityMonitorHandler(
+            handler.summaries, folder / "verdict.json", unit_key="patient", case_key="case"
+        )
+        _run(monitor, batches(first, last))
+    (folder / f"martingale_{rank}.txt").write_text(repr(monitor.monitor.martingale))
+
+
+def _process(rank: int, port: int, folder: str) -> None:
+    torch.set_num_threads(1)
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    timeout = datetime.timedelta(seconds=60)
+    torch.distributed.init_process_group("gloo", rank=rank, world_size=2, timeout=timeout)
+
+    def dealt(first: int, last: int) -> list[list[dict[str, Any]]]:
+        cases = _cases(first, last)
+        # As a sampler deals them out: every second one, and the first again where they do not come out even.
+        return [(cases + cases[: len(cases) % 2])[rank::2]]
+
+    _both(dealt, Path(folder), rank)
+    torch.distributed.destroy_process_group()
+
+
+def test_two_processes_judge_as_one(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    one.mkdir()
+    two.mkdir()
+    _both(lambda first, last: [_cases(first, last)], one, 0)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    torch.multiprocessing.spawn(_process, (port, str(two)), nprocs=2)
+    assert CaseSummaries.load(two / "reference.json") == CaseSummaries.load(one / "reference.json")
+    documents = [json.loads((folder / "verdict.json").read_text()) for folder in (one, two)]
+    for document in documents:
+        assert document["n_cases"] == 20
+        for case in document["cases"]:
+            del case["date"]
+    assert documents[0]["cases"] == documents[1]["cases"]
+    expected = (one / "martingale_0.txt").read_text()
+    assert [(two / f"martingale_{rank}.txt").read_text() for rank in (0, 1)] == [expected, expected]
