@@ -1,12 +1,15 @@
-"""Joining what several processes counted."""
+"""What processes that share the cases tell each other."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, TypeVar
+
 import torch.distributed
 
-from monai_rwcp.conformal import LossTable
+__all__ = ["done_by_first", "from_all", "is_first_process", "n_processes"]
 
-__all__ = ["is_first_process", "joined_table", "n_processes"]
+T = TypeVar("T")
 
 
 def n_processes() -> int:
@@ -20,23 +23,46 @@ def is_first_process() -> bool:
     return n_processes() == 1 or torch.distributed.get_rank() == 0
 
 
-def joined_table(tables: list[LossTable]) -> LossTable:
-    """Join the tables of all processes; every process has to call it, also with an empty list.
+def from_all(own: T) -> list[T]:
+    """Give what every process gives, in the order of their ranks; every process has to call it.
 
     Args:
-        tables: what this process counted.
-
-    Returns:
-        the same table in every process.
+        own: what this process gives, anything that can be pickled.
 
     Raises:
-        ValueError: in every process, when none has a table or the tables do not fit together.
+        RuntimeError: when another process has ended.
     """
-    own = [LossTable.join(tables)] if tables else []
-    if n_processes() > 1:
-        gathered: list[list[LossTable]] = [[] for _ in range(n_processes())]
+    if n_processes() == 1:
+        return [own]
+    gathered: list[Any] = [None] * n_processes()
+    try:
         torch.distributed.all_gather_object(gathered, own)
-        own = [table for of_process in gathered for table in of_process]
-    if not own:
-        raise ValueError("The evaluator ran over no case, so there is nothing to calibrate on.")
-    return LossTable.join(own)
+    except RuntimeError as error:
+        raise RuntimeError(
+            f"Process {torch.distributed.get_rank()} could not exchange its counts with the others. Most likely one of "
+            f"them failed and ended: look for its error first. ({error})"
+        ) from error
+    return gathered
+
+
+def done_by_first(action: Callable[[], None]) -> None:
+    """Let the first process do something while the others wait; every process has to call it.
+
+    Args:
+        action: what to do.
+
+    Raises:
+        Exception: in the first process, what ``action`` raised.
+        RuntimeError: in the others, when it raised; the message tells what.
+    """
+    failure: Exception | None = None
+    if is_first_process():
+        try:
+            action()
+        except Exception as error:
+            failure = error
+    told = from_all(None if failure is None else f"{type(failure).__name__}: {failure}")[0]
+    if failure is not None:
+        raise failure
+    if told is not None:
+        raise RuntimeError(f"The first process, which writes the file, failed, so the others stop, too: {told}")
