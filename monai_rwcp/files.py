@@ -33,6 +33,8 @@ def check_writable(path: str | Path) -> None:
 def written_whole(path: str | Path) -> Iterator[Path]:
     """Give a temporary path in the same folder; what is written there moves to ``path`` when the block succeeds.
 
+    A process that is killed meanwhile may leave its temporary file, ``.unfinished-...``, but never a part at ``path``.
+
     Args:
         path: where the file is to go; a file there is replaced at the end, and kept when the block fails.
 

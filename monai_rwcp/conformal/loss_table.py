@@ -20,6 +20,9 @@ __all__ = ["Histogram", "ImageCounts", "LossTable", "Outside"]
 
 Outside = Literal["include", "exclude"]
 
+# A network scores an image a little differently in batches of another size, most of all in half precision.
+_ROUNDING = 1e-3
+
 
 class Histogram(NamedTuple):
     """Numbers by threshold level, without the levels that have none.
@@ -43,9 +46,17 @@ class Histogram(NamedTuple):
         levels = np.flatnonzero(by_level)
         return Histogram(levels, by_level[levels])
 
-    def same_as(self, other: Histogram) -> bool:
-        """Whether both hold the same numbers."""
-        return np.array_equal(self.levels, other.levels) and np.array_equal(self.counts, other.counts)
+    def close_to(self, other: Histogram) -> bool:
+        """Whether both hold the same number of parts, at levels no further apart than rounding moves them."""
+        ends, other_ends = np.cumsum(self.counts), np.cumsum(other.counts)
+        if self.counts.sum() != other.counts.sum():
+            return False
+        # Part by part in the order of levels; between two of these ends nothing changes.
+        both = np.union1d(ends, other_ends)
+        levels, other_levels = self.levels[np.searchsorted(ends, both)], other.levels[np.searchsorted(other_ends, both)]
+        scores = threshold_levels()
+        near = (np.abs(levels - other_levels) <= 1) | (np.abs(scores[levels] - scores[other_levels]) <= _ROUNDING)
+        return bool(near.all())
 
 
 @dataclass(frozen=True)
@@ -64,13 +75,18 @@ class ImageCounts:
     false: Mapping[int, Histogram] = field(default_factory=dict)
     group: str | None = None
 
-    def same_as(self, other: ImageCounts) -> bool:
-        """Whether both hold the same unit, group and counts."""
+    def same_image(self, other: ImageCounts) -> bool:
+        """Whether both count one image: the same unit and group, and the same counts up to the rounding of scores."""
         return (
             (self.unit, self.group) == (other.unit, other.group)
-            and all(own.same_as(other.true[c]) for c, own in self.true.items())
-            and all(own.same_as(other.false[c]) for c, own in self.false.items())
+            and all(own.close_to(other.true[c]) for c, own in self.true.items())
+            and all(own.close_to(other.false[c]) for c, own in self.false.items())
         )
+
+    def sort_key(self) -> list[tuple[int, list[int], list[int]]]:
+        """Orders counts of one image, so that the choice between them does not depend on who counted first."""
+        by_class = [*sorted(self.true.items()), *sorted(self.false.items())]
+        return [(c, histogram.levels.tolist(), histogram.counts.tolist()) for c, histogram in by_class]
 
 
 @dataclass(frozen=True)
@@ -78,7 +94,7 @@ class LossTable:
     """Counts of missed and true voxels, or of other parts of the truth, per unit, class and threshold level.
 
     Counts are kept by image and only added up by unit when they are read: an image that two processes saw counts
-    once, and tables join exactly, in any order.
+    once, also where rounding moved its scores a little, and tables join exactly, in any order.
 
     Args:
         n_channels: number of channels of the score.
@@ -197,12 +213,14 @@ class LossTable:
                         f"{getattr(table, name)!r} in another."
                     )
             for image, counts in table.images.items():
-                if image in images and not images[image].same_as(counts):
+                other = images.get(image)
+                if other is not None and not other.same_image(counts):
                     raise ValueError(
-                        f"The image id {image!r} stands for two different images (units {images[image].unit!r} and "
-                        f"{counts.unit!r}). Every image needs an id of its own: give `case_key`."
+                        f"The image id {image!r} stands for two different images (units {other.unit!r} and "
+                        f"{counts.unit!r}). Every image needs an id of its own: give `case_key`. If it is one "
+                        "image, its score was not made the same way twice."
                     )
-                images.setdefault(image, counts)
+                images[image] = counts if other is None else min(other, counts, key=ImageCounts.sort_key)
         joined = replace(first, images=images, provenance=join_provenance(table.provenance for table in tables))
         _ = joined.groups  # which refuses a unit in two groups
         return joined

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 
 import torch
+from torch.nn.parallel import DataParallel, DistributedDataParallel
 
 __all__ = ["weights_hash"]
 
@@ -13,8 +14,9 @@ __all__ = ["weights_hash"]
 def weights_hash(network: torch.nn.Module) -> str:
     """Hash the names, dtypes, shapes and values of a network's parameters and buffers.
 
-    The same weights give the same hash on any device. It is computed anew at each call, a few milliseconds for every
-    ten million bytes: a remembered hash would miss changes made through ``tensor.data``.
+    The same weights give the same hash on any device, and within `DistributedDataParallel`. It is computed anew at each
+    call, a few milliseconds for every ten million bytes: a remembered hash would miss changes made through
+    ``tensor.data``.
 
     Args:
         network: any module.
@@ -30,6 +32,8 @@ def weights_hash(network: torch.nn.Module) -> str:
         >>> before == weights_hash(layer)
         False
     """
+    if isinstance(network, (DataParallel, DistributedDataParallel)):
+        network = network.module
     digest = hashlib.sha256()
     for name, value in sorted(network.state_dict().items()):
         if isinstance(value, torch.Tensor):

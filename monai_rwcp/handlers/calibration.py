@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from ignite.engine import Engine, Events
 
@@ -28,7 +29,7 @@ from monai_rwcp.conformal.storage import check_options, from_document, to_docume
 from monai_rwcp.files import check_writable
 from monai_rwcp.handlers.case_counter import CaseCounter
 from monai_rwcp.handlers.items import engine_items
-from monai_rwcp.handlers.processes import is_first_process, joined_table
+from monai_rwcp.handlers.processes import done_by_first, is_first_process
 
 __all__ = ["ConformalCalibrationHandler"]
 
@@ -39,8 +40,14 @@ class ConformalCalibrationHandler:
     It reads ``engine.state.output``, a list of item dictionaries as `SupervisedEvaluator(decollate=True)` leaves them
     after post-processing (and ``engine.state.batch`` for keys that are not there). It keeps a few kilobytes a case,
     never a map. When the run ends the result is :py:attr:`calibration`, its ``lambda_hat`` are in
-    ``engine.state.metrics``, and the file is written. Every run starts anew. Under `torch.distributed` the counts of
-    all processes are joined, an image that two of them saw counts once, and the first process writes the file.
+    ``engine.state.metrics``, and the file is written. Every run starts anew.
+
+    Under `torch.distributed` (`torchrun`) the counts of all processes are joined when the run ends: an image that
+    several of them saw counts once, every process gets the same result, and all go on when the first has written the
+    file. Call :py:meth:`finish` after each run where a process may have no case. When one process fails, the others get
+    no result either: `torchrun` ends them; without it, they raise an error as soon as the process is gone. An old file
+    then stays as it was. NCCL sends the counts through the GPU, which each process has to choose before the run:
+    ``torch.cuda.set_device(local_rank)``.
 
     The post chain of the calibration run is the one of the later use without `ConformalThresholdd`, and the settings
     of the walk must have been fixed before these labels were seen.
@@ -133,6 +140,7 @@ class ConformalCalibrationHandler:
         self._calibration: Calibration | None = None
         self._table: LossTable | None = None
         self._tables: list[LossTable] = []
+        self._run: Literal["none", "begun", "complete"] = "none"
 
     @property
     def calibration(self) -> Calibration:
@@ -157,24 +165,32 @@ class ConformalCalibrationHandler:
         return self._table
 
     def finish(self) -> None:
-        """Take part in the exchange between processes where this one had no case.
+        """Join the exchange between processes where this one had no case: call it after each ``evaluator.run()``.
 
         MONAI's evaluator skips its run without a word to its handlers when its loader is empty, and the other processes
-        would wait. Call it after ``evaluator.run()`` in every process; it does nothing where the run was finished.
+        would wait. Call it once after each run in every process, for several handlers in the order in which they are
+        attached. It does nothing where the run took place.
 
         Raises:
+            RuntimeError: when this process's run broke off, or another process failed.
             ValueError: when no process had a case.
         """
-        if self._table is None:
-            self._calibrate()
+        run, self._run = self._run, "none"
+        if run == "begun":
+            raise RuntimeError(
+                "The evaluator's run broke off, so only a part of the cases was counted and there is no new "
+                "calibration. Let its error end this process instead of calling finish()."
+            )
+        if run == "none":
+            self._calibrate([])
 
     def attach(self, engine: Engine) -> None:
         """Attach to an evaluator or a bare ignite engine.
 
         Raises:
-            OSError: when ``output_path`` cannot be written, before any case is run.
+            OSError: in the process that writes, when ``output_path`` cannot be written, before any case is run.
         """
-        if self.output_path is not None:
+        if self.output_path is not None and is_first_process():
             check_writable(self.output_path)
         for event, action in (
             (Events.EPOCH_STARTED, self._start),
@@ -194,22 +210,23 @@ class ConformalCalibrationHandler:
         self._calibration = from_document(json.loads(text), "checkpoint") if text else None
 
     def _start(self, engine: Engine) -> None:
-        self._tables, self._table = [], None
+        self._tables, self._table, self._run = [], None, "begun"
 
     def _count(self, engine: Engine) -> None:
         for item in engine_items(engine):
             self._tables.append(self.counter.table(item, number=len(self._tables)))
 
     def _finish(self, engine: Engine) -> None:
-        self._calibrate()
+        tables, self._tables = self._tables, []
+        self._calibrate(tables)
+        self._run = "complete"
         for c, value in self.calibration.lambda_hat.items():
             engine.state.metrics[f"{self.counter.score_key}_lambda_hat_{c}"] = value
 
-    def _calibrate(self) -> None:
-        tables, self._tables = self._tables, []
-        self._table = joined_table(tables)
-        self._calibration = calibrate(
-            self._table,
+    def _calibrate(self, tables: list[LossTable]) -> None:
+        table = self.counter.joined(tables)
+        calibration = calibrate(
+            table,
             self.promise.alpha,
             self.promise.method,
             delta=self.promise.delta,
@@ -222,5 +239,10 @@ class ConformalCalibrationHandler:
             by_group=self.counter.group_key is not None,
             class_names=self.class_names,
         )
-        if self.output_path is not None and is_first_process():
-            self._calibration.save(self.output_path)
+
+        def save() -> None:
+            if self.output_path is not None:
+                calibration.save(self.output_path)
+
+        done_by_first(save)
+        self._table, self._calibration = table, calibration

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from monai_rwcp.conformal import LabelMode, LossTable, Outside, SetLoss, case_loss_table
+from monai_rwcp.conformal import CustomLoss, LabelMode, LossTable, Outside, SetLoss, case_loss_table
 from monai_rwcp.handlers.items import id_of_image, item_score, item_tensor, item_value
+from monai_rwcp.handlers.processes import from_all
 from monai_rwcp.transforms.provenance import map_spacing, provenance_key, score_provenance
 
 __all__ = ["CaseCounter"]
@@ -58,6 +59,34 @@ class CaseCounter:
         except ValueError as error:
             raise ValueError(f"Case {image!r}, score '{self.score_key}', label '{self.label_key}': {error}") from error
 
+    def joined(self, tables: list[LossTable]) -> LossTable:
+        """Join what all processes counted; every process has to call it, also with an empty list.
+
+        Args:
+            tables: what this process counted, a table for each image.
+
+        Returns:
+            the same table in every process, whichever of them counted which image.
+
+        Raises:
+            ValueError: in every process, when none has a table, they count in different ways or the tables do not fit
+                together.
+        """
+        loss = self.loss
+        if isinstance(loss, CustomLoss):
+            # Joining does not call the function, and a lambda would not travel.
+            loss = replace(loss, function=None)
+        counters, lists = zip(
+            *from_all((replace(self, loss=loss), [replace(t, loss=loss) for t in tables])), strict=True
+        )
+        for rank, other in enumerate(counters):
+            _check_same(counters[0], other, rank)
+        found = [table for of_process in lists for table in of_process]
+        if not found:
+            raise ValueError("The evaluator ran over no case, so there is nothing to calibrate on.")
+        # By id: what cases share is read from the first of them, which must not depend on who counted what.
+        return replace(LossTable.join(sorted(found, key=lambda table: min(table.images))), loss=self.loss)
+
     def _table(self, item: dict[str, Any], image: str) -> LossTable:
         score, label = item_value(item, self.score_key), item_value(item, self.label_key)
         values = item_score(item, self.score_key)
@@ -80,3 +109,14 @@ class CaseCounter:
             provenance=score_provenance(score, item.get(provenance_key(self.score_key))),
             **maps,
         )
+
+
+def _check_same(first: CaseCounter, other: CaseCounter, rank: int) -> None:
+    for field in fields(CaseCounter):
+        one, another = getattr(first, field.name), getattr(other, field.name)
+        if one != another:
+            raise ValueError(
+                f"Expected all processes to count in the same way, but `{field.name}` is {one!r} in process 0 and "
+                f"{another!r} in process {rank}. Give the handlers the same arguments in every process, and finish "
+                "them in the order in which they are attached."
+            )

@@ -10,7 +10,7 @@ import torch
 from ignite.engine import Engine
 from monai.data import MetaTensor
 
-from monai_rwcp.handlers.processes import process_count
+from monai_rwcp.handlers.processes import n_processes
 
 __all__ = [
     "engine_items",
@@ -128,7 +128,7 @@ def id_of_image(item: dict[str, Any], case_key: str | None, keys: Sequence[str],
         name = value.meta.get("filename_or_obj") if isinstance(value, MetaTensor) else None
         if isinstance(name, (str, Path)) and str(name):
             return str(name)
-    if process_count() > 1:
+    if n_processes() > 1:
         raise ValueError(
             "Several processes share the cases, and a sampler may give one case to two of them, but the cases "
             "carry no file name to tell: give `case_key`, the key of an id that each image has alone."

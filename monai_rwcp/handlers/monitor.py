@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch.distributed
 from ignite.engine import Engine, Events
 
 from monai_rwcp.conformal import (
@@ -22,7 +21,7 @@ from monai_rwcp.conformal.betting import check_rate
 from monai_rwcp.files import check_writable
 from monai_rwcp.handlers.case_counter import CaseCounter
 from monai_rwcp.handlers.items import engine_items, id_of_image, item_value
-from monai_rwcp.handlers.processes import from_all_processes, is_first_process, process_count
+from monai_rwcp.handlers.processes import done_by_first, from_all_in_turn
 from monai_rwcp.handlers.summaries import item_summaries
 from monai_rwcp.transforms.provenance import provenance_key, score_provenance
 
@@ -251,7 +250,7 @@ class ExchangeabilityMonitorHandler:
             )
 
     def _finish(self, engine: Engine) -> None:
-        parts, tables = from_all_processes(self._parts), from_all_processes(self._tables)
+        parts, tables = from_all_in_turn(self._parts), from_all_in_turn(self._tables)
         self._parts, self._tables = [], []
         if parts:
             for unit, summary in CaseSummaries.join(parts).units.items():
@@ -270,10 +269,9 @@ class ExchangeabilityMonitorHandler:
 
     def _close(self) -> None:
         monitor = self.monitor
-        if self.output_path is not None and is_first_process():
-            monitor.save(self.output_path)
-        if process_count() > 1:
+        if self.output_path is not None:
+            path = self.output_path
             # The next run reads the file in every process.
-            torch.distributed.barrier()
+            done_by_first(lambda: monitor.save(path))
         if monitor.alarmed_after is not None or monitor.loss_alarms:
             warnings.warn(monitor.in_words, stacklevel=2)

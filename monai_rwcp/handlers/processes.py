@@ -1,43 +1,53 @@
-"""Joining what several processes counted."""
+"""What processes that share the cases tell each other."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain, zip_longest
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch.distributed
 
-from monai_rwcp.conformal import LossTable
-
-__all__ = ["from_all_processes", "is_first_process", "joined_table", "process_count"]
+__all__ = ["done_by_first", "from_all", "from_all_in_turn", "is_first_process", "n_processes"]
 
 T = TypeVar("T")
 
 
-def process_count() -> int:
-    """Number of processes that share the cases, 1 without `torch.distributed`.
-
-    Example:
-        >>> process_count()
-        1
-    """
+def n_processes() -> int:
+    """Number of processes that share the cases, 1 without `torch.distributed`."""
     ready = torch.distributed.is_available() and torch.distributed.is_initialized()
     return torch.distributed.get_world_size() if ready else 1
 
 
 def is_first_process() -> bool:
-    """Whether this process is the one that writes files.
+    """Whether this process is the one that writes files."""
+    return n_processes() == 1 or torch.distributed.get_rank() == 0
 
-    Example:
-        >>> is_first_process()
-        True
+
+def from_all(own: T) -> list[T]:
+    """Give what every process gives, in the order of their ranks; every process has to call it.
+
+    Args:
+        own: what this process gives, anything that can be pickled.
+
+    Raises:
+        RuntimeError: when another process has ended.
     """
-    return process_count() == 1 or torch.distributed.get_rank() == 0
+    if n_processes() == 1:
+        return [own]
+    gathered: list[Any] = [None] * n_processes()
+    try:
+        torch.distributed.all_gather_object(gathered, own)
+    except RuntimeError as error:
+        raise RuntimeError(
+            f"Process {torch.distributed.get_rank()} could not exchange its counts with the others. Most likely one of "
+            f"them failed and ended: look for its error first. ({error})"
+        ) from error
+    return gathered
 
 
-def from_all_processes(values: Sequence[T]) -> list[T]:
-    """Join what the processes have collected, in the order in which a sampler deals cases out to them.
+def from_all_in_turn(values: Sequence[T]) -> list[T]:
+    """Join lists of all processes in the order in which a sampler deals cases out to them.
 
     Args:
         values: what this process has collected, in its order; each can be pickled.
@@ -46,31 +56,32 @@ def from_all_processes(values: Sequence[T]) -> list[T]:
         the first value of every process, then the second of every process, and so on.
 
     Example:
-        >>> from_all_processes([1, 2])
+        >>> from_all_in_turn([1, 2])
         [1, 2]
     """
-    if process_count() == 1:
-        return list(values)
-    gathered: list[list[T]] = [[] for _ in range(process_count())]
-    torch.distributed.all_gather_object(gathered, list(values))
     # Boxed, so that a value may be None itself.
-    boxed = zip_longest(*([(value,) for value in of_process] for of_process in gathered), fillvalue=())
+    boxed = zip_longest(*([(value,) for value in of_process] for of_process in from_all(list(values))), fillvalue=())
     return list(chain.from_iterable(chain.from_iterable(boxed)))
 
 
-def joined_table(tables: list[LossTable]) -> LossTable:
-    """Join the tables of all processes; every process has to call it, also with an empty list.
+def done_by_first(action: Callable[[], None]) -> None:
+    """Let the first process do something while the others wait; every process has to call it.
 
     Args:
-        tables: what this process counted.
-
-    Returns:
-        the same table in every process.
+        action: what to do.
 
     Raises:
-        ValueError: in every process, when none has a table or the tables do not fit together.
+        Exception: in the first process, what ``action`` raised.
+        RuntimeError: in the others, when it raised; the message tells what.
     """
-    own = from_all_processes([LossTable.join(tables)] if tables else [])
-    if not own:
-        raise ValueError("The evaluator ran over no case, so there is nothing to calibrate on.")
-    return LossTable.join(own)
+    failure: Exception | None = None
+    if is_first_process():
+        try:
+            action()
+        except Exception as error:
+            failure = error
+    told = from_all(None if failure is None else f"{type(failure).__name__}: {failure}")[0]
+    if failure is not None:
+        raise failure
+    if told is not None:
+        raise RuntimeError(f"The first process, which writes the file, failed, so the others stop, too: {told}")

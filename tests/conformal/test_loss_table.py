@@ -59,6 +59,38 @@ def test_one_id_for_two_images_is_refused() -> None:
         LossTable.join([first, impostor])
 
 
+def test_scores_that_differ_by_rounding_are_one_image() -> None:
+    generator = torch.Generator().manual_seed(7)
+    # Sure of itself, as trained networks are: near 1 many levels lie within the rounding of float32.
+    score = torch.softmax(16 * torch.randn(3, 40, 40, generator=generator), dim=0)
+    label = torch.randint(0, 3, (1, 40, 40), generator=generator)
+    noise = 1e-6 * torch.randn(3, 40, 40, generator=generator)
+
+    def table(score: torch.Tensor) -> LossTable:
+        return false_negative_rate_table(score, label, unit="a")
+
+    one, other = table(score), table((score + noise).clamp(0, 1))
+    assert not np.array_equal(one.missed(1), other.missed(1))
+    joined, again = LossTable.join([one, other]), LossTable.join([other, one])
+    assert len(joined.images) == 1
+    np.testing.assert_array_equal(joined.missed(1), again.missed(1))
+    assert any(np.array_equal(joined.missed(1), either.missed(1)) for either in (one, other))
+    with pytest.raises(ValueError, match="stands for two different images"):
+        LossTable.join([one, table((score + 1e4 * noise).clamp(0, 1))])
+
+
+def test_one_more_voxel_is_another_image() -> None:
+    score, label = torch.full((2, 3, 3), 0.5), torch.zeros(1, 3, 3)
+    label[0, 0, 0] = 1
+    one = false_negative_rate_table(score, label, unit="a")
+    label[0, 0, 1] = 1
+    with pytest.raises(ValueError, match="stands for two different images"):
+        LossTable.join([one, false_negative_rate_table(score, label, unit="a")])
+    label[:] = 0
+    empty = false_negative_rate_table(score, label, unit="a")
+    assert len(LossTable.join([empty, empty]).images) == 1
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

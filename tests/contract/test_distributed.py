@@ -1,4 +1,4 @@
-"""Calibrating with two processes, one of which has no case: both get what one process gets, and neither waits."""
+"""Calibrating with two processes: both get what one process gets, an error is told in both, and neither waits."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from ignite.engine import Engine
 from monai.data import MetaTensor
 
 from monai_rwcp import Calibration, ConformalCalibrationHandler
+from monai_rwcp.conformal import CustomLoss
 
 
 def _cases() -> list[dict[str, Any]]:
@@ -71,26 +72,119 @@ def _all_shares(rank: int, port: int, folder: str) -> None:
     for number, share in enumerate(SHARES.values()):
         found = _calibrate(share(rank), Path(folder) / f"{number}_written_by_{rank}.json")
         found.save(Path(folder) / f"{number}_found_by_{rank}.json")
-    _refusals(rank, Path(folder))
-    torch.distributed.destroy_process_group()
+    for share in (_rounded_in_the_second, _own_function, _one_path):
+        found = share(rank, Path(folder))
+        found.save(Path(folder) / f"{share.__name__}_{rank}.json")
+    for refusal in REFUSALS:
+        try:
+            refusal(rank, Path(folder))
+        except (ValueError, RuntimeError, OSError) as error:
+            (Path(folder) / f"{refusal.__name__}_{rank}.txt").write_text(f"{type(error).__name__}: {error}")
+    # Without destroy_process_group: the last refusal left one process alone.
 
 
-def _refusals(rank: int, folder: Path) -> None:
-    handler = ConformalCalibrationHandler(alpha=0.3)
+# --- what must work -----------------------------------------------------------------------------------------------
+
+
+def _rounded_in_the_second(rank: int, folder: Path) -> Calibration:
+    """An image that two processes have, scored in batches of different sizes, counts once."""
+    cases = _cases()
+    if rank == 1:
+        cases = [{**case, "pred": case["pred"] * (1 - 1e-6)} for case in cases[:4]]
+    return _calibrate([cases], folder / "rounded.json")
+
+
+def _own_function(rank: int, folder: Path) -> Calibration:
+    """A function that cannot be sent to another process; the second has no case."""
+    loss = CustomLoss("any voxel missed", lambda found, truth: float((truth & ~found).any()))
+    handler = ConformalCalibrationHandler(alpha=0.3, loss=loss)
+    if rank == 0:
+        _run(handler, [_cases()])
+    handler.finish()
+    assert handler.table.loss is handler.counter.loss
+    return handler.calibration
+
+
+def _one_path(rank: int, folder: Path) -> Calibration:
+    """Only the first process was told where to write, and the second needs no such folder."""
+    (folder / "one").mkdir(exist_ok=True)
+    handler = ConformalCalibrationHandler(alpha=0.3, output_path=folder / "one" / "path.json" if rank == 0 else None)
+    _run(handler, [_cases()[rank::2]])
+    # The second process goes on when the file is there.
+    assert Calibration.load(folder / "one" / "path.json").classes == handler.calibration.classes
+    return handler.calibration
+
+
+# --- what must be told in both processes --------------------------------------------------------------------------
+
+
+def _run(handler: ConformalCalibrationHandler, batches: list[list[dict[str, Any]]]) -> None:
     engine = Engine(lambda engine, batch: batch)
     handler.attach(engine)
+    engine.run(batches)
+
+
+def _nameless(rank: int, folder: Path) -> None:
     nameless = [{**case, "pred": case["pred"].as_tensor()} for case in _cases()]
-    try:
-        engine.run([nameless])
-    except ValueError as error:
-        (folder / f"nameless_{rank}.txt").write_text(str(error))
-    nothing = ConformalCalibrationHandler(alpha=0.3)
-    engine = Engine(lambda engine, batch: batch)
-    nothing.attach(engine)
-    try:
-        engine.run([[]])
-    except ValueError as error:
-        (folder / f"nothing_{rank}.txt").write_text(str(error))
+    _run(ConformalCalibrationHandler(alpha=0.3), [nameless])
+
+
+def _nothing(rank: int, folder: Path) -> None:
+    _run(ConformalCalibrationHandler(alpha=0.3), [[]])
+
+
+def _nothing_and_no_run(rank: int, folder: Path) -> None:
+    ConformalCalibrationHandler(alpha=0.3).finish()
+
+
+def _one_id_in_both(rank: int, folder: Path) -> None:
+    cases = [{**case, "id": f"{case['patient']}"} for case in _cases()]
+    _run(ConformalCalibrationHandler(alpha=0.3, unit_key="patient", case_key="id"), [cases[:8] if rank else cases[8:]])
+
+
+def _one_id_in_the_second(rank: int, folder: Path) -> None:
+    cases = [{**case, "id": f"{case['patient']}"} for case in _cases()]
+    _run(ConformalCalibrationHandler(alpha=0.3, unit_key="patient", case_key="id"), [cases if rank else cases[5:6]])
+
+
+def _another_order(rank: int, folder: Path) -> None:
+    handlers = [ConformalCalibrationHandler(alpha=0.3), ConformalCalibrationHandler(alpha=0.3, loss="inner")]
+    if rank == 0:
+        _run(handlers[0], [_cases()])
+    handlers[rank].finish()
+
+
+def _folder_lost(rank: int, folder: Path) -> None:
+    if rank == 0:
+        (folder / "lost").mkdir()
+    handler = ConformalCalibrationHandler(alpha=0.3, output_path=folder / "lost" / "c.json")
+
+    def lose(engine: Engine, batch: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        if rank == 0:
+            (folder / "lost").rmdir()
+        return batch
+
+    engine = Engine(lose)
+    handler.attach(engine)
+    engine.run([_cases()])
+
+
+def _left_alone(rank: int, folder: Path) -> None:
+    broken = [{**case, "label": case["label"] + rank * 7} for case in _cases()]
+    _run(ConformalCalibrationHandler(alpha=0.3, output_path=folder / "0_written_by_0.json"), [broken])
+
+
+# The last one ends the second process.
+REFUSALS: dict[Callable[[int, Path], None], tuple[str, str]] = {
+    _nameless: ("ValueError: Several processes share the cases", "give `case_key`"),
+    _nothing: ("ValueError: The evaluator ran over no case", ""),
+    _nothing_and_no_run: ("ValueError: The evaluator ran over no case", ""),
+    _one_id_in_both: ("ValueError: The image id 'p0' stands for two different images", "give `case_key`"),
+    _one_id_in_the_second: ("ValueError: The image id 'p0' stands for two different images", "give `case_key`"),
+    _another_order: ("ValueError: Expected all processes to count in the same way, but `loss` is", "InnerSetLoss"),
+    _folder_lost: ("", "FileNotFoundError: "),
+    _left_alone: ("", ""),
+}
 
 
 @pytest.fixture(scope="module")
@@ -126,12 +220,37 @@ def test_only_the_first_process_writes(share: str, folder: Path) -> None:
     assert Calibration.load(folder / written[0]).classes == found.classes
 
 
-@pytest.mark.parametrize("rank", [0, 1])
-def test_cases_without_a_name_are_refused(rank: int, folder: Path) -> None:
-    assert "Several processes share the cases" in (folder / f"nameless_{rank}.txt").read_text()
-    assert "give `case_key`" in (folder / f"nameless_{rank}.txt").read_text()
+@pytest.mark.parametrize("refusal", list(REFUSALS)[:-1], ids=lambda refusal: refusal.__name__)
+def test_an_error_is_told_in_both(refusal: Callable[[int, Path], None], folder: Path) -> None:
+    beginning, part = REFUSALS[refusal]
+    for rank in (0, 1):
+        told = (folder / f"{refusal.__name__}_{rank}.txt").read_text()
+        assert told.startswith(beginning)
+        assert part in told
+    if refusal is _folder_lost:
+        assert "The first process, which writes the file, failed" in told
 
 
-@pytest.mark.parametrize("rank", [0, 1])
-def test_no_case_at_all_is_told_in_both(rank: int, folder: Path) -> None:
-    assert "ran over no case" in (folder / f"nothing_{rank}.txt").read_text()
+def test_a_process_that_is_left_alone_does_not_wait(folder: Path) -> None:
+    assert "class numbers from 0 to 2" in (folder / "_left_alone_1.txt").read_text()
+    told = (folder / "_left_alone_0.txt").read_text()
+    assert told.startswith("RuntimeError: Process 0 could not exchange its counts with the others. Most likely one of")
+    # The file of an earlier run is still the whole one.
+    found = Calibration.load(folder / "0_found_by_0.json")
+    assert Calibration.load(folder / "0_written_by_0.json").classes == found.classes
+
+
+def test_scores_that_differ_by_rounding_count_once(folder: Path, tmp_path: Path) -> None:
+    single = _calibrate([_cases()], tmp_path / "single.json")
+    found = [Calibration.load(folder / f"_rounded_in_the_second_{rank}.json") for rank in (0, 1)]
+    assert found[0].classes == found[1].classes
+    assert found[0].n_images == 12
+    for c in (1, 2):
+        assert found[0].threshold[c] == pytest.approx(single.threshold[c], rel=0.005)
+
+
+@pytest.mark.parametrize("share", [_own_function, _one_path])
+def test_both_find_the_same(share: Callable[[int, Path], Calibration], folder: Path) -> None:
+    one, other = (Calibration.load(folder / f"{share.__name__}_{rank}.json") for rank in (0, 1))
+    assert one.classes == other.classes
+    assert one.n_images == 12

@@ -19,6 +19,10 @@ def _network() -> Any:
     return torch.nn.Sequential(torch.nn.Conv2d(1, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.Conv2d(4, 2, 1))
 
 
+def test_a_wrapper_for_several_gpus_does_not_count() -> None:
+    assert weights_hash(torch.nn.DataParallel(_network())) == weights_hash(_network())
+
+
 def test_is_the_written_form_of_the_record() -> None:
     # Stored calibrations hold this hash, so a change here would make every one of them unusable.
     layer = torch.nn.Linear(2, 1)

@@ -233,6 +233,37 @@ def test_a_run_over_nothing_is_told() -> None:
         _run_items(handler, [])
 
 
+def test_finish_after_a_run_does_nothing(tmp_path: Path) -> None:
+    handler = ConformalCalibrationHandler(alpha=0.25)
+    evaluator = _evaluator([handler])
+    for _ in range(2):
+        evaluator.run()
+        found = handler.calibration
+        handler.finish()
+        assert handler.calibration is found
+
+
+def test_finish_where_no_case_was_run_is_told() -> None:
+    handler = ConformalCalibrationHandler()
+    evaluator = _evaluator([handler], data=[])
+    with pytest.warns(UserWarning, match="`dataloader` is empty"):
+        evaluator.run()
+    with pytest.raises(ValueError, match="ran over no case"):
+        handler.finish()
+
+
+def test_finish_does_not_calibrate_on_a_part_of_the_cases() -> None:
+    cases = _cases()
+    cases[-1]["label"] = cases[-1]["label"] + 7
+    handler = ConformalCalibrationHandler(alpha=0.2)
+    with pytest.raises(ValueError, match="class numbers from 0 to 2"):
+        _run(handler, cases)
+    with pytest.raises(RuntimeError, match="run broke off"):
+        handler.finish()
+    with pytest.raises(RuntimeError, match="no calibration yet"):
+        _ = handler.calibration
+
+
 def _run_items(handler: ConformalCalibrationHandler, items: list[dict[str, Any]]) -> None:
     engine = Engine(lambda engine, batch: items)
     handler.attach(engine)
