@@ -19,7 +19,7 @@ __all__ = ["case_loss_table", "false_negative_rate_table"]
 
 _SLAB_VOXELS = 2**21
 _WEIGHT_STEPS = 2**16
-_LARGEST_WEIGHT = 2**15
+_LARGEST_WEIGHT = 2**10
 
 
 @torch.no_grad()
@@ -49,7 +49,7 @@ def case_loss_table(
         unit: name of the exchangeable unit the image belongs to (the patient).
         image: id of the image, unique among all images; None takes the unit's name (one image a unit).
         group: group of the unit (its scanner, say), for promises by group; None makes none.
-        weight: for ``"weighted_fnr"``, a map ``[1, *spatial]`` in [0, 32768].
+        weight: for ``"weighted_fnr"``, a map ``[1, *spatial]`` in [0, 1024].
         spacing: for a surface loss, the voxel size along each axis in mm.
         label_mode: ``"index"``, ``"one_hot"`` or ``"regions"`` (overlapping; every channel is a structure).
         include_background: whether channel 0 is calibrated too; regions have no background.
