@@ -6,6 +6,7 @@ from monai_rwcp.conformal import (
     Calibration,
     CaseSummaries,
     CustomLoss,
+    DensityRatio,
     ExchangeabilityMonitor,
     InstanceFalseNegativeRate,
     LossTable,
@@ -14,6 +15,7 @@ from monai_rwcp.conformal import (
     calibrate,
     case_loss_table,
     false_negative_rate_table,
+    fit_density_ratio,
     minimum_n,
 )
 from monai_rwcp.features import (
@@ -50,6 +52,10 @@ from monai_rwcp.transforms import (
     RandomWalkDiffusionD,
     RandomWalkDiffusiond,
     RandomWalkDiffusionDict,
+    ShiftWeight,
+    ShiftWeightD,
+    ShiftWeightd,
+    ShiftWeightDict,
 )
 from monai_rwcp.version import __version__
 from monai_rwcp.walk import WalkSettings, knn_graph, paper, random_walk, recommended
@@ -73,6 +79,7 @@ __all__ = [
     "DenseFeaturesD",
     "DenseFeaturesDict",
     "DenseFeaturesd",
+    "DensityRatio",
     "ExchangeabilityMonitor",
     "ExchangeabilityMonitorHandler",
     "ExportedFeatures",
@@ -91,12 +98,17 @@ __all__ = [
     "RandomWalkDiffusionDict",
     "RandomWalkDiffusiond",
     "RealisedLossMonitor",
+    "ShiftWeight",
+    "ShiftWeightD",
+    "ShiftWeightDict",
+    "ShiftWeightd",
     "SurfaceFalseNegativeRate",
     "WalkSettings",
     "__version__",
     "calibrate",
     "case_loss_table",
     "false_negative_rate_table",
+    "fit_density_ratio",
     "knn_graph",
     "minimum_n",
     "paper",

@@ -6,6 +6,7 @@ from monai_rwcp.conformal.calibrate import Scope, calibrate
 from monai_rwcp.conformal.calibration import Calibration, ClassCalibration
 from monai_rwcp.conformal.case_summary import case_summary
 from monai_rwcp.conformal.case_table import case_loss_table, false_negative_rate_table
+from monai_rwcp.conformal.density_ratio import DensityRatio, fit_density_ratio
 from monai_rwcp.conformal.exchangeability import ExchangeabilityMartingale, online_p_value
 from monai_rwcp.conformal.levels import EMPTY_SET, LEVEL_GRID, level_of, threshold_levels
 from monai_rwcp.conformal.loss_table import Histogram, ImageCounts, LossTable, Outside
@@ -48,6 +49,7 @@ __all__ = [
     "CaseSummaries",
     "ClassCalibration",
     "CustomLoss",
+    "DensityRatio",
     "EmptyTruth",
     "ExchangeabilityMartingale",
     "ExchangeabilityMonitor",
@@ -83,6 +85,7 @@ __all__ = [
     "conformal_sandwich",
     "false_negative_rate_table",
     "first_difference",
+    "fit_density_ratio",
     "join_provenance",
     "level_of",
     "loss_from",

@@ -13,7 +13,8 @@ from monai_rwcp.conformal import storage
 from monai_rwcp.conformal.documents import read_json, write_json
 from monai_rwcp.conformal.losses import FalseNegativeRate, SetLoss
 from monai_rwcp.conformal.sentences import promise_in_words
-from monai_rwcp.conformal.weighted import WeightedLosses, check_weight
+from monai_rwcp.conformal.shares import check_weight
+from monai_rwcp.conformal.weighted import WeightedLosses
 
 __all__ = ["Calibration", "ClassCalibration"]
 

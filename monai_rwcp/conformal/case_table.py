@@ -13,6 +13,7 @@ from monai_rwcp.conformal.levels import threshold_levels
 from monai_rwcp.conformal.loss_table import Histogram, ImageCounts, LossTable, Outside
 from monai_rwcp.conformal.losses import ClassCase, FalseNegativeRate, LossChoice, SetLoss, loss_from
 from monai_rwcp.conformal.provenance import UNRECORDED
+from monai_rwcp.conformal.shares import check_weight
 from monai_rwcp.conformal.truth import LabelMode, calibrated_classes, check_label, check_score, truth_masks
 
 __all__ = ["case_loss_table", "false_negative_rate_table"]
@@ -31,6 +32,7 @@ def case_loss_table(
     unit: str,
     image: str | None = None,
     group: str | None = None,
+    shift_weight: float | None = None,
     weight: torch.Tensor | None = None,
     spacing: Sequence[float] | None = None,
     label_mode: LabelMode = "index",
@@ -49,6 +51,8 @@ def case_loss_table(
         unit: name of the exchangeable unit the image belongs to (the patient).
         image: id of the image, unique among all images; None takes the unit's name (one image a unit).
         group: group of the unit (its scanner, say), for promises by group; None makes none.
+        shift_weight: how much more often an image like this is met in the population that is calibrated for; None
+            where the calibration is for the population the images are from.
         weight: for ``"weighted_fnr"``, a map ``[1, *spatial]`` in [0, 1024].
         spacing: for a surface loss, the voxel size along each axis in mm.
         label_mode: ``"index"``, ``"one_hot"`` or ``"regions"`` (overlapping; every channel is a structure).
@@ -100,7 +104,13 @@ def case_loss_table(
             true.add(c, missed)
             if claimed is not None:
                 false.add(c, claimed)
-    counts = ImageCounts(unit, true.histograms(), false.histograms() if loss.of_excess else {}, group)
+    counts = ImageCounts(
+        unit,
+        true.histograms(),
+        false.histograms() if loss.of_excess else {},
+        group,
+        None if shift_weight is None else check_weight(shift_weight),
+    )
     return LossTable(
         n_channels=score.shape[0],
         classes=classes,

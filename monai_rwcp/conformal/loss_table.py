@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -68,12 +69,14 @@ class ImageCounts:
         true: for each class how many parts of the truth (voxels, for most losses) the set misses above each level.
         false: for losses of excess, for each class how many voxels the set claims wrongly up to each level.
         group: group of the unit, or None.
+        shift_weight: how much more often its like is met in the population that is calibrated for, or None.
     """
 
     unit: str
     true: Mapping[int, Histogram]
     false: Mapping[int, Histogram] = field(default_factory=dict)
     group: str | None = None
+    shift_weight: float | None = None
 
     def same_image(self, other: ImageCounts) -> bool:
         """Whether both count one image: the same unit and group, and the same counts up to the rounding of scores."""
@@ -81,12 +84,14 @@ class ImageCounts:
             (self.unit, self.group) == (other.unit, other.group)
             and all(own.close_to(other.true[c]) for c, own in self.true.items())
             and all(own.close_to(other.false[c]) for c, own in self.false.items())
+            and math.isclose(self.shift_weight or 0, other.shift_weight or 0, rel_tol=_ROUNDING)
         )
 
-    def sort_key(self) -> list[tuple[int, list[int], list[int]]]:
+    def sort_key(self) -> tuple[Any, ...]:
         """Orders counts of one image, so that the choice between them does not depend on who counted first."""
         by_class = [*sorted(self.true.items()), *sorted(self.false.items())]
-        return [(c, histogram.levels.tolist(), histogram.counts.tolist()) for c, histogram in by_class]
+        counts = [(c, histogram.levels.tolist(), histogram.counts.tolist()) for c, histogram in by_class]
+        return counts, self.shift_weight or 0
 
 
 @dataclass(frozen=True)
@@ -150,6 +155,24 @@ class LossTable:
                     f"{image.group!r}. Take a group that belongs to the {self.unit_name}, or a finer unit."
                 )
         return groups
+
+    @property
+    def shift_weights(self) -> dict[str, float]:
+        """Weight of each unit: the geometric mean over its images, which is a density ratio at their mean features.
+
+        Raises:
+            ValueError: when an image has no weight.
+        """
+        logarithms: dict[str, list[float]] = {}
+        for name, image in sorted(self.images.items()):
+            if image.shift_weight is None:
+                raise ValueError(
+                    f"Expected a weight for every image, but {name!r} has none. Count with `shift_weight` "
+                    "(`shift_weight_key` of the handler)."
+                )
+            logarithm = math.log(image.shift_weight) if image.shift_weight else -math.inf
+            logarithms.setdefault(image.unit, []).append(logarithm)
+        return {unit: math.exp(math.fsum(values) / len(values)) for unit, values in logarithms.items()}
 
     def only(self, units: Collection[str]) -> LossTable:
         """The part of the table that belongs to some units."""

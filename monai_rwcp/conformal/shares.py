@@ -1,10 +1,13 @@
-"""Shares such as alpha, read as the decimal numbers people write."""
+"""Shares such as alpha, read as the decimal numbers people write, and weights."""
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 
-__all__ = ["check_share", "exact"]
+import numpy as np
+
+__all__ = ["check_share", "check_weight", "exact"]
 
 
 def exact(share: float) -> Fraction:
@@ -33,3 +36,15 @@ def check_share(name: str, value: object, where: str = "") -> None:
     """
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0.0 < value < 1.0:
         raise ValueError(f"Expected `{name}` to be a number in (0, 1), such as 0.1{where}, but got {value!r}.")
+
+
+def check_weight(weight: object, what: str = "the weight of the case") -> float:
+    """Refuse what is no weight.
+
+    Raises:
+        ValueError: when it is not a finite number from 0 on.
+    """
+    fits = isinstance(weight, (int, float, np.floating, np.integer)) and not isinstance(weight, bool)
+    if not fits or not 0 <= float(weight) < math.inf:  # type: ignore[arg-type]
+        raise ValueError(f"Expected {what} to be a finite number from 0 on, but got {weight!r}.")
+    return float(weight)  # type: ignore[arg-type]

@@ -12,6 +12,7 @@ from monai_rwcp.conformal.documents import check_document, digest
 from monai_rwcp.conformal.levels import LEVEL_GRID, threshold_levels
 from monai_rwcp.conformal.loss_table import Histogram, ImageCounts, LossTable
 from monai_rwcp.conformal.losses import loss_from_record
+from monai_rwcp.conformal.shares import check_weight
 from monai_rwcp.conformal.storage import check_options
 
 __all__ = ["table_from_document", "table_to_document"]
@@ -32,6 +33,7 @@ def table_to_document(table: LossTable) -> dict[str, Any]:
         name: {
             "unit": image.unit,
             "group": image.group,
+            "shift_weight": image.shift_weight,
             "true": _histograms_to_document(image.true),
             "false": _histograms_to_document(image.false),
         }
@@ -59,6 +61,7 @@ def table_from_document(document: Any, path: str | Path) -> LossTable:
                     _histograms(name, entry["true"], classes),
                     _histograms(name, entry["false"], excess),
                     entry["group"],
+                    None if entry["shift_weight"] is None else check_weight(entry["shift_weight"]),
                 )
                 for name, entry in document["images"].items()
             },

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
+from monai_rwcp.conformal.shares import check_weight
 from monai_rwcp.conformal.unit_losses import UnitLosses
 
-__all__ = ["WeightedLosses", "check_weight", "weigh"]
+__all__ = ["WeightedLosses", "weigh"]
 
 
 @dataclass(frozen=True)
@@ -78,15 +78,3 @@ def weigh(losses: UnitLosses, weights: Mapping[str, float], tau: float | None = 
     last = np.union1d([0], last)
     effective_n = total**2 / squares if squares else 0.0
     return WeightedLosses(tuple(losses.thresholds[last].tolist()), tuple(curve[last].tolist()), total, effective_n)
-
-
-def check_weight(weight: object, what: str = "the weight of the case") -> float:
-    """Refuse what is no weight.
-
-    Raises:
-        ValueError: when it is not a finite number from 0 on.
-    """
-    fits = isinstance(weight, (int, float, np.floating, np.integer)) and not isinstance(weight, bool)
-    if not fits or not 0 <= float(weight) < math.inf:  # type: ignore[arg-type]
-        raise ValueError(f"Expected {what} to be a finite number from 0 on, but got {weight!r}.")
-    return float(weight)  # type: ignore[arg-type]

@@ -73,6 +73,8 @@ class ConformalCalibrationHandler:
         method, delta, tau, bound, order_seed: the kind of promise, see :py:class:`monai_rwcp.conformal.Promise`.
         group_key: key of the unit's group (its scanner, say), which then gets thresholds of its own; None makes none.
         weight_key: key of a map ``[1, *spatial]``, for ``"weighted_fnr"``.
+        shift_weight_key: key of a number, as `ShiftWeightd` writes it: how much more often an image like this is met in
+            the population that the calibration is for. Sets then need the weight of their case, too.
 
     Raises:
         ValueError: when the promise or ``loss`` is not one that is offered; while running, when a case does not fit.
@@ -115,6 +117,7 @@ class ConformalCalibrationHandler:
         order_seed: int | None = None,
         group_key: str | None = None,
         weight_key: str | None = None,
+        shift_weight_key: str | None = None,
     ) -> None:
         self.promise = Promise(alpha, method, delta, tau, bound, order_seed)
         check_options(scope=scope, unit_loss=unit_loss, empty=empty, outside=outside, label_mode=label_mode)
@@ -125,6 +128,7 @@ class ConformalCalibrationHandler:
             unit_key=unit_key,
             case_key=case_key,
             group_key=group_key,
+            shift_weight_key=shift_weight_key,
             weight_key=weight_key,
             mask_key=mask_key,
             label_mode=label_mode,
@@ -237,6 +241,7 @@ class ConformalCalibrationHandler:
             unit_loss=self.unit_loss,
             empty=self.empty,
             by_group=self.counter.group_key is not None,
+            weights=None if self.counter.shift_weight_key is None else table.shift_weights,
             class_names=self.class_names,
         )
 

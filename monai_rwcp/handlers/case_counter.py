@@ -19,8 +19,8 @@ class CaseCounter:
 
     Args:
         loss: what is counted.
-        score_key, label_key, unit_key, case_key, group_key, weight_key, mask_key, label_mode, include_background,
-            outside: see :py:class:`monai_rwcp.ConformalCalibrationHandler`.
+        score_key, label_key, unit_key, case_key, group_key, shift_weight_key, weight_key, mask_key, label_mode,
+            include_background, outside: see :py:class:`monai_rwcp.ConformalCalibrationHandler`.
 
     Example:
         >>> from monai_rwcp.conformal import FalseNegativeRate
@@ -36,6 +36,7 @@ class CaseCounter:
     unit_key: str | None = None
     case_key: str | None = None
     group_key: str | None = None
+    shift_weight_key: str | None = None
     weight_key: str | None = None
     mask_key: str | None = None
     label_mode: LabelMode = "index"
@@ -101,6 +102,7 @@ class CaseCounter:
             unit=image if self.unit_key is None else str(item_value(item, self.unit_key)),
             image=image,
             group=None if self.group_key is None else str(item_value(item, self.group_key)),
+            shift_weight=None if self.shift_weight_key is None else float(item_value(item, self.shift_weight_key)),
             spacing=map_spacing(score) or map_spacing(label),
             label_mode=self.label_mode,
             include_background=self.include_background,

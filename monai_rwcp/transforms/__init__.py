@@ -28,6 +28,7 @@ from monai_rwcp.transforms.random_walk_diffusion import (
     RandomWalkDiffusiond,
     RandomWalkDiffusionDict,
 )
+from monai_rwcp.transforms.shift_weight import ShiftWeight, ShiftWeightD, ShiftWeightd, ShiftWeightDict
 
 __all__ = [
     "ConformalSandwich",
@@ -49,6 +50,10 @@ __all__ = [
     "RandomWalkDiffusionD",
     "RandomWalkDiffusionDict",
     "RandomWalkDiffusiond",
+    "ShiftWeight",
+    "ShiftWeightD",
+    "ShiftWeightDict",
+    "ShiftWeightd",
     "provenance_key",
     "score_provenance",
 ]

@@ -44,6 +44,7 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     assert set(json.loads((tmp_path / "a.json").read_text())["images"]["north 0 slice 0"]) == {
         "unit",
         "group",
+        "shift_weight",
         "true",
         "false",
     }

@@ -23,6 +23,7 @@ from monai_rwcp import (
     ConformalThresholdd,
     DenseFeatures,
     DenseFeaturesd,
+    DensityRatio,
     ExportedFeatures,
     LossTable,
     MINDFeatures,
@@ -30,6 +31,8 @@ from monai_rwcp import (
     NetworkProvenanced,
     RandomWalkDiffusion,
     RandomWalkDiffusiond,
+    ShiftWeight,
+    ShiftWeightd,
     calibrate,
     case_loss_table,
     false_negative_rate_table,
@@ -83,17 +86,20 @@ def _calibration(loss: Literal["fnr", "inner"] = "fnr") -> Calibration:
     return calibrate(LossTable.join(tables), 0.2)
 
 
+RATIO = DensityRatio((0.0,) * 4, (1.0,) * 4, (0.5, -0.5, 0.1, 0.0), 0.2)
 DICTIONARY: dict[str, Callable[[], Any]] = {
     "NetworkProvenanced": lambda: NetworkProvenanced("pred", _network()),
     "DenseFeaturesd": lambda: DenseFeaturesd("image", _extractor()),
     "RandomWalkDiffusiond": lambda: RandomWalkDiffusiond("pred", k=4, n_steps=2, grid=2, center=True),
     "ConformalThresholdd": lambda: ConformalThresholdd("pred", _calibration()),
+    "ShiftWeightd": lambda: ShiftWeightd("features", RATIO),
     "ConformalSandwichd": lambda: ConformalSandwichd("pred", _calibration("inner"), _calibration()),
 }
 ARRAY: dict[str, tuple[Callable[[], Any], tuple[str, ...]]] = {
     "DenseFeatures": (lambda: DenseFeatures(_extractor()), ("image",)),
     "RandomWalkDiffusion": (lambda: RandomWalkDiffusion(k=4, n_steps=2), ("pred", "features")),
     "ConformalThreshold": (lambda: ConformalThreshold(_calibration()), ("pred",)),
+    "ShiftWeight": (lambda: ShiftWeight(RATIO), ("features",)),
     "ConformalSandwich": (lambda: ConformalSandwich(_calibration("inner"), _calibration()), ("pred",)),
 }
 COPIES: dict[str, Callable[[Any], Any]] = {
