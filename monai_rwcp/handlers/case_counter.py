@@ -23,6 +23,7 @@ class CaseCounter:
             include_background, outside: see :py:class:`monai_rwcp.ConformalCalibrationHandler`.
 
     Example:
+        >>> import torch
         >>> from monai_rwcp.conformal import FalseNegativeRate
         >>> counter = CaseCounter(FalseNegativeRate(), "pred", "label")
         >>> item = {"pred": torch.rand(2, 4, 4), "label": torch.ones(1, 4, 4)}
