@@ -31,7 +31,9 @@ from monai_rwcp.handlers import (
     ConformalCalibrationHandler,
     ExchangeabilityMonitorHandler,
     ForwardFeaturesHandler,
+    PredictionSetMetricsHandler,
 )
+from monai_rwcp.metrics import PredictionSetMetrics
 from monai_rwcp.transforms import (
     ConformalSandwich,
     ConformalSandwichD,
@@ -93,6 +95,8 @@ __all__ = [
     "NetworkProvenanceD",
     "NetworkProvenanceDict",
     "NetworkProvenanced",
+    "PredictionSetMetrics",
+    "PredictionSetMetricsHandler",
     "RandomWalkDiffusion",
     "RandomWalkDiffusionD",
     "RandomWalkDiffusionDict",

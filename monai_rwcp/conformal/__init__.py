@@ -34,6 +34,7 @@ from monai_rwcp.conformal.truth import (
     calibrated_classes,
     check_label,
     check_score,
+    check_single_channel,
     outside_field,
     truth_masks,
 )
@@ -82,6 +83,7 @@ __all__ = [
     "case_summary",
     "check_label",
     "check_score",
+    "check_single_channel",
     "conformal_sandwich",
     "false_negative_rate_table",
     "first_difference",

@@ -14,7 +14,14 @@ from monai_rwcp.conformal.loss_table import Histogram, ImageCounts, LossTable, O
 from monai_rwcp.conformal.losses import ClassCase, FalseNegativeRate, LossChoice, SetLoss, loss_from
 from monai_rwcp.conformal.provenance import UNRECORDED
 from monai_rwcp.conformal.shares import check_weight
-from monai_rwcp.conformal.truth import LabelMode, calibrated_classes, check_label, check_score, truth_masks
+from monai_rwcp.conformal.truth import (
+    LabelMode,
+    calibrated_classes,
+    check_label,
+    check_score,
+    check_single_channel,
+    truth_masks,
+)
 
 __all__ = ["case_loss_table", "false_negative_rate_table"]
 
@@ -88,7 +95,7 @@ def case_loss_table(
     classes = calibrated_classes(score.shape[0], label_mode, include_background)
     check_label(label, score, label_mode)
     if mask is not None:
-        _check_shape("mask", mask, score)
+        check_single_channel("mask", mask, score)
     weights = _weights(weight, loss, score)
     sizes = _sizes(spacing, loss, score)
     kept: Outside = "exclude" if loss.of_excess else outside
@@ -176,7 +183,7 @@ def _weights(weight: torch.Tensor | None, loss: SetLoss, score: torch.Tensor) ->
         )
     if weight is None:
         return None
-    _check_shape("weight map", weight, score)
+    check_single_channel("weight map", weight, score)
     values = weight[0].double()
     if not bool((values >= 0).all()) or not bool((values <= _LARGEST_WEIGHT).all()):
         raise ValueError(
@@ -202,11 +209,3 @@ def _sizes(spacing: Sequence[float] | None, loss: SetLoss, score: torch.Tensor) 
             f"{None if spacing is None else list(sizes)}. Load images as MetaTensor, or give `spacing`."
         )
     return sizes
-
-
-def _check_shape(name: str, value: torch.Tensor, score: torch.Tensor) -> None:
-    if tuple(value.shape) != (1, *score.shape[1:]):
-        raise ValueError(
-            f"Expected a {name} of shape {(1, *score.shape[1:])} for a score of shape {tuple(score.shape)}, but got "
-            f"{tuple(value.shape)}."
-        )

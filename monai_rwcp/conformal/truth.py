@@ -7,7 +7,15 @@ from typing import Literal
 
 import torch
 
-__all__ = ["LabelMode", "calibrated_classes", "check_label", "check_score", "outside_field", "truth_masks"]
+__all__ = [
+    "LabelMode",
+    "calibrated_classes",
+    "check_label",
+    "check_score",
+    "check_single_channel",
+    "outside_field",
+    "truth_masks",
+]
 
 LabelMode = Literal["index", "one_hot", "regions"]
 
@@ -88,6 +96,28 @@ def check_label(label: torch.Tensor, score: torch.Tensor, label_mode: LabelMode)
         raise ValueError(
             'A score of one channel has no background channel, so class numbers do not fit it: use label_mode="'
             'regions" with a label of zeros and ones.'
+        )
+
+
+def check_single_channel(name: str, value: torch.Tensor, score: torch.Tensor) -> None:
+    """Refuse a map of one number a voxel, such as a mask, that is not on the grid of its score.
+
+    Args:
+        name: what the map is, for the message.
+        value: to be ``[1, *spatial]``.
+        score: ``[C, *spatial]``.
+
+    Raises:
+        ValueError: when it is not.
+
+    Example:
+        >>> import torch
+        >>> check_single_channel("mask", torch.ones(1, 4, 4), torch.rand(2, 4, 4))
+    """
+    if tuple(value.shape) != (1, *score.shape[1:]):
+        raise ValueError(
+            f"Expected a {name} of shape {(1, *score.shape[1:])} for a score of shape {tuple(score.shape)}, but got "
+            f"{tuple(value.shape)}."
         )
 
 

@@ -29,7 +29,7 @@ from monai_rwcp.conformal.storage import check_options, from_document, to_docume
 from monai_rwcp.files import check_writable
 from monai_rwcp.handlers.case_counter import CaseCounter
 from monai_rwcp.handlers.items import engine_items
-from monai_rwcp.handlers.processes import done_by_first, is_first_process
+from monai_rwcp.processes import done_by_first, is_first_process
 
 __all__ = ["ConformalCalibrationHandler"]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from monai_rwcp.conformal import CustomLoss, LabelMode, LossTable, Outside, SetLoss, case_loss_table
 from monai_rwcp.handlers.items import id_of_image, item_score, item_tensor, item_value
-from monai_rwcp.handlers.processes import from_all
+from monai_rwcp.processes import from_all
 from monai_rwcp.transforms.provenance import map_spacing, provenance_key, score_provenance
 
 __all__ = ["CaseCounter"]

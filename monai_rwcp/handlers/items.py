@@ -10,7 +10,7 @@ import torch
 from ignite.engine import Engine
 from monai.data import MetaTensor
 
-from monai_rwcp.handlers.processes import n_processes
+from monai_rwcp.processes import n_processes
 
 __all__ = [
     "engine_items",

@@ -21,8 +21,8 @@ from monai_rwcp.conformal.betting import check_rate
 from monai_rwcp.files import check_writable
 from monai_rwcp.handlers.case_counter import CaseCounter
 from monai_rwcp.handlers.items import engine_items, id_of_image, item_value
-from monai_rwcp.handlers.processes import done_by_first, from_all_in_turn
 from monai_rwcp.handlers.summaries import item_summaries
+from monai_rwcp.processes import done_by_first, from_all_in_turn
 from monai_rwcp.transforms.provenance import provenance_key, score_provenance
 
 __all__ = ["ExchangeabilityMonitorHandler"]

@@ -12,7 +12,7 @@ from monai_rwcp.conformal import CaseSummaries, ImageSummary, case_summary
 from monai_rwcp.conformal.case_summary import check_summary_thresholds
 from monai_rwcp.files import check_writable
 from monai_rwcp.handlers.items import engine_items, id_of_image, item_score, item_tensor, item_value
-from monai_rwcp.handlers.processes import from_all_in_turn, is_first_process
+from monai_rwcp.processes import from_all_in_turn, is_first_process
 from monai_rwcp.transforms.provenance import provenance_key, score_provenance
 
 __all__ = ["CaseSummaryHandler", "item_summaries"]

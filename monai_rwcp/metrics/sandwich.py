@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from monai_rwcp.metrics.prediction_set import check_mask, check_spacing, surface_distances
+from monai_rwcp.metrics.voxel_size import volume_ml
 
 __all__ = ["SandwichMetrics", "sandwich_metrics"]
 
@@ -70,11 +71,10 @@ def sandwich_metrics(
             "Take both from one ConformalSandwich."
         )
     size = check_spacing(spacing, small.ndim)
-    known = size is not None and small.ndim == 3
-    band = int(large.sum()) - int(small.sum())
+    inner_size, outer_size = int(small.sum()), int(large.sum())
     return SandwichMetrics(
-        inner_size=int(small.sum()),
-        outer_size=int(large.sum()),
-        band_volume=band * math.prod(size) / 1000 if known and size else math.nan,
+        inner_size=inner_size,
+        outer_size=outer_size,
+        band_volume=volume_ml(outer_size - inner_size, size),
         band_width=surface_distances(small, large, size)[0] if bool(small.any()) else math.nan,
     )

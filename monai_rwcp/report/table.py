@@ -6,11 +6,10 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean, stdev
 
 from monai_rwcp.conformal import Calibration
 from monai_rwcp.files import written_whole
-from monai_rwcp.metrics import SetMetrics, pooled_false_negative_rate
+from monai_rwcp.metrics import ImageFigures, SetMetrics, class_figures
 
 __all__ = ["MeasuredSet", "Row", "render_table", "summarise", "write_table"]
 
@@ -99,31 +98,25 @@ def summarise(measured: Iterable[MeasuredSet], method: str, class_index: int, ca
         0.2
     """
     sets = [m for m in measured if m.method == method and m.class_index == class_index]
-    shown = [m.metrics for m in sets if m.metrics.true]
-    absent = [m.metrics for m in sets if not m.metrics.true]
-    units: dict[str, list[SetMetrics]] = {}
-    for m in sets:
-        if m.metrics.true:
-            units.setdefault(m.unit, []).append(m.metrics)
-    rates = [pooled_false_negative_rate([s.missed for s in unit], [s.true for s in unit]) for unit in units.values()]
+    figures = class_figures([ImageFigures(m.metrics, m.unit) for m in sets])
     entry = calibration.classes[class_index]
     return Row(
         method=method,
         class_name=calibration.class_name(class_index),
         n_calibration=entry.n,
-        n_test=len(rates),
+        n_test=int(figures["n_units"]),
         working_level=math.nan if entry.working_level is None else entry.working_level,
         promised=calibration.alpha,
-        observed=_mean(rates),
-        observed_error=stdev(rates) / math.sqrt(len(rates)) if len(rates) > 1 else math.nan,
-        stretch=_mean([s.stretch for s in shown]),
-        stretch_inside=_mean([s.stretch_inside for s in shown]),
-        dice=_mean([s.dice for s in shown]),
-        average_surface_distance=_mean([s.average_surface_distance for s in shown]),
-        hausdorff_distance_95=_mean([s.hausdorff_distance_95 for s in shown]),
-        components=_mean([s.components for s in shown]),
-        false_alarms=sum(s.size > 0 for s in absent),
-        without_class=len(absent),
+        observed=figures["fnr"],
+        observed_error=figures["fnr_standard_error"],
+        stretch=figures["stretch_mean"],
+        stretch_inside=figures["stretch_inside_mean"],
+        dice=figures["dice"],
+        average_surface_distance=figures["assd"],
+        hausdorff_distance_95=figures["hd95"],
+        components=figures["components"],
+        false_alarms=sum(m.metrics.size > 0 for m in sets if not m.metrics.true),
+        without_class=int(figures["n_without_class"]),
     )
 
 
@@ -193,11 +186,6 @@ def write_table(rows: Sequence[Row], path: str | Path, distance_unit: str) -> No
     """
     with written_whole(path) as temporary:
         temporary.write_text(render_table(rows, distance_unit), encoding="utf-8")
-
-
-def _mean(values: Sequence[float]) -> float:
-    known = [v for v in values if not math.isnan(v)]
-    return fmean(known) if known else math.nan
 
 
 def _number(value: float, digits: int) -> str:

@@ -13,8 +13,9 @@ ROOT = Path(monai_rwcp.__file__).parent
 BOTTOM = {"walk", "features", "conformal", "metrics"}
 ALLOWED = {
     **{name: {name, "files"} for name in BOTTOM},
+    "metrics": {"metrics", "processes"},
     "transforms": BOTTOM | {"transforms"},
-    "handlers": BOTTOM | {"transforms", "handlers", "files"},
+    "handlers": BOTTOM | {"transforms", "handlers", "files", "processes"},
     "report": BOTTOM | {"report", "files"},
 }
 

@@ -1,0 +1,289 @@
+"""What the prediction sets of a whole data set are worth, as a MONAI metric that collects image by image."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Sequence
+from dataclasses import astuple, dataclass
+from typing import Any, cast
+
+import torch
+from monai.data import MetaTensor
+from monai.metrics import CumulativeIterationMetric
+
+from monai_rwcp.metrics.prediction_set import SetMetrics, prediction_set_metrics
+from monai_rwcp.metrics.summary import ImageFigures, class_figures, stratum_false_negative_rates
+from monai_rwcp.metrics.voxel_size import Batch, Spacing, volume_ml, voxel_sizes
+from monai_rwcp.processes import from_all
+
+__all__ = ["PredictionSetMetrics"]
+
+
+@dataclass(frozen=True)
+class _ImageRecord:
+    """What must be known of an image beside its figures."""
+
+    n_channels: int
+    in_mm: bool
+    image: str | None
+    unit: str | None
+    stratum: str | None
+
+
+class PredictionSetMetrics(CumulativeIterationMetric):
+    r"""Collect what prediction sets are worth, image by image, and sum it up by class.
+
+    The false negative rate is pooled over the images of a unit, such as a patient, before it is averaged, as it is
+    promised by a calibration. See :py:func:`monai_rwcp.metrics.class_figures` for all figures and their formulas and
+    :py:func:`monai_rwcp.metrics.prediction_set_metrics` for those of one set.
+
+    Call it with a batch, then call :py:meth:`aggregate`, and :py:meth:`reset` before the next round. Under
+    `torch.distributed` the images of all processes are joined. All processes must then call :py:meth:`aggregate`,
+    :py:meth:`per_image` and the like in the same order; a process may have no image at all. An image that several of
+    them saw counts once when ``images`` names it, and as often as it was seen otherwise.
+
+    Args:
+        include_background: whether channel 0 is measured too. Defaults to False; a single channel always is.
+        alpha: highest expected false negative rate that was promised, in (0, 1). Defaults to None: no coverage gap.
+        slice_thickness: in mm, above 0; for 2D images, whose sets have no volume without. Defaults to None: their size
+            in millilitres is nan.
+
+    Raises:
+        ValueError: when ``alpha`` or ``slice_thickness`` is outside its range.
+
+    Source: false negative rate and its promise, arXiv 2208.02814; distances and Dice, MONAI.
+
+    Example:
+        >>> import torch
+        >>> metric = PredictionSetMetrics(alpha=0.1)
+        >>> truth = torch.tensor([[[1, 0, 0, 0]], [[0, 1, 1, 1]]])
+        >>> found = torch.tensor([[[0, 0, 0, 0]], [[0, 1, 1, 0]]])
+        >>> for patient in ("anna", "ben"):
+        ...     _ = metric([found], [truth], units=[patient])
+        >>> {name: round(value.item(), 3) for name, value in metric.aggregate().items() if name in ("fnr", "n_units")}
+        {'fnr': 0.333, 'n_units': 2.0}
+    """
+
+    columns = ("missed", "true", "size", "size_outside", "dice", "components", "assd", "hd95", "size_ml")
+
+    def __init__(
+        self, include_background: bool = False, alpha: float | None = None, slice_thickness: float | None = None
+    ) -> None:
+        if alpha is not None and not 0 < alpha < 1:
+            raise ValueError(f"Expected `alpha` in (0, 1), such as 0.1, but got {alpha}.")
+        if slice_thickness is not None and not 0 < slice_thickness < math.inf:
+            raise ValueError(
+                f"Expected `slice_thickness` in mm, above 0 and finite, but got {slice_thickness}. Leave it out when "
+                "it is not known."
+            )
+        self.include_background = include_background
+        self.alpha = alpha
+        self.slice_thickness = slice_thickness
+        super().__init__()
+
+    def reset(self) -> None:
+        """Forget all images."""
+        super().reset()
+        self._records: list[_ImageRecord] = []
+        self._all_records: list[_ImageRecord] = []
+
+    # MONAI declares **kwargs; named arguments are what makes a misspelt one an error.
+    def __call__(  # type: ignore[override]
+        self,
+        y_pred: Batch,
+        y: Batch | None = None,
+        *,
+        spacing: Spacing | None = None,
+        outside: Batch | None = None,
+        images: Sequence[str | None] | None = None,
+        units: Sequence[str | None] | None = None,
+        strata: Sequence[str | None] | None = None,
+    ) -> torch.Tensor:
+        """Measure the sets of a batch and keep their figures.
+
+        Args:
+            y_pred: the sets, zeros and ones of any dtype: ``[B, C, *spatial]`` or a list of ``[C, *spatial]``, 2D or
+                3D.
+            y: the truth, zeros and ones in the same form (one-hot or overlapping regions; no map of class numbers).
+            spacing: voxel size in mm, above 0, as in MONAI's surface metrics: one number, one for each axis, or these
+                for each image. None takes it from the set or else the truth where that is a `MetaTensor` (one without
+                a real affine says 1 mm), and measures in voxels otherwise.
+            outside: bool ``[B, *spatial]`` or a list of ``[*spatial]``, true outside the processed field; None stands
+                for nowhere.
+            images: a name for each image that no other image has, so that it counts once whatever a sampler repeats;
+                None counts each.
+            units: name of the exchangeable unit (the patient) of each image; None takes every image as a unit.
+            strata: name of the stratum of each image; None stands for no strata.
+
+        Returns:
+            float64 ``[B, classes, 9]``, the figures in the order of :py:attr:`columns`.
+
+        Raises:
+            ValueError: when the numbers or shapes of sets and truths differ, values are not 0 or 1, or the spacing
+                does not fit.
+        """
+        if y is None:
+            raise ValueError("Expected the truth in `y`, but got None. A prediction set is measured against it.")
+        named = {"y": y, "outside": outside, "images": images, "units": units, "strata": strata}
+        for name, value in named.items():
+            if isinstance(value, str) or (value is not None and not 0 < len(value) == len(y_pred)):
+                given = repr(value) if isinstance(value, str) else len(value)
+                raise ValueError(
+                    f"Expected one entry in `{name}` for each prediction set of the batch, of which there are "
+                    f"{len(y_pred)}, but got {given}. A single image needs "
+                    "a batch axis or a list around it."
+                )
+        sizes = voxel_sizes(spacing, y_pred, y)
+        figures = super().__call__(y_pred, y, sizes=sizes, outside=outside)
+        for i, size in enumerate(sizes):
+            owner = [None if names is None or names[i] is None else str(names[i]) for names in (images, units, strata)]
+            self._records.append(_ImageRecord(y_pred[i].shape[0], size is not None, *owner))
+        return cast(torch.Tensor, figures)
+
+    def aggregate(self) -> dict[str, torch.Tensor]:
+        """Sum up the figures of all images.
+
+        Returns:
+            for each figure of :py:func:`monai_rwcp.metrics.class_figures` a float64 tensor ``[classes]``, in the
+            order of :py:attr:`classes`; nan where it is not defined.
+
+        Raises:
+            ValueError: when there is no image, when some have a spacing and others none, when they differ in their
+                channels, or when one name stands for two different images.
+        """
+        summaries = [class_figures(images, self.alpha) for images in self._counted_images()]
+        return {name: torch.tensor([s[name] for s in summaries], dtype=torch.float64) for name in summaries[0]}
+
+    def by_stratum(self) -> dict[str, torch.Tensor]:
+        """Average the false negative rate within each stratum.
+
+        Returns:
+            for each stratum a float64 tensor ``[classes]`` in [0, 1], nan where it does not show the class, see
+            :py:func:`monai_rwcp.metrics.stratum_false_negative_rates`; empty without strata.
+
+        Raises:
+            ValueError: as :py:meth:`aggregate`.
+        """
+        rates = [stratum_false_negative_rates(images) for images in self._counted_images()]
+        return {name: torch.tensor([r[name] for r in rates], dtype=torch.float64) for name in rates[0]}
+
+    def per_image(self) -> dict[str, torch.Tensor]:
+        """The figures of each image, in the order the images were given, one process after the other.
+
+        Returns:
+            for each figure of :py:meth:`monai_rwcp.metrics.ImageFigures.named` a float64 tensor ``[N, classes]``, nan
+            where it is not defined. An image that was given twice has two rows.
+
+        Raises:
+            ValueError: as :py:meth:`aggregate`, but for names.
+        """
+        rows = [[figures.named() for figures in image] for image in self._all_images()]
+        return {
+            name: torch.tensor([[figures[name] for figures in image] for image in rows], dtype=torch.float64)
+            for name in rows[0][0]
+        }
+
+    @property
+    def classes(self) -> tuple[int, ...]:
+        """Channel numbers of the measured classes; a ValueError when there is no image yet."""
+        self._joined_buffer()
+        return self._classes(self._all_records[0].n_channels)
+
+    def _classes(self, n_channels: int) -> tuple[int, ...]:
+        return tuple(range(0 if self.include_background or n_channels == 1 else 1, n_channels))
+
+    def _compute_tensor(self, y_pred: torch.Tensor, y: torch.Tensor | None = None, **kwargs: Any) -> torch.Tensor:
+        return self._compute_list(y_pred, y, **kwargs)
+
+    def _compute_list(self, y_pred: Any, y: Any = None, **kwargs: Any) -> torch.Tensor:
+        outside = kwargs["outside"]
+        rows = []
+        for i, size in enumerate(kwargs["sizes"]):
+            found, true = _plain(y_pred[i]), _plain(y[i])
+            if found.ndim not in (3, 4) or found.shape != true.shape:
+                raise ValueError(
+                    "Expected a prediction set and its truth of one shape [channels, *spatial] with 2 or 3 spatial "
+                    f"axes, but image {i} of the batch has {tuple(found.shape)} and {tuple(true.shape)}. A map of "
+                    "class numbers becomes one-hot by AsDiscrete(to_onehot=...)."
+                )
+            field = None if outside is None else _plain(outside[i])
+            rows.append([self._row(i, c, found[c], true[c], size, field) for c in self._classes(found.shape[0])])
+            if len(rows[i]) != len(rows[0]):
+                raise ValueError(
+                    f"Expected as many channels in every image, but image 0 of the batch has {y_pred[0].shape[0]} and "
+                    f"image {i} has {found.shape[0]}."
+                )
+        return torch.tensor(rows, dtype=torch.float64)
+
+    def _row(
+        self,
+        image: int,
+        class_index: int,
+        found: torch.Tensor,
+        true: torch.Tensor,
+        spacing: list[float] | None,
+        outside: torch.Tensor | None,
+    ) -> tuple[float, ...]:
+        try:
+            figures = prediction_set_metrics(found, true, spacing=spacing, outside=outside)
+        except ValueError as error:
+            raise ValueError(f"Image {image} of the batch, class {class_index}: {error}") from error
+        return (*astuple(figures), volume_ml(figures.size, spacing, self.slice_thickness))
+
+    def _sync(self) -> None:
+        # MONAI's own gathers tensors of images alone, and waits forever for a process that has none.
+        shares = from_all((self._buffers[0] if self._buffers else [], self._records))
+        rows = [row for share, _ in shares for row in share]
+        self._all_records = [record for _, share in shares for record in share]
+        if len({record.n_channels for record in self._all_records}) > 1:
+            raise ValueError(
+                "Expected as many channels in every image, but got images of "
+                f"{sorted({record.n_channels for record in self._all_records})} channels."
+            )
+        self._synced_tensors = [torch.stack(rows)] if rows else None
+        self._synced = True
+
+    def _joined_buffer(self) -> torch.Tensor:
+        buffer = self.get_buffer()
+        if buffer is None:
+            raise ValueError("There is no image to sum up: call the metric with prediction sets and truths first.")
+        if len({record.in_mm for record in self._all_records}) > 1:
+            raise ValueError(
+                "Expected a voxel size for every image or for none, but some carry one and others do not, so distances "
+                "would mix mm and voxels. Give `spacing` in every call, or MetaTensors throughout."
+            )
+        return buffer
+
+    def _all_images(self) -> list[list[ImageFigures]]:
+        """The figures of each class in each image."""
+        rows = self._joined_buffer().tolist()
+        found = []
+        for i, (record, row) in enumerate(zip(self._all_records, rows, strict=True)):
+            # A number is no name, so an image without any is a unit of its own.
+            unit: Hashable = next((name for name in (record.unit, record.image) if name is not None), i)
+            found.append([ImageFigures(_set_metrics(figures), unit, record.stratum, figures[-1]) for figures in row])
+        return found
+
+    def _counted_images(self) -> list[list[ImageFigures]]:
+        """The figures of each image in each class, every named image once."""
+        counted: dict[Hashable, int] = {}
+        images = self._all_images()
+        for i, record in enumerate(self._all_records):
+            first = counted.setdefault(i if record.image is None else record.image, i)
+            # Sets may differ by a voxel between devices, truths may not.
+            same_truth = [f.metrics.true for f in images[i]] == [f.metrics.true for f in images[first]]
+            if record != self._all_records[first] or not same_truth:
+                raise ValueError(
+                    f"The name {record.image!r} stands for two different images. Every image needs a name of its own, "
+                    "each slice and not each patient: give `images` to the metric or `case_key` to the handler."
+                )
+        return [list(images_of_class) for images_of_class in zip(*(images[i] for i in counted.values()), strict=True)]
+
+
+def _set_metrics(row: Sequence[float]) -> SetMetrics:
+    missed, true, size, size_outside, dice, components, average, hausdorff, _ = row
+    return SetMetrics(int(missed), int(true), int(size), int(size_outside), dice, int(components), average, hausdorff)
+
+
+def _plain(value: torch.Tensor) -> torch.Tensor:
+    return value.as_tensor() if isinstance(value, MetaTensor) else value
