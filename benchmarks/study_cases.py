@@ -1,4 +1,4 @@
-"""The cases of the study, set by set: probabilities of a base network, truth, image and features, one case at a time."""
+"""The cases of the study: probabilities of a base network, truth, image and features, one case at a time."""
 
 from __future__ import annotations
 
@@ -95,7 +95,9 @@ def acdc_slices(data: Path, weights: Path, encoder: Path, cache: Path, slices: i
         "LiteMedSAM": CachedFeatures(ExportedFeatures(encoder), cache, dtype="float16"),
         "network's own": NetworkFeatures(network, DECODER_LAYERS),
     }
-    items = {item["case"]: item for item in slice_items(data, unseen_patients(data, weights), slices)}
+    items: dict[str, dict[Any, Any]] = {
+        item["case"]: item for item in slice_items(data, unseen_patients(data, weights), slices)
+    }
     depths: dict[str, int] = {}
     for item in slice_items(data, unseen_patients(data, weights), None):
         depths[item["volume"]] = item["slice"] + 1
@@ -118,7 +120,7 @@ def acdc_volumes(data: Path, weights: Path) -> StudySet:
     """ACDC as volumes of all their slices, with the features of the 2D segmentation network."""
     network = load_network(weights)
     extractor = NetworkFeatures(network, DECODER_LAYERS, slice_axis=2)
-    volumes: dict[str, list[dict[str, Any]]] = {}
+    volumes: dict[str, list[dict[Any, Any]]] = {}
     for item in slice_items(data, unseen_patients(data, weights), None):
         volumes.setdefault(Path(item["volume"]).stem, []).append(item)
     read = LoadSlice()
@@ -145,7 +147,7 @@ def hippocampus(data: Path, strength: str, out: Path, seed: int = 0) -> StudySet
     read, extractor = preprocessing(label_with_image=True), NetworkFeatures(network, LAYERS)
 
     def load(info: CaseInfo) -> StudyCase:
-        item: dict[Any, Any] = read(rest[info.name])  # type: ignore[assignment]
+        item: dict[Any, Any] = read(rest[info.name])
         image, label = item["image"].as_tensor(), item["label"].as_tensor()
         features = {"network's own": extractor(image)}
         spacing = [float(size) for size in item["image"].pixdim]

@@ -58,7 +58,12 @@ from monai_rwcp.transforms import (
     ShiftWeightD,
     ShiftWeightd,
     ShiftWeightDict,
+    TunedScore,
+    TunedScoreD,
+    TunedScored,
+    TunedScoreDict,
 )
+from monai_rwcp.tune import TunedSettings, tune_settings
 from monai_rwcp.version import __version__
 from monai_rwcp.walk import WalkSettings, knn_graph, paper, random_walk, recommended
 
@@ -107,6 +112,11 @@ __all__ = [
     "ShiftWeightDict",
     "ShiftWeightd",
     "SurfaceFalseNegativeRate",
+    "TunedScore",
+    "TunedScoreD",
+    "TunedScoreDict",
+    "TunedScored",
+    "TunedSettings",
     "WalkSettings",
     "__version__",
     "calibrate",
@@ -118,4 +128,5 @@ __all__ = [
     "paper",
     "random_walk",
     "recommended",
+    "tune_settings",
 ]

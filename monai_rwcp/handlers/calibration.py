@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -30,6 +31,8 @@ from monai_rwcp.files import check_writable
 from monai_rwcp.handlers.case_counter import CaseCounter
 from monai_rwcp.handlers.items import engine_items
 from monai_rwcp.processes import done_by_first, is_first_process
+from monai_rwcp.transforms.documents import DocumentSource
+from monai_rwcp.tune import TunedSettings
 
 __all__ = ["ConformalCalibrationHandler"]
 
@@ -75,6 +78,7 @@ class ConformalCalibrationHandler:
         weight_key: key of a map ``[1, *spatial]``, for ``"weighted_fnr"``.
         shift_weight_key: key of a number, as `ShiftWeightd` writes it: how much more often an image like this is met in
             the population that the calibration is for. Sets then need the weight of their case, too.
+        settings: what tuning chose (or the path of it): units that it was chosen on are refused.
 
     Raises:
         ValueError: when the promise or ``loss`` is not one that is offered; while running, when a case does not fit.
@@ -118,6 +122,7 @@ class ConformalCalibrationHandler:
         group_key: str | None = None,
         weight_key: str | None = None,
         shift_weight_key: str | None = None,
+        settings: TunedSettings | str | os.PathLike | None = None,
     ) -> None:
         self.promise = Promise(alpha, method, delta, tau, bound, order_seed)
         check_options(scope=scope, unit_loss=unit_loss, empty=empty, outside=outside, label_mode=label_mode)
@@ -136,6 +141,7 @@ class ConformalCalibrationHandler:
             outside=outside,
         )
         check_loss(self.counter.loss, self.promise, empty)
+        self.settings = None if settings is None else DocumentSource("settings", TunedSettings, settings)
         self.output_path = output_path
         self.scope: Scope = scope
         self.unit_loss: UnitLoss = unit_loss
@@ -229,6 +235,8 @@ class ConformalCalibrationHandler:
 
     def _calibrate(self, tables: list[LossTable]) -> None:
         table = self.counter.joined(tables)
+        if self.settings is not None:
+            self.settings.current().check_unseen(table.units, "calibration")
         calibration = calibrate(
             table,
             self.promise.alpha,

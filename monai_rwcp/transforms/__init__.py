@@ -29,6 +29,7 @@ from monai_rwcp.transforms.random_walk_diffusion import (
     RandomWalkDiffusionDict,
 )
 from monai_rwcp.transforms.shift_weight import ShiftWeight, ShiftWeightD, ShiftWeightd, ShiftWeightDict
+from monai_rwcp.transforms.tuned_score import TunedScore, TunedScoreD, TunedScored, TunedScoreDict
 
 __all__ = [
     "ConformalSandwich",
@@ -54,6 +55,10 @@ __all__ = [
     "ShiftWeightD",
     "ShiftWeightDict",
     "ShiftWeightd",
+    "TunedScore",
+    "TunedScoreD",
+    "TunedScoreDict",
+    "TunedScored",
     "provenance_key",
     "score_provenance",
 ]

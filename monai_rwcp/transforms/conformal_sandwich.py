@@ -12,8 +12,9 @@ from monai.transforms import MapTransform, Transform
 from monai.utils import TransformBackends, convert_data_type, convert_to_dst_type
 
 from monai_rwcp.conformal import Calibration, Outside, conformal_sandwich
-from monai_rwcp.transforms.calibrations import CalibrationSource, check_made_alike
 from monai_rwcp.transforms.checks import check_item, group_and_weight
+from monai_rwcp.transforms.documents import DocumentSource
+from monai_rwcp.transforms.made_alike import check_made_alike
 from monai_rwcp.transforms.provenance import provenance_key
 
 __all__ = ["ConformalSandwich", "ConformalSandwichD", "ConformalSandwichDict", "ConformalSandwichd"]
@@ -47,7 +48,8 @@ class ConformalSandwich(Transform):
         outer: Calibration | str | os.PathLike,
         outside: Outside = "include",
     ) -> None:
-        self.inner, self.outer = CalibrationSource(inner), CalibrationSource(outer)
+        self.inner = DocumentSource("inner", Calibration, inner)
+        self.outer = DocumentSource("outer", Calibration, outer)
         if outside not in ("include", "exclude"):
             raise ValueError(f'outside must be "include" or "exclude" but is {outside!r}.')
         self.outside: Outside = outside

@@ -12,8 +12,9 @@ from monai.transforms import MapTransform, Transform
 from monai.utils import TransformBackends, convert_data_type, convert_to_dst_type, ensure_tuple_rep
 
 from monai_rwcp.conformal import Calibration, Outside, prediction_set
-from monai_rwcp.transforms.calibrations import CalibrationSource, check_made_alike
 from monai_rwcp.transforms.checks import check_item, group_and_weight, output_keys_of
+from monai_rwcp.transforms.documents import DocumentSource
+from monai_rwcp.transforms.made_alike import check_made_alike
 from monai_rwcp.transforms.provenance import provenance_key
 
 __all__ = ["ConformalThreshold", "ConformalThresholdD", "ConformalThresholdDict", "ConformalThresholdd"]
@@ -51,7 +52,7 @@ class ConformalThreshold(Transform):
     backend = [TransformBackends.TORCH]
 
     def __init__(self, calibration: Calibration | str | os.PathLike, outside: Outside = "include") -> None:
-        self.source = CalibrationSource(calibration)
+        self.source = DocumentSource("calibration", Calibration, calibration)
         if outside not in ("include", "exclude"):
             raise ValueError(f'outside must be "include" or "exclude" but is {outside!r}.')
         self.outside: Outside = outside

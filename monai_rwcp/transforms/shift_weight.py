@@ -13,6 +13,7 @@ from monai.utils import TransformBackends, convert_data_type
 
 from monai_rwcp.conformal import DensityRatio
 from monai_rwcp.transforms.checks import check_item, output_keys_of
+from monai_rwcp.transforms.documents import DocumentSource
 
 __all__ = ["ShiftWeight", "ShiftWeightD", "ShiftWeightDict", "ShiftWeightd"]
 
@@ -35,9 +36,7 @@ class ShiftWeight(Transform):
     backend = [TransformBackends.TORCH]
 
     def __init__(self, ratio: DensityRatio | str | os.PathLike) -> None:
-        if not isinstance(ratio, (DensityRatio, str, os.PathLike)):
-            raise TypeError(f"ratio must be a DensityRatio or a path but is {type(ratio).__name__}.")
-        self.ratio = ratio
+        self.source = DocumentSource("ratio", DensityRatio, ratio)
 
     def __call__(self, features: NdarrayOrTensor) -> float:
         """Weigh one image.
@@ -54,9 +53,7 @@ class ShiftWeight(Transform):
         """
         check_item(features)
         values, *_ = convert_data_type(features, torch.Tensor)
-        if not isinstance(self.ratio, DensityRatio):
-            self.ratio = DensityRatio.load(os.fspath(self.ratio))
-        return self.ratio.weight(values.double().flatten(1).mean(dim=1).cpu().numpy())
+        return self.source.current().weight(values.double().flatten(1).mean(dim=1).cpu().numpy())
 
 
 class ShiftWeightd(MapTransform):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from monai_rwcp.walk.diffusion import diffuse_probabilities
+from monai_rwcp.walk.diffusion import diffuse_probabilities, diffuse_variants
 from monai_rwcp.walk.graph import KNNGraph, knn_graph, transition_weights
 from monai_rwcp.walk.grid import Grid, cell_centres, graph_grid_shape, resample_to_grid
 from monai_rwcp.walk.neighbor_search import Backend
@@ -17,6 +17,7 @@ __all__ = [
     "WalkSettings",
     "cell_centres",
     "diffuse_probabilities",
+    "diffuse_variants",
     "graph_grid_shape",
     "knn_graph",
     "paper",

@@ -1,18 +1,18 @@
-"""The whole walk for one image: from a probability map and features to a walked map on the same grid."""
+"""The whole walk for one image: from a probability map and features to walked maps on the same grid."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 
-from monai_rwcp.walk.graph import knn_graph, transition_weights
+from monai_rwcp.walk.graph import KNNGraph, knn_graph, transition_weights
 from monai_rwcp.walk.grid import cell_centres, graph_grid_shape, resample_to_grid
 from monai_rwcp.walk.neighbor_search import Backend
 from monai_rwcp.walk.random_walk import random_walk
 from monai_rwcp.walk.settings import WalkSettings
 
-__all__ = ["diffuse_probabilities"]
+__all__ = ["diffuse_probabilities", "diffuse_variants"]
 
 
 @torch.no_grad()
@@ -57,39 +57,101 @@ def diffuse_probabilities(
         >>> walked.shape
         torch.Size([2, 8, 8])
     """
-    _check_pair(probabilities, features)
-    map_shape, feature_shape = probabilities.shape[1:], features.shape[1:]
-    dtype = torch.promote_types(probabilities.dtype, torch.float32)
-    nodes = graph_grid_shape(map_shape, feature_shape, settings.grid)
+    ((_, walked),) = diffuse_variants(
+        probabilities, features, [settings], spacing=spacing, backend=backend, progress=progress
+    )
+    return walked
 
-    x = resample_to_grid(probabilities.to(dtype), nodes).flatten(1).T
-    features = features.to(device=x.device, dtype=dtype)
+
+@torch.no_grad()
+def diffuse_variants(
+    probabilities: torch.Tensor,
+    features: torch.Tensor,
+    variants: Sequence[WalkSettings],
+    *,
+    spacing: Sequence[float] | None = None,
+    backend: Backend = "auto",
+    progress: bool = False,
+) -> Iterator[tuple[WalkSettings, torch.Tensor]]:
+    """Diffuse a probability map in several ways, each as :py:func:`diffuse_probabilities` does, sharing the work.
+
+    One graph of the largest ``k`` serves all smaller ones, and one walk of the most steps all shorter ones.
+
+    Args:
+        probabilities, features, spacing, backend, progress: see :py:func:`diffuse_probabilities`.
+        variants: the settings of each walk.
+
+    Yields:
+        settings and walked map, in an order that needs the least memory.
+
+    Raises:
+        ValueError: as :py:func:`diffuse_probabilities`.
+
+    Example:
+        >>> import torch
+        >>> variants = [WalkSettings(k=3), WalkSettings(k=2, n_steps=5)]
+        >>> walked = dict(diffuse_variants(torch.rand(2, 8, 8), torch.rand(5, 4, 4), variants))
+        >>> walked[variants[1]].shape
+        torch.Size([2, 8, 8])
+    """
+    _check_pair(probabilities, features)
+    map_shape = probabilities.shape[1:]
+    dtype = torch.promote_types(probabilities.dtype, torch.float32)
+    vectors = features.to(device=probabilities.device, dtype=dtype)
+    for alike in _alike(variants, "grid", "center", "spatial_weight", "neighborhood", "slice_axis"):
+        nodes = graph_grid_shape(map_shape, features.shape[1:], alike[0].grid)
+        x = resample_to_grid(probabilities.to(dtype), nodes).flatten(1).T.contiguous()
+        widest = max(alike, key=lambda settings: settings.k)
+        graph = _graph(vectors, map_shape, nodes, widest, spacing, backend, progress)
+        for walks in _alike(alike, "k", "beta", "restart"):
+            k, beta, restart = walks[0].k, walks[0].beta, walks[0].restart
+            nearest = KNNGraph(graph.neighbors[:, :k], graph.similarity[:, :k])
+            steps = [settings.n_steps for settings in walks]
+            weights = transition_weights(nearest.similarity, beta)
+            states = random_walk(x, nearest, weights, max(steps), restart, return_steps=steps)
+            for settings, state in zip(walks, states, strict=True):
+                walked = resample_to_grid(state.T.reshape(-1, *nodes), map_shape)
+                # Every step is a weighted mean, so the exact result is in [0, 1]; only rounding can leave it.
+                yield settings, walked.clamp_(0, 1).to(probabilities.dtype)
+
+
+def _graph(
+    features: torch.Tensor,
+    map_shape: torch.Size,
+    nodes: tuple[int, ...],
+    settings: WalkSettings,
+    spacing: Sequence[float] | None,
+    backend: Backend,
+    progress: bool,
+) -> KNNGraph:
     if settings.center:
         # Every node is a mean of cells, so subtracting the nodes' mean from the cells subtracts it from the nodes.
         mean = resample_to_grid(features, nodes).flatten(1).mean(dim=1)
         features = features - mean.reshape(-1, *[1] * len(nodes))
-    vectors = resample_to_grid(features, nodes).flatten(1).T
     coordinates = None
     if settings.spatial_weight > 0:
         size = (1.0,) * len(map_shape) if spacing is None else spacing
         extent = [n * s for n, s in zip(map_shape, size, strict=True)]
-        coordinates = cell_centres(nodes, extent).to(x.device)
-    graph = knn_graph(
-        vectors,
+        coordinates = cell_centres(nodes, extent).to(features.device)
+    return knn_graph(
+        resample_to_grid(features, nodes).flatten(1).T,
         settings.k,
         coordinates=coordinates,
         spatial_weight=settings.spatial_weight,
-        slices=_slice_numbers(nodes, settings, x.device),
+        slices=_slice_numbers(nodes, settings, features.device),
         slice_reach=settings.slice_reach or 0,
         interpolated_from=(features, nodes),
         backend=backend,
         progress=progress,
     )
-    weights = transition_weights(graph.similarity, settings.beta)
-    walked = random_walk(x.contiguous(), graph, weights, settings.n_steps, settings.restart)
-    walked = resample_to_grid(walked.T.reshape(-1, *nodes), map_shape)
-    # Every step is a weighted mean, so the exact result is in [0, 1]; only rounding can leave it.
-    return walked.clamp_(0, 1).to(probabilities.dtype)
+
+
+def _alike(variants: Sequence[WalkSettings], *names: str) -> list[list[WalkSettings]]:
+    """Group settings that agree in the named ones."""
+    groups: dict[tuple[object, ...], list[WalkSettings]] = {}
+    for settings in variants:
+        groups.setdefault(tuple(getattr(settings, name) for name in names), []).append(settings)
+    return list(groups.values())
 
 
 def _slice_numbers(nodes: tuple[int, ...], settings: WalkSettings, device: torch.device) -> torch.Tensor | None:

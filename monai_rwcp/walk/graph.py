@@ -9,7 +9,7 @@ import torch
 from monai_rwcp.walk.interpolated_search import search_interpolated, search_pays
 from monai_rwcp.walk.neighbor_search import Backend, search_neighbors, slice_windows
 from monai_rwcp.walk.precision import full_precision
-from monai_rwcp.walk.progress import node_progress
+from monai_rwcp.walk.progress import shown_progress
 from monai_rwcp.walk.sparse import pair_products
 
 __all__ = ["KNNGraph", "knn_graph", "transition_weights"]
@@ -141,7 +141,7 @@ def knn_graph(
     position = _weighted_position(coordinates, spatial_weight, vectors)
     coarse, nodes = interpolated_from or (vectors, ())
     pays = interpolated_from is not None and search_pays(tuple(coarse.shape[1:]), nodes, k)
-    with full_precision(), node_progress(len(vectors), progress) as advance:
+    with full_precision(), shown_progress(len(vectors), progress, "search neighbours", "node") as advance:
         if pays and slices is None and backend == "auto":
             neighbors = search_interpolated(vectors, coarse.to(vectors), nodes, k, position, advance)
         else:

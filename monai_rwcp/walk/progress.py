@@ -1,29 +1,31 @@
-"""A progress bar over the nodes of a graph."""
+"""A progress bar, or none."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-__all__ = ["Advance", "node_progress"]
+__all__ = ["Advance", "shown_progress"]
 
 Advance = Callable[[int], object]
-"""Called with the number of nodes that are done since it was last called."""
+"""Called with how many are done since it was last called."""
 
 
 @contextmanager
-def node_progress(n_nodes: int, shown: bool) -> Iterator[Advance]:
+def shown_progress(total: int, shown: bool, title: str, unit: str) -> Iterator[Advance]:
     """Show a progress bar, or nothing.
 
     Args:
-        n_nodes: number of nodes in all.
+        total: number of things to do in all.
         shown: whether a bar is shown.
+        title: what is done.
+        unit: what is counted.
 
     Raises:
         ImportError: when a bar is wanted and tqdm is not installed.
 
     Example:
-        >>> with node_progress(10, shown=False) as advance:
+        >>> with shown_progress(10, shown=False, title="search", unit="node") as advance:
         ...     _ = advance(10)
     """
     if not shown:
@@ -35,5 +37,5 @@ def node_progress(n_nodes: int, shown: bool) -> Iterator[Advance]:
         raise ImportError(
             "progress=True shows a bar of tqdm: pip install monai-rwcp[progress], or leave progress=False."
         ) from error
-    with tqdm(total=n_nodes, desc="search neighbours", unit="node", unit_scale=True) as bar:
+    with tqdm(total=total, desc=title, unit=unit, unit_scale=True) as bar:
         yield bar.update

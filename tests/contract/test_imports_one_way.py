@@ -14,9 +14,10 @@ BOTTOM = {"walk", "features", "conformal", "metrics"}
 ALLOWED = {
     **{name: {name, "files"} for name in BOTTOM},
     "metrics": {"metrics", "processes"},
-    "transforms": BOTTOM | {"transforms"},
-    "handlers": BOTTOM | {"transforms", "handlers", "files", "processes"},
-    "report": BOTTOM | {"report", "files"},
+    "tune": BOTTOM | {"tune", "files"},
+    "transforms": BOTTOM | {"transforms", "tune"},
+    "handlers": BOTTOM | {"transforms", "tune", "handlers", "files", "processes"},
+    "report": BOTTOM | {"report", "tune", "files"},
 }
 
 

@@ -33,11 +33,16 @@ from monai_rwcp import (
     RandomWalkDiffusiond,
     ShiftWeight,
     ShiftWeightd,
+    TunedScore,
+    TunedScored,
+    TunedSettings,
     calibrate,
     case_loss_table,
     false_negative_rate_table,
 )
 from monai_rwcp.transforms import score_provenance
+from monai_rwcp.tune import WalkedScore
+from monai_rwcp.walk import WalkSettings
 
 
 def _network() -> torch.nn.Module:
@@ -86,6 +91,7 @@ def _calibration(loss: Literal["fnr", "inner"] = "fnr") -> Calibration:
     return calibrate(LossTable.join(tables), 0.2)
 
 
+TUNED = TunedSettings(WalkedScore(WalkSettings(k=4, n_steps=2)), ("anna", "ben"), "patient", 0.1, "stretch", "best")
 RATIO = DensityRatio((0.0,) * 4, (1.0,) * 4, (0.5, -0.5, 0.1, 0.0), 0.2)
 DICTIONARY: dict[str, Callable[[], Any]] = {
     "NetworkProvenanced": lambda: NetworkProvenanced("pred", _network()),
@@ -93,6 +99,7 @@ DICTIONARY: dict[str, Callable[[], Any]] = {
     "RandomWalkDiffusiond": lambda: RandomWalkDiffusiond("pred", k=4, n_steps=2, grid=2, center=True),
     "ConformalThresholdd": lambda: ConformalThresholdd("pred", _calibration()),
     "ShiftWeightd": lambda: ShiftWeightd("features", RATIO),
+    "TunedScored": lambda: TunedScored("pred", TUNED),
     "ConformalSandwichd": lambda: ConformalSandwichd("pred", _calibration("inner"), _calibration()),
 }
 ARRAY: dict[str, tuple[Callable[[], Any], tuple[str, ...]]] = {
@@ -100,6 +107,7 @@ ARRAY: dict[str, tuple[Callable[[], Any], tuple[str, ...]]] = {
     "RandomWalkDiffusion": (lambda: RandomWalkDiffusion(k=4, n_steps=2), ("pred", "features")),
     "ConformalThreshold": (lambda: ConformalThreshold(_calibration()), ("pred",)),
     "ShiftWeight": (lambda: ShiftWeight(RATIO), ("features",)),
+    "TunedScore": (lambda: TunedScore(TUNED), ("pred", "features")),
     "ConformalSandwich": (lambda: ConformalSandwich(_calibration("inner"), _calibration()), ("pred",)),
 }
 COPIES: dict[str, Callable[[Any], Any]] = {

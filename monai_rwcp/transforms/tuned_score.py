@@ -1,0 +1,138 @@
+"""Making a score the way that tuning chose, as a MONAI transform."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import torch
+from monai.config import KeysCollection, NdarrayOrTensor
+from monai.transforms import MapTransform, Transform
+from monai.utils import TransformBackends, convert_data_type, convert_to_dst_type, ensure_tuple_rep
+
+from monai_rwcp.conformal import check_score
+from monai_rwcp.transforms.checks import check_item, output_keys_of
+from monai_rwcp.transforms.documents import DocumentSource
+from monai_rwcp.transforms.provenance import grid_side, provenance_key
+from monai_rwcp.transforms.random_walk_diffusion import RandomWalkDiffusion, RandomWalkDiffusiond
+from monai_rwcp.tune import BlurredScore, TunedSettings, WalkedScore, blurred
+
+__all__ = ["TunedScore", "TunedScoreD", "TunedScoreDict", "TunedScored"]
+
+
+class TunedScore(Transform):
+    """Leave a probability map as it is, blur it, or let it walk: whatever tuning chose.
+
+    Args:
+        settings: a :py:class:`monai_rwcp.tune.TunedSettings`, or the path of one, which is read at call time.
+
+    Raises:
+        TypeError: when it is neither.
+
+    Example:
+        >>> from monai_rwcp.tune import BlurredScore, TunedSettings
+        >>> settings = TunedSettings(BlurredScore(1.0), ("anna", "ben"), "patient", 0.1, "stretch", "it was best")
+        >>> TunedScore(settings)(torch.rand(2, 8, 8)).shape
+        torch.Size([2, 8, 8])
+    """
+
+    backend = [TransformBackends.TORCH]
+
+    def __init__(self, settings: TunedSettings | str | os.PathLike) -> None:
+        self.source = DocumentSource("settings", TunedSettings, settings)
+
+    def __call__(self, probabilities: NdarrayOrTensor, features: NdarrayOrTensor | None = None) -> NdarrayOrTensor:
+        """Make the score of one map.
+
+        Args:
+            probabilities: float ``[C, *spatial]`` in [0, 1], one item without a batch dimension, 2D or 3D.
+            features: float ``[F, *grid]`` of the same image, from the source that was tuned with; needed by a walk.
+
+        Returns:
+            the score: type, shape, dtype, device and meta data of ``probabilities``.
+
+        Raises:
+            FileNotFoundError: when there is no file of the settings.
+            ValueError: when values or shapes do not fit, or a walk was chosen and there are no features.
+        """
+        candidate = self.source.current().candidate
+        if isinstance(candidate, WalkedScore):
+            if features is None:
+                raise ValueError(
+                    f"Tuning chose a walk by the features '{candidate.source}', but there are none. Put DenseFeaturesd "
+                    "with that source first."
+                )
+            return RandomWalkDiffusion(**candidate.walk)(probabilities, features)
+        check_item(probabilities)
+        values, *_ = convert_data_type(probabilities, torch.Tensor)
+        check_score(values)
+        made = blurred(values, candidate.sigma) if isinstance(candidate, BlurredScore) else values.clone()
+        result, *_ = convert_to_dst_type(made, probabilities, dtype=probabilities.dtype)
+        return result
+
+
+class TunedScored(MapTransform):
+    """Dictionary-based wrapper of :py:class:`TunedScore`.
+
+    For a walk it does and records what :py:class:`RandomWalkDiffusiond` with the same settings does; a blur is recorded
+    beside the score, too, so that a calibration refuses scores that were made another way.
+
+    Example:
+        >>> TunedScored("pred", settings="settings.json").output_keys
+        ('pred',)
+    """
+
+    backend = TunedScore.backend
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        settings: TunedSettings | str | os.PathLike,
+        feature_keys: KeysCollection = "features",
+        output_keys: KeysCollection | None = None,
+        allow_missing_keys: bool = False,
+    ) -> None:
+        """
+        Args:
+            keys: keys of the probability maps.
+            settings: see :py:class:`TunedScore`.
+            feature_keys: keys of their features, one for all or one for each; only looked at for a walk. Defaults to
+                "features".
+            output_keys: where the scores go; None replaces the maps.
+            allow_missing_keys: whether missing keys are passed over.
+
+        Raises:
+            TypeError: when the settings are neither TunedSettings nor a path.
+            ValueError: when the numbers of keys differ.
+        """
+        super().__init__(keys, allow_missing_keys)
+        self.converter = TunedScore(settings)
+        self.feature_keys = ensure_tuple_rep(feature_keys, len(self.keys))
+        self.output_keys = self.keys if output_keys is None else output_keys_of(self.keys, output_keys)
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Make the score of the map under each key."""
+        d = dict(data)
+        candidate = self.converter.source.current().candidate
+        for key, feature_key, output_key in self.key_iterator(d, self.feature_keys, self.output_keys):
+            if isinstance(candidate, WalkedScore):
+                d = RandomWalkDiffusiond(key, feature_key, **candidate.walk, output_keys=output_key)(d)
+                continue
+            try:
+                made = self.converter(d[key])
+            except ValueError as error:
+                raise ValueError(f"Key '{key}': {error}") from error
+            if isinstance(candidate, BlurredScore):
+                record = {
+                    **d.get(provenance_key(key), {}),
+                    "blur": {"sigma": candidate.sigma, "side": grid_side(d[key])},
+                }
+                d[provenance_key(output_key)] = record
+            elif provenance_key(key) in d:
+                d[provenance_key(output_key)] = dict(d[provenance_key(key)])
+            d[output_key] = made
+        return d
+
+
+TunedScoreD = TunedScoreDict = TunedScored

@@ -1,0 +1,160 @@
+"""The ways of making a score that tuning chooses among, from the simplest to the most elaborate."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from monai_rwcp.walk import Grid, WalkSettings, paper, recommended
+
+__all__ = ["BlurredScore", "Candidate", "PlainScore", "WalkedScore", "candidate_from", "default_candidates"]
+
+
+@dataclass(frozen=True)
+class PlainScore:
+    """The network's probabilities as they are.
+
+    Example:
+        >>> PlainScore().name
+        'plain'
+    """
+
+    kind: ClassVar[str] = "plain"
+
+    @property
+    def name(self) -> str:
+        """Name for tables."""
+        return self.kind
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What a file keeps of it."""
+        return {}
+
+
+@dataclass(frozen=True)
+class BlurredScore:
+    """Probabilities blurred by a Gaussian.
+
+    Args:
+        sigma: its standard deviation in voxels of the map, the same along each axis; above 0.
+
+    Raises:
+        ValueError: when ``sigma`` is not a finite number above 0.
+
+    Example:
+        >>> BlurredScore(2.0).name
+        'blur 2'
+    """
+
+    sigma: float
+    kind: ClassVar[str] = "blur"
+
+    def __post_init__(self) -> None:
+        fits = isinstance(self.sigma, (int, float)) and not isinstance(self.sigma, bool)
+        if not fits or not 0 < self.sigma < math.inf:
+            raise ValueError(f"Expected `sigma` to be a number of voxels above 0, but got {self.sigma!r}.")
+
+    @property
+    def name(self) -> str:
+        """Name for tables."""
+        return f"blur {self.sigma:g}"
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What a file keeps of it."""
+        return {"sigma": self.sigma}
+
+
+@dataclass(frozen=True)
+class WalkedScore:
+    """Probabilities after a random walk.
+
+    Args:
+        walk: settings of the walk.
+        source: name of the features it goes by.
+
+    Example:
+        >>> WalkedScore(recommended()).name
+        'walk k=20 beta=20 n_steps=20 restart=0.2 centred spatial_weight=3 grid=4'
+    """
+
+    walk: WalkSettings = field(default_factory=WalkSettings)
+    source: str = "features"
+    kind: ClassVar[str] = "walk"
+
+    @property
+    def name(self) -> str:
+        """Name for tables: what differs from no restart, no centring and so on."""
+        w = self.walk
+        parts = [f"walk k={w.k} beta={w.beta:g} n_steps={w.n_steps} restart={w.restart:g}"]
+        parts += ["centred"] if w.center else []
+        parts += [f"spatial_weight={w.spatial_weight:g}"] if w.spatial_weight else []
+        parts += [f"grid={w.grid}"] if w.grid != "features" else []
+        parts += [f"neighborhood={w.neighborhood}"] if w.neighborhood != "volume" else []
+        parts += [f"on {self.source}"] if self.source != "features" else []
+        return " ".join(parts)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What a file keeps of it."""
+        return {**self.walk, "source": self.source}
+
+
+Candidate = PlainScore | BlurredScore | WalkedScore
+
+
+def candidate_from(kind: str, settings: dict[str, Any]) -> Candidate:
+    """Make a candidate of what a file kept of it.
+
+    Raises:
+        ValueError: when there is no such kind, or a setting is out of its range.
+        TypeError: when a setting is missing or unknown.
+
+    Example:
+        >>> candidate_from("blur", {"sigma": 2.0})
+        BlurredScore(sigma=2.0)
+    """
+    if kind == WalkedScore.kind:
+        walk = dict(settings)
+        source = walk.pop("source", "features")
+        return WalkedScore(WalkSettings(**walk), source)
+    for simple in (PlainScore, BlurredScore):
+        if kind == simple.kind:
+            made: Candidate = simple(**settings)
+            return made
+    raise ValueError(f'Expected "plain", "blur" or "walk", but got {kind!r}.')
+
+
+def default_candidates(
+    sources: Sequence[str] = ("features",),
+    *,
+    grid: Grid = 4,
+    sigmas: Iterable[float] = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0),
+) -> list[Candidate]:
+    """Give the candidates that tuning tries unless it is told others: plain, blurs, and 163 walks for each source.
+
+    The walks are the paper's and the recommended settings and every combination of few and many neighbours, three
+    sharpnesses, two lengths, three restarts and three weights of the position, on centred features.
+
+    Args:
+        sources: names of the features; none leaves the walks out.
+        grid: the graph's grid, see :py:class:`monai_rwcp.walk.WalkSettings`; a quarter of the map's resolution by
+            default, coarser than which a walk loses small structures.
+        sigmas: standard deviations of the blurs, in voxels.
+
+    Example:
+        >>> len(default_candidates()), len(default_candidates(sources=()))
+        (170, 7)
+    """
+    product = itertools.product((5, 20, 50), (10.0, 20.0, 50.0), (5, 20), (0.0, 0.2, 0.5), (0.0, 3.0, 6.0))
+    walks = [
+        WalkSettings(k, beta, n_steps, restart, True, weight, grid) for k, beta, n_steps, restart, weight in product
+    ]
+    named = [WalkSettings(**{**paper(), "grid": grid}), WalkSettings(**{**recommended(), "grid": grid})]
+    walks = list(dict.fromkeys([*named, *walks]))
+    simple: list[Candidate] = [PlainScore(), *(BlurredScore(sigma) for sigma in sigmas)]
+    return simple + [WalkedScore(walk, source) for source in sources for walk in walks]

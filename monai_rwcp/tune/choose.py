@@ -1,0 +1,224 @@
+"""Which candidate gives the tightest sets at its own threshold, and whether that is more than luck."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from monai_rwcp.conformal.shares import check_share
+from monai_rwcp.tune.candidates import Candidate
+from monai_rwcp.tune.curves import SetCurves, tuning_thresholds
+
+__all__ = ["CandidateResult", "Choice", "Objective", "check_comparison", "choose", "efficiency"]
+
+Objective = Literal["stretch", "dice"]
+
+# From the simplest; a simpler kind is taken when it is as good up to one standard error.
+_KINDS = ("plain", "blur", "walk")
+
+
+@dataclass(frozen=True)
+class CandidateResult:
+    """How a candidate did.
+
+    Args:
+        candidate: which.
+        value: mean of the objective over classes and units.
+        difference: how much worse it is than the best, at least 0.
+        standard_error: of the difference, by the bootstrap; 0 for the best.
+        thresholds: by class, at which its sets miss ``alpha`` on these units.
+    """
+
+    candidate: Candidate
+    value: float
+    difference: float
+    standard_error: float
+    thresholds: dict[int, float]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The outcome of tuning.
+
+    Args:
+        chosen: the candidate.
+        results: of all candidates, the best first.
+        alpha: share of the truth that the compared sets miss.
+        objective: what was compared.
+        units: names of the units that were looked at; no calibration and no test may see them again.
+        why: the reason in words.
+    """
+
+    chosen: Candidate
+    results: tuple[CandidateResult, ...]
+    alpha: float
+    objective: Objective
+    units: tuple[str, ...]
+    why: str
+
+
+def check_comparison(alpha: float, objective: Objective) -> None:
+    """Refuse what candidates cannot be compared by.
+
+    Raises:
+        ValueError: when ``alpha`` is not in (0, 1) or there is no such objective.
+
+    Example:
+        >>> check_comparison(0.1, "stretch")
+    """
+    check_share("alpha", alpha)
+    if objective not in ("stretch", "dice"):
+        raise ValueError(f'Expected `objective` to be "stretch" or "dice", but got {objective!r}.')
+
+
+def efficiency(
+    curves: SetCurves, alpha: float, objective: Objective = "stretch", weights: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    r"""Give the objective of a candidate at its own thresholds, for one or several weightings of the units.
+
+    .. math:: t_c = \max\{t : \overline{\mathrm{FNR}}_c(t) \le \alpha\}, \qquad
+        q = \operatorname{mean}_c \operatorname{mean}_i q_{ic}(t_c)
+
+    The thresholds are empirical: they compare candidates at equal loss and promise nothing.
+
+    Args:
+        curves: counts of the tuning units.
+        alpha: mean false negative rate over units, in (0, 1).
+        objective: ``"stretch"`` or ``"dice"``.
+        weights: float ``[draws, units]``, how often each unit counts; None counts each once.
+
+    Returns:
+        the objective, float64 ``[draws]`` (nan where no unit with weight shows any class), and the numbers of the
+        thresholds, int64 ``[draws, classes]``.
+
+    Example:
+        >>> import torch
+        >>> from monai_rwcp.tune.curves import set_curves
+        >>> score = torch.tensor([[[0.9, 0.4, 0.2]], [[0.1, 0.6, 0.8]]])
+        >>> value, threshold = efficiency(set_curves(score, torch.tensor([[[0, 1, 1]]]), unit="anna"), 0.1)
+        >>> value.tolist()
+        [1.0]
+    """
+    w = np.ones((1, len(curves.units))) if weights is None else np.asarray(weights, dtype=np.float64)
+    rates, worth = curves.false_negative_rate, curves.stretch if objective == "stretch" else curves.dice
+    values = np.full((len(w), len(curves.classes)), np.nan)
+    steps = np.zeros((len(w), len(curves.classes)), dtype=np.int64)
+    for c in range(len(curves.classes)):
+        shows = curves.true[:, c] > 0
+        counts = w[:, shows].sum(axis=1)
+        known = counts > 0
+        if not known.any():
+            continue
+        mean = w[known][:, shows] @ rates[shows, c] / counts[known, None]
+        # Rates rise with the threshold; a little is left for the rounding of the sum.
+        steps[known, c] = (mean <= alpha + 1e-12).sum(axis=1) - 1
+        at_step = worth[shows, c][:, steps[known, c]].T
+        values[known, c] = (w[known][:, shows] * at_step).sum(axis=1) / counts[known]
+    some = ~np.isnan(values).all(axis=1)
+    result = np.full(len(w), np.nan)
+    result[some] = np.nanmean(values[some], axis=1)
+    return result, steps
+
+
+def choose(
+    curves: Mapping[Candidate, SetCurves],
+    alpha: float = 0.1,
+    objective: Objective = "stretch",
+    *,
+    draws: int = 200,
+    seed: int = 0,
+) -> Choice:
+    r"""Choose the candidate with the tightest sets, and a simpler kind where that is as good up to one standard error.
+
+    The best candidate of each kind (plain, blur, walk) is compared with the best of all by a bootstrap over units,
+    :math:`d_b = q_b(\text{kind's best}) - q_b(\text{best})`, in which thresholds are found anew in each draw and all
+    candidates share the draws. The simplest kind whose difference is at most one standard deviation of the
+    :math:`d_b` is chosen.
+
+    Args:
+        curves: counts of the same units for each candidate.
+        alpha: share of the truth that the compared sets miss on average, in (0, 1).
+        objective: ``"stretch"`` (lower is better) or ``"dice"`` (higher is better).
+        draws: number of bootstrap draws, at least 2.
+        seed: of the draws.
+
+    Returns:
+        the choice.
+
+    Raises:
+        ValueError: when there is no candidate, fewer than 2 units, no unit that shows a class, units differ between
+            candidates, or an argument is out of range.
+
+    Source: one-standard-error rule: Breiman, Friedman, Olshen and Stone 1984, section 3.4.3.
+
+    Example:
+        >>> import torch
+        >>> from monai_rwcp.tune.candidates import BlurredScore, PlainScore
+        >>> from monai_rwcp.tune.curves import SetCurves, set_curves
+        >>> label = torch.tensor([[[0, 1, 1]]])
+        >>> def of(score):
+        ...     return SetCurves.join(set_curves(score, label, unit=f"patient {i}") for i in range(5))
+        >>> tight = torch.tensor([[[0.9, 0.4, 0.2]], [[0.1, 0.6, 0.8]]])
+        >>> choose({PlainScore(): of(1 - tight), BlurredScore(1.0): of(tight)}).chosen
+        BlurredScore(sigma=1.0)
+    """
+    check_comparison(alpha, objective)
+    if isinstance(draws, bool) or not isinstance(draws, int) or draws < 2:
+        raise ValueError(f"Expected `draws` to be a whole number of at least 2, but got {draws!r}.")
+    units = _common_units(curves)
+    sign = 1.0 if objective == "stretch" else -1.0
+    found = {candidate: efficiency(of, alpha, objective) for candidate, of in curves.items()}
+    if np.isnan(next(iter(found.values()))[0][0]):
+        raise ValueError("No tuning unit shows any class, so there is nothing to compare sets by.")
+    order = sorted(found, key=lambda candidate: (sign * found[candidate][0][0], _KINDS.index(candidate.kind)))
+    best = order[0]
+    picks = np.random.default_rng(seed).integers(0, len(units), size=(draws, len(units)))
+    weights = np.stack([np.bincount(row, minlength=len(units)) for row in picks])
+    of_best = efficiency(curves[best], alpha, objective, weights)[0]
+    results = []
+    for candidate in order:
+        apart = sign * (efficiency(curves[candidate], alpha, objective, weights)[0] - of_best)
+        value, steps = found[candidate]
+        thresholds = tuning_thresholds()[steps[0]].tolist()
+        results.append(
+            CandidateResult(
+                candidate,
+                float(value[0]),
+                max(0.0, float(sign * (value[0] - found[best][0][0]))),
+                0.0 if candidate is best else float(np.nanstd(apart, ddof=1)),
+                dict(zip(curves[candidate].classes, thresholds, strict=True)),
+            )
+        )
+    chosen, why = _simplest(results)
+    return Choice(chosen, tuple(results), float(alpha), objective, units, why)
+
+
+def _simplest(results: list[CandidateResult]) -> tuple[Candidate, str]:
+    best = results[0]
+    for kind in _KINDS:
+        of_kind = next((result for result in results if result.candidate.kind == kind), None)
+        if of_kind is None:
+            continue
+        if of_kind is best:
+            return best.candidate, f"{best.candidate.name} is best, and no simpler kind is within one standard error."
+        if of_kind.difference <= of_kind.standard_error:
+            return of_kind.candidate, (
+                f"{of_kind.candidate.name} is the simplest within one standard error of the best: "
+                f"{of_kind.value:.3f} against {best.value:.3f} of {best.candidate.name}, difference "
+                f"{of_kind.difference:.3f} with a standard error of {of_kind.standard_error:.3f}."
+            )
+    raise AssertionError("the best is of one of the kinds")
+
+
+def _common_units(curves: Mapping[Candidate, SetCurves]) -> tuple[str, ...]:
+    if not curves:
+        raise ValueError("Expected some candidates to choose among, but got none.")
+    units = next(iter(curves.values())).units
+    if any(of.units != units for of in curves.values()):
+        raise ValueError("Expected the same units, in the same order, for every candidate, but they differ.")
+    if len(units) < 2:
+        raise ValueError(f"Expected at least 2 tuning units to compare candidates on, but got {list(units)}.")
+    return units

@@ -1,0 +1,103 @@
+"""What tuning chose, and on whom, as a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from monai_rwcp.conformal.documents import check_document, digest, read_json, write_json
+from monai_rwcp.tune.candidates import Candidate, candidate_from
+from monai_rwcp.tune.choose import Choice
+
+__all__ = ["TunedSettings"]
+
+_FORMAT = "monai_rwcp.tuned_settings"
+_VERSION = 1
+
+
+@dataclass(frozen=True)
+class TunedSettings:
+    """How a score is made, chosen on patients that no calibration and no test may see again.
+
+    Args:
+        candidate: how.
+        units: names of the tuning units.
+        unit_name: what a unit is, for people: "patient", "image".
+        alpha: share of the truth that the compared sets missed.
+        objective: what was compared.
+        why: the reason in words.
+
+    Example:
+        >>> from monai_rwcp.tune import BlurredScore
+        >>> settings = TunedSettings(BlurredScore(2.0), ("anna", "ben"), "patient", 0.1, "stretch", "it was best")
+        >>> settings.check_unseen(["carl"], "calibration")
+    """
+
+    candidate: Candidate
+    units: tuple[str, ...]
+    unit_name: str
+    alpha: float
+    objective: str
+    why: str
+
+    @staticmethod
+    def of(choice: Choice, unit_name: str) -> TunedSettings:
+        """What to keep of a choice."""
+        return TunedSettings(choice.chosen, choice.units, unit_name, choice.alpha, choice.objective, choice.why)
+
+    def check_unseen(self, units: Iterable[str], split: str) -> None:
+        """Refuse units that these settings were chosen on.
+
+        Args:
+            units: names of units.
+            split: what they are to be used for, such as "calibration", for the message.
+
+        Raises:
+            ValueError: when some of them are tuning units; the message names them.
+        """
+        seen = sorted(set(units) & set(self.units))
+        if seen:
+            raise ValueError(
+                f"Expected {split} {self.unit_name}s that the settings were not tuned on, but {seen[:5]} ({len(seen)} "
+                "in all) are tuning units. Settings that were fitted to a case flatter it, and the promise would not "
+                "hold: take these out, or tune on others."
+            )
+
+    def save(self, path: str | Path) -> None:
+        """Write the settings as JSON; the file appears whole or not at all.
+
+        Raises:
+            OSError: when it cannot be written.
+        """
+        document = {
+            "format": _FORMAT,
+            "version": _VERSION,
+            "method": self.candidate.kind,
+            "settings": self.candidate.settings,
+            "alpha": self.alpha,
+            "objective": self.objective,
+            "why": self.why,
+            "unit_name": self.unit_name,
+            "tuning_units": list(self.units),
+        }
+        write_json({**document, "digest": digest(document)}, path)
+
+    @staticmethod
+    def load(path: str | Path) -> TunedSettings:
+        """Read what :py:meth:`save` wrote.
+
+        Raises:
+            FileNotFoundError: when there is no file.
+            ValueError: when it is damaged, of another version, or something else.
+        """
+        document = read_json(path, "settings file", "Make one with tune_settings or `monai-rwcp tune`")
+        check_document(document, path, what="settings file", kind=_FORMAT, version=_VERSION)
+        return TunedSettings(
+            candidate_from(document["method"], document["settings"]),
+            tuple(document["tuning_units"]),
+            document["unit_name"],
+            document["alpha"],
+            document["objective"],
+            document["why"],
+        )

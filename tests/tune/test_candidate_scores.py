@@ -1,0 +1,135 @@
+"""Scores of many candidates at once are those of each alone, and curves are plain counts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from scipy.ndimage import gaussian_filter
+
+from monai_rwcp.conformal import LossTable, false_negative_rate_table, threshold_levels
+from monai_rwcp.conformal.prediction_set import set_at
+from monai_rwcp.tune import (
+    BlurredScore,
+    SetCurves,
+    WalkedScore,
+    blurred,
+    candidate_from,
+    candidate_scores,
+    default_candidates,
+    set_curves,
+    tuning_thresholds,
+)
+from monai_rwcp.walk import WalkSettings, diffuse_probabilities, paper, recommended
+
+
+def case(shape: tuple[int, ...], seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    score = torch.softmax(2 * torch.randn(3, *shape, generator=generator), dim=0)
+    features = torch.randn(6, *(n // 2 for n in shape), generator=generator)
+    return score, torch.randint(0, 3, (1, *shape), generator=generator), features
+
+
+@pytest.mark.parametrize(
+    ("shape", "spacing"), [((24, 20), None), ((24, 20), [1.0, 2.5]), ((12, 10, 8), [1.0, 1.0, 3.0])]
+)
+def test_every_score_is_the_one_made_alone(shape: tuple[int, ...], spacing: list[float] | None) -> None:
+    score, _, features = case(shape)
+    other = features.flip(0) + 1
+    candidates = default_candidates(["a", "b"], grid=2)[::5]
+    if len(shape) == 3:
+        candidates += [WalkedScore(WalkSettings(k=3, n_steps=n, neighborhood="slice", grid=2), "a") for n in (1, 4)]
+    seen = set()
+    for candidate, made in candidate_scores(score, candidates, {"a": features, "b": other}, spacing=spacing):
+        seen.add(candidate)
+        if isinstance(candidate, WalkedScore):
+            of_source = features if candidate.source == "a" else other
+            alone = diffuse_probabilities(score, of_source, candidate.walk, spacing=spacing)
+            assert torch.allclose(made, alone, atol=1e-7), candidate.name
+        elif isinstance(candidate, BlurredScore):
+            weight = gaussian_filter(np.ones(shape), candidate.sigma, mode="constant", truncate=8)
+            expected = [
+                gaussian_filter(c.numpy(), candidate.sigma, mode="constant", truncate=8) / weight for c in score
+            ]
+            assert np.allclose(made.numpy(), np.stack(expected), atol=0.01), candidate.name
+        else:
+            assert torch.equal(made, score)
+    assert seen == set(candidates)
+
+
+def test_a_blur_keeps_constants_and_range() -> None:
+    assert torch.allclose(blurred(torch.full((2, 9, 7), 0.25), 3.0), torch.full((2, 9, 7), 0.25), atol=1e-6)
+    made = blurred((torch.rand(2, 9, 7) > 0.5).half(), 1.0)
+    assert made.dtype == torch.float16
+    assert 0 <= float(made.min()) <= float(made.max()) <= 1
+
+
+def test_names_tell_candidates_apart_and_files_keep_them() -> None:
+    candidates = default_candidates(["features", "others"])
+    assert len({candidate.name for candidate in candidates}) == len(candidates) == 7 + 2 * 163
+    assert {paper(), recommended()} & {
+        replace(c.walk, grid="features") for c in candidates if isinstance(c, WalkedScore)
+    }
+    for candidate in candidates[::7]:
+        assert candidate_from(candidate.kind, candidate.settings) == candidate
+
+
+@pytest.mark.parametrize("sigma", [0, -1.0, float("nan"), float("inf"), True, "2"])
+def test_impossible_blurs_are_refused(sigma: float) -> None:
+    with pytest.raises(ValueError, match="`sigma` to be a number of voxels above 0"):
+        BlurredScore(sigma)
+
+
+def test_missing_features_are_named() -> None:
+    score, *_ = case((8, 8))
+    with pytest.raises(KeyError, match="features named 'a'"):
+        list(candidate_scores(score, [WalkedScore(source="a")], {}))
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_curves_are_counts_of_the_sets(masked: bool) -> None:
+    score, label, _ = case((17, 13))
+    score[:, :3] = 0
+    mask = torch.rand(1, 17, 13) < 0.6 if masked else None
+    counted = torch.ones(17, 13, dtype=torch.bool) if mask is None else mask[0]
+    curves = set_curves(score, label, unit="anna", mask=mask)
+    assert curves.classes == (1, 2)
+    for j, threshold in list(enumerate(tuning_thresholds().tolist()))[::23]:
+        found = set_at(score, {1: threshold, 2: threshold}, include_outside=True).bool()
+        for row, c in enumerate((1, 2)):
+            truth = (label[0] == c) & counted
+            assert curves.true[0, row] == int(truth.sum())
+            assert curves.missed[0, row, j] == int((truth & ~found[c]).sum())
+            assert curves.size[0, row, j] == int((found[c] & counted).sum())
+            assert curves.stretch[0, row, j] == int((found[c] & counted).sum()) / int(truth.sum())
+            dice = 2 * int((truth & found[c]).sum()) / (int(truth.sum()) + int((found[c] & counted).sum()))
+            assert curves.dice[0, row, j] == pytest.approx(dice, rel=1e-12)
+
+
+def test_rates_are_those_of_the_loss_table() -> None:
+    images = [case((9, 8), seed)[:2] for seed in range(6)]
+    owner = {str(i): f"p{i // 2}" for i in range(6)}
+    curves = SetCurves.join(set_curves(s, t, unit=str(i)) for i, (s, t) in enumerate(images)).pooled(owner)
+    table = LossTable.join(
+        false_negative_rate_table(s, t, unit=owner[str(i)], image=str(i)) for i, (s, t) in enumerate(images)
+    )
+    assert curves.units == table.units
+    fine = np.searchsorted(threshold_levels(), tuning_thresholds())
+    for row, c in enumerate(curves.classes):
+        expected = table.missed(c)[:, fine] / table.true(c)[:, None]
+        assert np.array_equal(curves.false_negative_rate[:, row], expected)
+    kept = curves.only(["p2", "p0"])
+    assert kept.units == ("p0", "p2")
+    assert np.array_equal(kept.size, curves.size[[0, 2]])
+
+
+def test_units_and_classes_must_fit() -> None:
+    one = set_curves(*case((8, 8))[:2], unit="a")
+    with pytest.raises(ValueError, match="every unit once"):
+        SetCurves.join([one, one])
+    with pytest.raises(ValueError, match=r"\['b'\] \(1 in all\) are not"):
+        one.only(["b"])
+    with pytest.raises(ValueError, match="curves of the same classes"):
+        SetCurves.join([])

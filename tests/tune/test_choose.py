@@ -1,0 +1,130 @@
+"""Which candidate is chosen: against loops, and on populations where the right answer is known."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from monai_rwcp.tune import (
+    BlurredScore,
+    Candidate,
+    PlainScore,
+    SetCurves,
+    WalkedScore,
+    choose,
+    efficiency,
+    set_curves,
+    tuning_thresholds,
+)
+
+PLAIN, BLUR, WALK = PlainScore(), BlurredScore(1.0), WalkedScore()
+
+
+def population(noise: float, n: int = 12, seed: int = 0, extra: float = 0.0) -> SetCurves:
+    """Scores of a square of varying place; the noise is the same for every population but for its size."""
+    rows = []
+    for i in range(n):
+        generator = torch.Generator().manual_seed(1000 * seed + i)
+        label = torch.zeros(1, 20, 20)
+        x, y = torch.randint(2, 10, (2,), generator=generator).tolist()
+        label[0, x : x + 7, y : y + 6] = 1
+        if i % 6 == 5:
+            label[0, :2, :2] = 2
+        logits = torch.stack([(label[0] == c).float() * 4 for c in range(3)])
+        logits = logits + noise * torch.randn(3, 20, 20, generator=generator)
+        own = torch.Generator().manual_seed(7 * i + 1)
+        logits = logits + extra * torch.randn(3, 20, 20, generator=own)
+        rows.append(set_curves(torch.softmax(logits, dim=0), label, unit=f"p{i}"))
+    return SetCurves.join(rows)
+
+
+@pytest.mark.parametrize("objective", ["stretch", "dice"])
+@pytest.mark.parametrize("alpha", [0.05, 0.2])
+def test_the_objective_is_that_of_a_loop(alpha: float, objective: str) -> None:
+    curves = population(3.0)
+    weights = np.random.default_rng(1).integers(0, 3, size=(5, 12)).astype(float)
+    weights[:, 5] += 1
+    values, steps = efficiency(curves, alpha, objective, weights)  # type: ignore[arg-type]
+    for draw, w in enumerate(weights):
+        by_class = []
+        for c in range(2):
+            chosen = 0
+            for j in range(len(tuning_thresholds())):
+                shown = [i for i in range(12) if curves.true[i, c] > 0 and w[i] > 0]
+                rate = sum(w[i] * curves.missed[i, c, j] / curves.true[i, c] for i in shown) / sum(w[i] for i in shown)
+                if rate <= alpha + 1e-12:
+                    chosen = j
+            assert steps[draw, c] == chosen
+            worth = curves.stretch if objective == "stretch" else curves.dice
+            by_class.append(sum(w[i] * worth[i, c, chosen] for i in shown) / sum(w[i] for i in shown))
+        assert values[draw] == pytest.approx(np.mean(by_class), rel=1e-12)
+
+
+def test_the_standard_error_is_that_of_a_loop() -> None:
+    curves: dict[Candidate, SetCurves] = {PLAIN: population(3.0), WALK: population(2.0)}
+    choice = choose(curves, 0.1, draws=50, seed=4)
+    picks = np.random.default_rng(4).integers(0, 12, size=(50, 12))
+    apart = []
+    for pick in picks:
+        w = np.bincount(pick, minlength=12)[None]
+        one, other = (efficiency(curves[c], 0.1, "stretch", w)[0][0] for c in (PLAIN, WALK))
+        apart.append(one - other)
+    by_candidate = {result.candidate: result for result in choice.results}
+    assert by_candidate[PLAIN].standard_error == pytest.approx(np.nanstd(apart, ddof=1), rel=1e-12)
+    assert by_candidate[WALK].standard_error == 0
+    plain, walk = (efficiency(curves[c], 0.1)[0][0] for c in (PLAIN, WALK))
+    assert by_candidate[PLAIN].difference == pytest.approx(plain - walk, rel=1e-12)
+
+
+@pytest.mark.parametrize("objective", ["stretch", "dice"])
+def test_the_clearly_best_is_chosen(objective: str) -> None:
+    for best in (PLAIN, BLUR, WALK):
+        curves = {c: population(1.0 if c is best else 3.0, extra=0.0) for c in (WALK, BLUR, PLAIN)}
+        choice = choose(curves, 0.1, objective)  # type: ignore[arg-type]
+        assert choice.chosen is best
+        assert choice.results[0].candidate is best
+        assert best.name in choice.why
+
+
+def test_of_equals_the_simplest_is_chosen() -> None:
+    curves = {c: population(2.5, extra=extra) for c, extra in ((WALK, 0.0), (BLUR, 0.05), (PLAIN, 0.08))}
+    choice = choose(curves, 0.1)
+    assert choice.chosen is PLAIN
+    assert choose({WALK: curves[WALK], BLUR: curves[WALK]}, 0.1).chosen is BLUR
+
+
+def test_the_choice_is_repeatable_and_says_on_whom() -> None:
+    curves: dict[Candidate, SetCurves] = {PLAIN: population(3.0), BLUR: population(2.8, extra=1)}
+    one, other = choose(curves, 0.1), choose(curves, 0.1)
+    assert one == other
+    assert one.units == tuple(f"p{i}" for i in range(12))
+    assert set(one.results[0].thresholds) == {1, 2}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"alpha": 0.0}, r"`alpha` to be a number in \(0, 1\)"),
+        ({"alpha": 1.5}, r"`alpha` to be a number in \(0, 1\)"),
+        ({"objective": "hd95"}, '`objective` to be "stretch" or "dice"'),
+        ({"draws": 1}, "`draws` to be a whole number of at least 2"),
+        ({"curves": {}}, "some candidates to choose among"),
+        ({"curves": {PLAIN: population(1.0, n=1)}}, "at least 2 tuning units"),
+        ({"curves": {PLAIN: population(1.0), BLUR: population(1.0, n=5)}}, "the same units, in the same order"),
+    ],
+)
+def test_bad_input_is_named(change: dict, message: str) -> None:
+    arguments = {"curves": {PLAIN: population(1.0)}} | change
+    with pytest.raises(ValueError, match=message):
+        choose(**arguments)
+
+
+def test_without_any_truth_there_is_nothing_to_compare() -> None:
+    score = torch.softmax(torch.randn(2, 4, 4), dim=0)
+    empty = SetCurves.join(set_curves(score, torch.zeros(1, 4, 4), unit=name) for name in "ab")
+    assert math.isnan(efficiency(empty, 0.1)[0][0])
+    with pytest.raises(ValueError, match="No tuning unit shows any class"):
+        choose({PLAIN: empty})

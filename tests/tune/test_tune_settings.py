@@ -1,0 +1,197 @@
+"""Tuning from items to a file, and the file in a chain."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from ignite.engine import Engine
+from monai.bundle import ConfigParser
+from monai.data import MetaTensor
+
+from monai_rwcp import (
+    ConformalCalibrationHandler,
+    RandomWalkDiffusiond,
+    TunedScored,
+    TunedSettings,
+    tune_settings,
+)
+from monai_rwcp.tune import BlurredScore, Candidate, PlainScore, WalkedScore, blurred, default_candidates
+from monai_rwcp.walk import WalkSettings
+
+
+def cases(n: int = 12, seed: int = 0) -> list[dict[str, Any]]:
+    """Noisy maps of a square, and features that know the square."""
+    found = []
+    for i in range(n):
+        generator = torch.Generator().manual_seed(100 * seed + i)
+        label = torch.zeros(1, 24, 24)
+        x, y = torch.randint(2, 12, (2,), generator=generator).tolist()
+        label[0, x : x + 9, y : y + 8] = 1
+        logits = torch.stack([1 - label[0], label[0]]) * 2 + 2 * torch.randn(2, 24, 24, generator=generator)
+        features = torch.cat([label, 1 - label, 0.1 * torch.randn(2, 24, 24, generator=generator)])
+        item = {"pred": torch.softmax(logits, dim=0), "label": label, "features": features, "patient": f"p{i // 2}"}
+        found.append(item)
+    return found
+
+
+CANDIDATES: list[Candidate] = [
+    PlainScore(),
+    *(BlurredScore(sigma) for sigma in (0.5, 1.0, 2.0)),
+    *(WalkedScore(WalkSettings(k=k, n_steps=n, grid="map")) for k in (3, 10) for n in (1, 5, 10)),
+]
+
+
+def settings(candidate: Candidate) -> TunedSettings:
+    return TunedSettings(candidate, ("anna", "ben"), "patient", 0.1, "stretch", "it was best")
+
+
+def test_features_that_know_the_organ_win_and_halving_finds_what_all_find(monkeypatch: pytest.MonkeyPatch) -> None:
+    halved = tune_settings(cases(), candidates=CANDIDATES)
+    assert halved.chosen.kind == "walk"
+    assert halved.units == tuple(sorted(f"p{i}" for i in range(6))) or set(halved.units) == {f"p{i}" for i in range(6)}
+    assert len(halved.results) < len(CANDIDATES)
+    assert PlainScore() in [result.candidate for result in halved.results]
+    monkeypatch.setattr("monai_rwcp.tune.tune._KEPT", 1)
+    everything = tune_settings(cases(), candidates=CANDIDATES)
+    assert len(everything.results) == len(CANDIDATES)
+    assert everything.chosen == halved.chosen
+    assert tune_settings(cases(), candidates=CANDIDATES) == everything
+
+
+def test_noise_for_features_is_no_reason_to_walk() -> None:
+    noise = [{**case, "features": torch.randn(4, 24, 24)} for case in cases()]
+    assert tune_settings(noise, candidates=CANDIDATES).chosen.kind != "walk"
+
+
+def test_defaults_and_sources_by_name() -> None:
+    maps = {"pred": "pred", "label": "label", "features": "mine"}
+    large = [
+        {**c, **{new: c[old].repeat_interleave(2, 1).repeat_interleave(2, 2) for old, new in maps.items()}}
+        for c in cases(6)
+    ]
+    found = tune_settings(large, feature_keys={"own": "mine"})
+    assert all(r.candidate.source == "own" for r in found.results if isinstance(r.candidate, WalkedScore))
+    assert len(found.results) < len(default_candidates())
+
+
+def test_numbers_are_checked_before_any_case_is_measured() -> None:
+    class Untouched(list):
+        def __getitem__(self, number: Any) -> Any:
+            raise AssertionError("a case was asked for")
+
+    for change in ({"alpha": 0}, {"objective": "hd95"}):
+        with pytest.raises(ValueError, match=next(iter(change))):
+            tune_settings(Untouched([None]), **change)  # type: ignore[arg-type]
+
+
+def test_the_spacing_of_a_map_counts() -> None:
+    walk = [PlainScore(), WalkedScore(WalkSettings(k=5, spatial_weight=6.0, grid="map"))]
+    flat = [{**c, "pred": MetaTensor(c["pred"], affine=torch.diag(torch.tensor([1.0, 9.0, 1, 1])))} for c in cases()]
+    values = [tune_settings(some, candidates=walk).results for some in (cases(), flat)]
+    assert {r.candidate: r.value for r in values[0]} != {r.candidate: r.value for r in values[1]}
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"keep_apart": ["p1", "x"]}, ValueError, r"\['p1'\] \(1 in all\) are in both"),
+        ({"unit_key": "who"}, KeyError, "Expected 'who' in case"),
+        ({"score_key": "scores"}, KeyError, "Expected 'scores' in case"),
+        ({"feature_keys": {"other": "features"}}, ValueError, r"walk by the features \['features'\]"),
+        ({"label_mode": "regions"}, ValueError, r"Case \d+, score 'pred', label 'label'"),
+        ({"cases": cases(2)}, ValueError, "at least 2 tuning units"),
+        ({"alpha": 2}, ValueError, "`alpha`"),
+    ],
+)
+def test_bad_input_is_named(change: dict[str, Any], error: type[Exception], message: str) -> None:
+    arguments: dict[str, Any] = {"cases": cases(), "candidates": CANDIDATES} | change
+    with pytest.raises(error, match=message):
+        tune_settings(**arguments)
+
+
+@pytest.mark.parametrize("candidate", [CANDIDATES[0], CANDIDATES[2], CANDIDATES[-1]], ids=lambda c: c.kind)
+def test_a_file_says_the_same_and_notices_changes(candidate: Candidate, tmp_path: Path) -> None:
+    path = tmp_path / "settings.json"
+    settings(candidate).save(path)
+    assert TunedSettings.load(path) == settings(candidate)
+    document = json.loads(path.read_text())
+    path.write_text(json.dumps({**document, "tuning_units": []}))
+    with pytest.raises(ValueError, match="changed after it was written"):
+        TunedSettings.load(path)
+    with pytest.raises(FileNotFoundError, match="There is no settings file"):
+        TunedSettings.load(tmp_path / "other.json")
+
+
+def test_a_chain_does_what_was_chosen(tmp_path: Path) -> None:
+    path = tmp_path / "settings.json"
+    chain = TunedScored("pred", path, output_keys="score")
+    item = {**cases(1)[0], "pred_provenance": {"network": "abc"}}
+    before = item["pred"].clone()
+    walk = CANDIDATES[-1]
+    assert isinstance(walk, WalkedScore)
+    settings(walk).save(path)
+    made, expected = chain(item), RandomWalkDiffusiond("pred", **walk.walk, output_keys="score")(item)
+    assert torch.equal(made["score"], expected["score"])
+    assert made["score_provenance"] == expected["score_provenance"]
+    # The file is read again when it has changed.
+    settings(BlurredScore(2.0)).save(path)
+    made = chain(item)
+    assert torch.equal(made["score"], blurred(item["pred"], 2.0))
+    assert made["score_provenance"]["network"] == "abc"
+    assert made["score_provenance"]["blur"]["sigma"] == 2.0
+    settings(PlainScore()).save(path)
+    made = chain(item)
+    assert torch.equal(made["score"], before)
+    assert made["score"] is not item["pred"]
+    assert made["score_provenance"] == {"network": "abc"}
+    assert torch.equal(item["pred"], before)
+
+
+def test_meta_data_stays_and_the_chain_travels() -> None:
+    affine = torch.diag(torch.tensor([2.0, 3.0, 1.0, 1.0], dtype=torch.float64))
+    item = {"pred": MetaTensor(cases(1)[0]["pred"], affine=affine)}
+    chain = pickle.loads(pickle.dumps(TunedScored("pred", settings(BlurredScore(1.0)))))
+    made = chain(item)["pred"]
+    assert isinstance(made, MetaTensor)
+    assert torch.equal(made.affine, affine)
+    assert not made.applied_operations
+
+
+def test_wrong_maps_and_missing_features_are_refused() -> None:
+    with pytest.raises(ValueError, match="Key 'pred': .*looks like logits"):
+        TunedScored("pred", settings(BlurredScore(1.0)))({"pred": 5 * torch.randn(2, 8, 8)})
+    with pytest.raises(KeyError, match="Put DenseFeaturesd"):
+        TunedScored("pred", settings(CANDIDATES[-1]))({"pred": torch.rand(2, 8, 8)})
+    with pytest.raises(TypeError, match="settings must be a TunedSettings or a path but is int"):
+        TunedScored("pred", 3)  # type: ignore[arg-type]
+    assert TunedScored("pred", settings(PlainScore()), allow_missing_keys=True)({"other": 1}) == {"other": 1}
+
+
+def test_a_bundle_takes_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "settings.json"
+    settings(BlurredScore(1.0)).save(path)
+    parser = ConfigParser({"t": {"_target_": "monai_rwcp.TunedScored", "keys": "pred", "settings": str(path)}})
+    assert torch.equal(parser.get_parsed_content("t")(cases(1)[0])["pred"], blurred(cases(1)[0]["pred"], 1.0))
+
+
+def test_the_handler_refuses_patients_that_were_tuned_on(tmp_path: Path) -> None:
+    path = tmp_path / "settings.json"
+    tuned = settings(PlainScore())
+    tuned.save(path)
+
+    def run(patients: list[str], given: Any) -> ConformalCalibrationHandler:
+        handler = ConformalCalibrationHandler(alpha=0.3, unit_key="patient", settings=given)
+        engine = Engine(lambda engine, batch: batch)
+        handler.attach(engine)
+        engine.run([[{**case, "patient": name} for case, name in zip(cases(len(patients)), patients, strict=True)]])
+        return handler
+
+    for given in (path, tuned):
+        with pytest.raises(ValueError, match=r"calibration patients that the settings were not tuned on.*\['ben'\]"):
+            run(["carl", "ben", "dora"], given)
+        assert run(["carl", "dora", "emil"], given).calibration.n == {1: 3}
