@@ -66,7 +66,7 @@ def calibrate(
             too few units keeps the threshold of all units, with a warning and without a promise of its own.
         weights: weight of each unit by its name, for a population that has shifted (weighted conformal risk control,
             ``"crc"`` and ``"tolerance"``): how much more often such units are met there than here. Every new case then
-            gets a threshold by its own weight. The promise is as good as the weights.
+            gets a threshold by the weight of its unit. The promise is as good as the weights.
         class_names: a name for each channel of the score, for the promise in words.
 
     Returns:
@@ -132,6 +132,7 @@ def calibrate(
         unit_name=table.unit_name,
         n_channels=table.n_channels,
         n_images=len(table.images),
+        masked=table.masked,
         class_names=None if class_names is None else tuple(class_names),
         classes=classes if weights is None else {c: _safest(table, entry) for c, entry in classes.items()},
         weighted=weighted,

@@ -81,6 +81,7 @@ class Calibration:
         groups: what was calibrated for each class of each group that has units enough, or None without groups.
         weighted: what the threshold of a case is computed from, or None without weights; ``classes`` are then the
             safest sets.
+        masked: whether voxels outside a mask were left out, of which nothing is promised then.
         packages: versions of the packages that made it.
         created: time in UTC, ISO 8601.
 
@@ -115,6 +116,7 @@ class Calibration:
     tau: float | None = None
     bound: str | None = None
     order_seed: int | None = None
+    masked: bool = False
     packages: Mapping[str, str] = field(default_factory=_installed_packages)
     created: str = field(default_factory=_now)
 

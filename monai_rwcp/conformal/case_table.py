@@ -58,13 +58,14 @@ def case_loss_table(
         unit: name of the exchangeable unit the image belongs to (the patient).
         image: id of the image, unique among all images; None takes the unit's name (one image a unit).
         group: group of the unit (its scanner, say), for promises by group; None makes none.
-        shift_weight: how much more often an image like this is met in the population that is calibrated for; None
+        shift_weight: how much more often a unit like this is met in the population that is calibrated for; None
             where the calibration is for the population the images are from.
         weight: for ``"weighted_fnr"``, a map ``[1, *spatial]`` in [0, 1024].
         spacing: for a surface loss, the voxel size along each axis in mm.
         label_mode: ``"index"``, ``"one_hot"`` or ``"regions"`` (overlapping; every channel is a structure).
         include_background: whether channel 0 is calibrated too; regions have no background.
-        mask: ``[1, *spatial]``, not 0 where voxels count; None counts all.
+        mask: ``[1, *spatial]``, not 0 where voxels count; None counts all. With a mask the promise is about the voxels
+            inside it, and says so.
         outside: ``"include"``: voxels outside the processed field (every channel exactly 0) count as covered, because
             the prediction set will include such voxels; ``"exclude"``: they count as any other. Losses of excess
             (inner sets) take them as any other, and so do their sets.
@@ -127,6 +128,7 @@ def case_loss_table(
         unit_name=unit_name,
         provenance=dict(provenance),
         loss=loss,
+        masked=mask is not None,
     )
 
 

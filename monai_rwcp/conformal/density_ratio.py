@@ -25,8 +25,8 @@ class DensityRatio:
 
     .. math:: w(x) = \frac{n_{source}}{n_{target}} \exp\Big(b + \sum_f a_f \frac{x_f - m_f}{s_f}\Big)
 
-    The logarithm is linear, so the weight at the mean of several images' features is the geometric mean of their
-    weights.
+    A case is what is exchangeable: a patient, not an image, where a patient has several. Its features are then the mean
+    over its images, in the fit as in use; weights of images say too little of how often their patients are met.
 
     Args:
         means: :math:`m`, one number a feature.
@@ -112,8 +112,9 @@ def fit_density_ratio(source: np.ndarray, target: np.ndarray) -> DensityRatio:
     as that does not matter: take other cases of the source.
 
     Args:
-        source: features of cases like the calibration's, float ``[n, F]``, such as the mean of each case's dense
-            features over the image; a few well-chosen features do better than hundreds.
+        source: features of cases like the calibration's, float ``[n, F]``, one row for each exchangeable unit (the
+            patient), such as the mean of its dense features over its images; a few well-chosen features do better than
+            hundreds.
         target: the same of cases like the deployed ones, float ``[m, F]``.
 
     Returns:

@@ -69,7 +69,7 @@ class ImageCounts:
         true: for each class how many parts of the truth (voxels, for most losses) the set misses above each level.
         false: for losses of excess, for each class how many voxels the set claims wrongly up to each level.
         group: group of the unit, or None.
-        shift_weight: how much more often its like is met in the population that is calibrated for, or None.
+        shift_weight: how much more often a unit like its own is met in the population that is calibrated for, or None.
     """
 
     unit: str
@@ -111,6 +111,7 @@ class LossTable:
         provenance: how the scores were made, see :py:mod:`monai_rwcp.conformal.provenance`.
         loss: what was counted.
         level_grid: name of the threshold grid.
+        masked: whether voxels outside a mask were left out, so that nothing is known of them.
 
     Example:
         >>> import torch
@@ -133,6 +134,7 @@ class LossTable:
     provenance: Mapping[str, Any] = field(default_factory=lambda: dict(UNRECORDED))
     loss: SetLoss = field(default_factory=FalseNegativeRate)
     level_grid: str = LEVEL_GRID
+    masked: bool = False
 
     @property
     def units(self) -> tuple[str, ...]:
@@ -158,21 +160,27 @@ class LossTable:
 
     @property
     def shift_weights(self) -> dict[str, float]:
-        """Weight of each unit: the geometric mean over its images, which is a density ratio at their mean features.
+        """Weight of each unit, which all of its images carry.
 
         Raises:
-            ValueError: when an image has no weight.
+            ValueError: when an image has no weight, or images of a unit have different ones.
         """
-        logarithms: dict[str, list[float]] = {}
+        weights: dict[str, float] = {}
         for name, image in sorted(self.images.items()):
             if image.shift_weight is None:
                 raise ValueError(
                     f"Expected a weight for every image, but {name!r} has none. Count with `shift_weight` "
                     "(`shift_weight_key` of the handler)."
                 )
-            logarithm = math.log(image.shift_weight) if image.shift_weight else -math.inf
-            logarithms.setdefault(image.unit, []).append(logarithm)
-        return {unit: math.exp(math.fsum(values) / len(values)) for unit, values in logarithms.items()}
+            other = weights.setdefault(image.unit, image.shift_weight)
+            if not math.isclose(other, image.shift_weight, rel_tol=_ROUNDING):
+                raise ValueError(
+                    f"Expected one weight a unit, but images of {self.unit_name} {image.unit!r} have {other:.6g} and "
+                    f"{image.shift_weight:.6g}. How often an image is met says little of how often its "
+                    f"{self.unit_name} is: fit the density ratio on the mean features of each {self.unit_name}, and "
+                    f"give all its images the weight of the {self.unit_name}."
+                )
+        return weights
 
     def only(self, units: Collection[str]) -> LossTable:
         """The part of the table that belongs to some units."""
@@ -229,7 +237,7 @@ class LossTable:
         first = tables[0]
         images: dict[str, ImageCounts] = {}
         for table in tables:
-            for name in ("n_channels", "classes", "label_mode", "outside", "unit_name", "loss", "level_grid"):
+            for name in ("n_channels", "classes", "label_mode", "outside", "unit_name", "loss", "level_grid", "masked"):
                 if getattr(table, name) != getattr(first, name):
                     raise ValueError(
                         f"Expected tables of one kind, but `{name}` is {getattr(first, name)!r} in one and "

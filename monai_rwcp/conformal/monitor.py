@@ -201,7 +201,10 @@ class ExchangeabilityMonitor:
         return True
 
     def observe_loss(self, case: str, losses: Mapping[str, float], date: str | None = None) -> bool:
-        """Take the losses of a case whose label has become known, in any order and at any time.
+        """Take the losses of a case whose label has become known.
+
+        Which cases are labelled, and in which order, must not depend on how good their sets look: labels of the worst
+        cases first would raise an alarm without a cause.
 
         Args:
             case: name of the case, which need not have been judged.

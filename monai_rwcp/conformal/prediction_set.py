@@ -8,6 +8,7 @@ import torch
 
 from monai_rwcp.conformal.calibration import Calibration
 from monai_rwcp.conformal.loss_table import Outside
+from monai_rwcp.conformal.losses import CustomLoss
 from monai_rwcp.conformal.truth import check_score, outside_field
 
 __all__ = ["prediction_set", "set_at"]
@@ -66,6 +67,11 @@ def prediction_set(
         raise ValueError(
             'The calibration counted voxels outside the processed field as covered (outside="include"), so leaving '
             'them out would break its promise. Use outside="include", or calibrate with outside="exclude".'
+        )
+    if isinstance(calibration.loss, CustomLoss) and calibration.outside != outside:
+        raise ValueError(
+            f'The loss {calibration.loss.title!r} was calibrated with outside="{calibration.outside}", and nobody '
+            f'knows it on other sets: use outside="{calibration.outside}" here, too.'
         )
     include = outside == "include" and not calibration.loss.of_excess
     return set_at(score, calibration.thresholds_for(group, weight), include_outside=include)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from fractions import Fraction
 from functools import cached_property
 from typing import Literal
@@ -164,4 +165,5 @@ def minimum_n(
 
 
 def _percent(share: Fraction) -> str:
-    return f"{100 * float(share):.4g} %"
+    # All its digits: rounded up, "at least" would promise too much.
+    return f"{Decimal((100 * share).numerator) / Decimal((100 * share).denominator):f} %"

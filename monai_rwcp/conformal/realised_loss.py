@@ -132,6 +132,11 @@ def realised_losses(table: LossTable, calibration: Calibration) -> dict[int, dic
         )
     if table.loss != calibration.loss:
         raise ValueError(f"Expected losses {calibration.loss.record()}, as calibrated, got {table.loss.record()}.")
+    if table.masked != calibration.masked:
+        raise ValueError(
+            f"Expected losses counted {'inside a mask' if calibration.masked else 'without a mask'}, as calibrated, "
+            f"but these were counted {'inside one' if table.masked else 'without one'}."
+        )
     if tuple(table.classes) != tuple(calibration.classes):
         raise ValueError(f"Expected the classes {list(calibration.classes)}, as calibrated, got {list(table.classes)}.")
     order = list(dict.fromkeys(image.unit for image in table.images.values()))

@@ -57,9 +57,13 @@ def _line(
     if calibration.unit_loss == "mean":
         mean = f", as the mean over the {unit}'s images that show it"
         whom, whose = whom + mean, whose + mean
+    if calibration.masked:
+        inside = ", where only voxels inside the mask count"
+        whom, whose = whom + inside, whose + inside
     line = f"{kind.sentence(calibration.loss.subject(name), unit, whom, whose)} (calibrated on {entry.n} {unit}s"
     if calibration.weighted is not None:
-        return f"{line}, worth {calibration.weighted[class_index].effective_n:.4g} of the other population)."
+        nothing = "" if entry.n else "; with none every set is the safest one, so this says nothing"
+        return f"{line}, worth {calibration.weighted[class_index].effective_n:.4g} of the other population){nothing}."
     line += ")"
     if entry.threshold == EMPTY_SET:
         line += "; its inner set is empty, so this says nothing"

@@ -21,7 +21,7 @@ __all__ = ["check_options", "from_document", "to_document"]
 _FORMAT = "monai_rwcp.calibration"
 _VERSION = 2
 _PROMISE = ("alpha", "method", "delta", "tau", "bound", "order_seed")
-_PLAIN = (*_PROMISE, "scope", "unit_loss", "empty", "outside", "label_mode", "unit_name", "n_channels")
+_PLAIN = (*_PROMISE, "scope", "unit_loss", "empty", "outside", "label_mode", "unit_name", "n_channels", "masked")
 _ALLOWED = {
     "scope": ("per_class", "maximum"),
     "unit_loss": ("pooled", "mean"),
@@ -101,6 +101,8 @@ def _check_values(document: dict[str, Any]) -> None:
     for name in ("n_channels", "n_images"):
         if not isinstance(document[name], int) or document[name] < 1:
             raise ValueError(f"{name} is {document[name]!r}, which is not a positive whole number.")
+    if not isinstance(document["masked"], bool):
+        raise ValueError(f"masked is {document['masked']!r}, which is neither true nor false.")
     names = document["class_names"]
     if names is not None and len(names) != document["n_channels"]:
         raise ValueError(f"there are {len(names)} class names for {document['n_channels']} channels.")

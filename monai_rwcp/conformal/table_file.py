@@ -19,7 +19,7 @@ __all__ = ["table_from_document", "table_to_document"]
 
 _FORMAT = "monai_rwcp.loss_table"
 _VERSION = 1
-_PLAIN = ("n_channels", "label_mode", "outside", "unit_name", "level_grid")
+_PLAIN = ("n_channels", "label_mode", "outside", "unit_name", "level_grid", "masked")
 
 
 def table_to_document(table: LossTable) -> dict[str, Any]:

@@ -40,11 +40,13 @@ class WeightedLosses:
 
         Args:
             alpha: highest expected loss, in (0, 1).
-            weight: the case's weight, on the scale of the calibration units'.
+            weight: the weight of the case's unit, on the scale of the calibration units'.
 
         Returns:
             one of :py:attr:`thresholds`; the first when no other keeps the promise.
         """
+        if self.total + weight <= 0:
+            return self.thresholds[0]
         allowed = alpha * (self.total + weight) - weight
         # A little less, for the rounding of the sums.
         kept = bisect_right(self.losses, allowed - 1e-12 * (self.total + weight))

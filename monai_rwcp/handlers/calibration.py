@@ -76,8 +76,9 @@ class ConformalCalibrationHandler:
         method, delta, tau, bound, order_seed: the kind of promise, see :py:class:`monai_rwcp.conformal.Promise`.
         group_key: key of the unit's group (its scanner, say), which then gets thresholds of its own; None makes none.
         weight_key: key of a map ``[1, *spatial]``, for ``"weighted_fnr"``.
-        shift_weight_key: key of a number, as `ShiftWeightd` writes it: how much more often an image like this is met in
-            the population that the calibration is for. Sets then need the weight of their case, too.
+        shift_weight_key: key of a number, as `ShiftWeightd` writes it: how much more often a unit like this is met in
+            the population that the calibration is for, the same for all images of the unit. Sets then need the weight
+            of their unit, too.
         settings: what tuning chose (or the path of it): units that it was chosen on are refused.
 
     Raises:

@@ -19,7 +19,11 @@ __all__ = ["ShiftWeight", "ShiftWeightD", "ShiftWeightDict", "ShiftWeightd"]
 
 
 class ShiftWeight(Transform):
-    """Compute the weight of one image from the mean of its dense features.
+    """Compute the weight of one image from the mean of its dense features, where an image is a unit of its own.
+
+    A patient with several images has one weight, at the mean features of all of them: compute that with
+    :py:meth:`monai_rwcp.conformal.DensityRatio.weight` and put it into the data list. Weights that differ between the
+    images of a unit are refused by the calibration.
 
     Args:
         ratio: a :py:class:`monai_rwcp.conformal.DensityRatio`, or the path of one, which is read at call time.

@@ -118,7 +118,8 @@ def case(seed: int) -> dict[str, Any]:
         "label": torch.ones(1, 6, 6),
         "patient": f"{seed // 2:03d}",
         "case": f"{seed:03d}",
-        "weight": float(torch.rand(1, generator=generator) + 0.5),
+        # Both images of a patient have the patient's weight.
+        "weight": 0.5 + seed // 2 % 7 / 7,
     }
 
 
@@ -130,7 +131,7 @@ def test_the_handler_collects_weights_and_sets_need_them(tmp_path: Path) -> None
     engine = Engine(lambda engine, seed: [case(seed)])
     handler.attach(engine)
     engine.run(range(80))
-    weights = {f"{i:03d}": math.sqrt(case(2 * i)["weight"] * case(2 * i + 1)["weight"]) for i in range(40)}
+    weights = {f"{i:03d}": case(2 * i)["weight"] for i in range(40)}
     assert handler.table.shift_weights == pytest.approx(weights)
     plain = LossTable.join(
         case_loss_table(c["pred"], c["label"], loss="fnr", unit=c["patient"], image=c["case"], unit_name="patient")
@@ -147,6 +148,30 @@ def test_the_handler_collects_weights_and_sets_need_them(tmp_path: Path) -> None
     assert LossTable.load(tmp_path / "table.json").shift_weights == handler.table.shift_weights
     with pytest.raises(ValueError, match="weight for every image, but '000' has none"):
         _ = plain.shift_weights
+
+
+def test_images_of_a_patient_cannot_be_weighed_each_by_itself() -> None:
+    handler = ConformalCalibrationHandler(alpha=0.2, unit_key="patient", case_key="case", shift_weight_key="weight")
+    engine = Engine(lambda engine, seed: [{**case(seed), "weight": 1.0 + seed}])
+    handler.attach(engine)
+    with pytest.raises(
+        ValueError, match=r"one weight a unit, but images of patient '000' have 1 and 2\..*mean features"
+    ):
+        engine.run(range(80))
+
+
+def test_without_units_and_weight_nothing_is_claimed() -> None:
+    parts = [
+        case_loss_table(torch.rand(3, 4, 4), torch.ones(1, 4, 4), loss="fnr", unit=str(i), shift_weight=1.0)
+        for i in range(30)
+    ]
+    table = LossTable.join(parts)
+    found = calibrate(table, 0.2, weights=table.shift_weights)
+    for weight in (0.0, 1e-9, 1.0):
+        assert found.thresholds_for(weight=weight)[2] == 0
+    assert "class 2 is missed" in found.promise.splitlines()[1]
+    assert "with none every set is the safest one, so this says nothing" in found.promise.splitlines()[1]
+    assert "says nothing" not in found.promise.splitlines()[0]
 
 
 def test_an_image_with_two_weights_is_refused() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from fractions import Fraction
 from pathlib import Path
 
@@ -207,3 +208,17 @@ def test_the_handler_makes_them(options: dict) -> None:
     expected = calibrate(table_of(60), 0.2, **options)
     assert handler.calibration.classes == expected.classes
     assert handler.calibration.promise == expected.promise
+
+
+@pytest.mark.parametrize(
+    ("promise", "words"),
+    [
+        (Promise(0.1, "rcps", delta=4e-5), "With a probability of at least 99.996 %"),
+        (Promise(4e-5, "tolerance", tau=0.9), "In at least 99.996 % of"),
+        (Promise(0.123449), "n average at most 12.3449 % of"),
+        (Promise(0.1), "n average at most 10 % of"),
+        (Promise(0.29, "tolerance", tau=0.999), "In at least 71 % of .*at most 0.1 % of"),
+    ],
+)
+def test_shares_are_printed_with_all_their_digits(promise: Promise, words: str) -> None:
+    assert re.search(words, promise.sentence("it", "patient", "in a new patient", "new patients"))

@@ -40,6 +40,11 @@ def true_ratio(dark: float) -> float:
     return math.exp(SHIFT * dark - SHIFT**2 / 2)
 
 
+def image_levels(random: np.random.Generator, dark: float) -> np.ndarray:
+    """Levels of the true voxels of one image of a patient, whose images differ."""
+    return levels_of(random, dark + random.normal(0, 0.5))
+
+
 def loss_at(levels: np.ndarray, threshold: float) -> float:
     return float((levels < np.searchsorted(LEVELS, threshold)).mean())
 
@@ -70,3 +75,31 @@ def test_the_promise_holds_in_the_other_population(weighting: str) -> None:
     off = 0.02 if weighting == "estimated" else 0.0
     assert mean <= ALPHA + 3 * error + off
     assert mean >= 0.75 * ALPHA - 3 * error
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n", [15, 60])
+def test_patients_of_several_images_are_weighed_as_patients(n: int) -> None:
+    """Six images a patient, who is what differs between the populations; all of them carry the patient's weight."""
+    random = np.random.default_rng(6)
+    losses = []
+    for _ in range(DRAWS):
+        dark = random.normal(0, 1, n)
+        images = {
+            f"{i:03d} {j}": ImageCounts(
+                f"{i:03d}",
+                {1: Histogram.of(np.bincount(image_levels(random, d), minlength=TOP + 1))},
+                shift_weight=true_ratio(d),
+            )
+            for i, d in enumerate(dark)
+            for j in range(6)
+        }
+        table = LossTable(2, (1,), images, unit_name="patient")
+        found = calibrate(table, ALPHA, weights=table.shift_weights)
+        for d in random.normal(SHIFT, 1, 5):
+            levels = np.concatenate([image_levels(random, d) for _ in range(6)])
+            losses.append(loss_at(levels, found.thresholds_for(weight=true_ratio(d))[1]))
+    by_draw = np.array(losses).reshape(DRAWS, -1).mean(axis=1)
+    mean, error = float(by_draw.mean()), float(by_draw.std(ddof=1) / math.sqrt(DRAWS))
+    assert mean <= ALPHA + 3 * error
+    assert mean >= (0.4 if n == 15 else 0.7) * ALPHA - 3 * error

@@ -204,14 +204,22 @@ def test_losses_from_elsewhere(calibrated: dict[str, Any], tmp_path: Path) -> No
         ExchangeabilityMonitorHandler(**only_summaries(calibrated)).observe_loss("patient 1", {1: 0.1})
 
 
-def test_labels_on_a_masked_region(calibrated: dict[str, Any]) -> None:
-    data = cases(40, 46)
+def with_mask(first: int, last: int) -> list[dict[str, Any]]:
+    data = cases(first, last)
     for item in data:
         item["counted"] = torch.zeros(1, 8, 8)
         item["counted"][:, :4] = 1
         item["label"][:, 4:] = 255
+    return data
+
+
+def test_labels_on_a_masked_region(calibrated: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="counted without a mask, as calibrated, but these were counted inside one"):
+        run(with_mask(40, 46), [ExchangeabilityMonitorHandler(mask_key="counted", **calibrated)])
+    options: dict[str, Any] = {"alpha": 0.2, "unit_key": "patient", "case_key": "case", "mask_key": "counted"}
+    run(with_mask(0, 40), [ConformalCalibrationHandler(**options, output_path=calibrated["calibration"])])
     handler = ExchangeabilityMonitorHandler(mask_key="counted", **calibrated)
-    run(data, [handler])
+    run(with_mask(40, 46), [handler])
     assert len(handler.monitor.losses) == 6
 
 
