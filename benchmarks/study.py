@@ -1,0 +1,109 @@
+"""Does the walk help, when, and by how much: random splits of patients into tuning, calibration and test."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from statistics import fmean
+
+import click
+import numpy as np
+from tqdm import tqdm
+
+from benchmarks.study_cases import STRENGTHS, StudySet, acdc_slices, acdc_volumes, hippocampus
+from benchmarks.study_measure import load_curves, measure, study_candidates
+from benchmarks.study_splits import SplitRow, Splitter, split_rows
+from monai_rwcp.files import written_whole
+
+SETS = (
+    *(f"acdc-slices-{n}" for n in (3, 8, 30)),
+    *(f"acdc-volumes-{n}" for n in (3, 8, 30)),
+    *(f"hippocampus-{strength}" for strength in STRENGTHS),
+)
+
+
+def study_set(name: str, shared: Path, out: Path, slices: int) -> StudySet:
+    """One of the sets by its name."""
+    kind, which = name.rsplit("-", 1)
+    if kind == "hippocampus":
+        return hippocampus(shared / "data" / "hippocampus", which, out)
+    weights = shared / "weights" / f"acdc_unet_{which}patients.pt"
+    if kind == "acdc-volumes":
+        return acdc_volumes(shared / "data" / "acdc", weights)
+    encoder = shared / "weights" / "litemedsam_encoder_256.pt2"
+    return acdc_slices(shared / "data" / "acdc", weights, encoder, out / "features", slices)
+
+
+def table(rows: Sequence[SplitRow]) -> str:
+    """Means over splits and classes for each promise and method, with the standard deviation over splits."""
+    head = ("alpha", "working level", "method", "observed FNR", "stretch", "Dice", "false alarms")
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    for alpha in sorted({row.alpha for row in rows}):
+        for method in dict.fromkeys(row.method for row in rows):
+            some = [row for row in rows if row.alpha == alpha and row.method == method]
+            cells = [_mean_and_deviation(some, name) for name in ("observed", "stretch", "dice", "false_alarms")]
+            level = f"{fmean(row.working_level for row in some):.3f}"
+            lines.append("| " + " | ".join([f"{alpha:g}", level, method, *cells]) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _mean_and_deviation(rows: Sequence[SplitRow], name: str) -> str:
+    by_split: dict[int, list[float]] = {}
+    for row in rows:
+        by_split.setdefault(row.split, []).append(getattr(row, name))
+    means = [float(np.nanmean(values)) for values in by_split.values() if not np.isnan(values).all()]
+    return f"{fmean(means):.3f} ({np.std(means, ddof=1):.3f})" if len(means) > 1 else "n/a"
+
+
+@click.command(context_settings={"show_default": True})
+@click.option("--set", "names", type=click.Choice(SETS), multiple=True, required=True, help="May be repeated.")
+@click.option("--shared", type=click.Path(exists=True, file_okay=False, path_type=Path), required=True)
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path("out/study"))
+@click.option("--slices", default=2, help="Slices of each ACDC volume, spread evenly.")
+@click.option("--alpha", "alphas", type=float, multiple=True, default=(0.05, 0.1, 0.2))
+@click.option("--splits", default=100)
+@click.option("--seed", default=0)
+def main(
+    names: tuple[str, ...],
+    shared: Path,
+    out: Path,
+    slices: int,
+    alphas: tuple[float, ...],
+    splits: int,
+    seed: int,
+) -> None:
+    """Measure all candidates on the cases of a set (once; a killed run goes on), then split its patients many times."""
+    for name in names:
+        study = study_set(name, shared, out, slices)
+        volumes = not name.startswith("acdc-slices")
+        grid = 2 if name.startswith("hippocampus") else (4, 4, 1) if volumes else 4
+        candidates = study_candidates(study.sources, grid, volumes=volumes)
+        folder = out / "curves" / name
+        measure(study, candidates, folder)
+        curves, splitter = load_curves(study, candidates, folder), Splitter(tuple(study.units), seed)
+        owner = {info.name: info.unit for info in study.infos}
+        pooled = {candidate: of.pooled(owner) for candidate, of in curves.items()}
+        rows: list[SplitRow] = []
+        with tqdm(total=len(alphas) * splits, desc=f"{study.name}: splits") as bar:
+            for alpha in alphas:
+                _, calibrate, _ = splitter.split(0)
+                if len(calibrate) < 1 / alpha - 1:
+                    click.echo(f"alpha = {alpha} is not available with {len(calibrate)} calibration patients.")
+                    bar.update(splits)
+                    continue
+                for number in range(splits):
+                    rows += split_rows(study, curves, pooled, splitter, number, alpha)
+                    bar.update()
+        with written_whole(out / f"{name}.csv") as temporary, temporary.open("w", newline="") as file:
+            writer = csv.DictWriter(file, [field.name for field in fields(SplitRow)])
+            writer.writeheader()
+            writer.writerows(asdict(row) for row in rows)
+        n = [len(part) for part in splitter.split(0)]
+        click.echo(f"\n{study.name}: {n[0]} patients to tune, {n[1]} to calibrate, {n[2]} to test, {splits} splits\n")
+        click.echo(table(rows))
+
+
+if __name__ == "__main__":
+    main()

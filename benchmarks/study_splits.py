@@ -1,0 +1,140 @@
+"""Second stage of the study: tune, calibrate and test on random splits of the patients, read from the stored counts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from benchmarks.baselines import BilateralScore, DilatedScore
+from benchmarks.study_cases import StudySet
+from benchmarks.study_measure import StudyCandidate
+from monai_rwcp.tune import BlurredScore, PlainScore, SetCurves, WalkedScore, choose, efficiency
+from monai_rwcp.walk import paper, recommended
+
+__all__ = ["SplitRow", "Splitter", "split_rows"]
+
+
+@dataclass(frozen=True)
+class SplitRow:
+    """What one method did in one split.
+
+    Args:
+        split: number of the split.
+        method: the family, such as "blur, tuned".
+        candidate: name of the candidate that stood for it.
+        class_name: the class.
+        alpha: promised false negative rate.
+        working_level: what the calibration's mean was allowed to be, ``((n + 1) alpha - 1) / n``.
+        observed: mean false negative rate of the test patients who show the class.
+        stretch: mean over them of size of set over size of truth.
+        dice: mean Dice over the test images that show the class.
+        false_alarms: share of the test images without the class whose set is not empty; nan without such images.
+    """
+
+    split: int
+    method: str
+    candidate: str
+    class_name: str
+    alpha: float
+    working_level: float
+    observed: float
+    stretch: float
+    dice: float
+    false_alarms: float
+
+
+@dataclass(frozen=True)
+class Splitter:
+    """Random splits of the patients: a fifth (at least 8) tunes, half of the rest calibrates, the others test."""
+
+    units: tuple[str, ...]
+    seed: int
+
+    def split(self, number: int) -> tuple[list[str], list[str], list[str]]:
+        """Tuning, calibration and test patients of one split."""
+        order = np.random.default_rng((self.seed, number)).permutation(np.array(self.units)).tolist()
+        n_tune = max(8, len(order) // 5)
+        n_calibrate = -(-(len(order) - n_tune) // 2)
+        return order[:n_tune], order[n_tune : n_tune + n_calibrate], order[n_tune + n_calibrate :]
+
+
+def split_rows(
+    study: StudySet,
+    curves: Mapping[StudyCandidate, SetCurves],
+    pooled: Mapping[StudyCandidate, SetCurves],
+    splitter: Splitter,
+    number: int,
+    alpha: float,
+) -> Iterator[SplitRow]:
+    """Tune every family on one split, calibrate what it chose, and look at the test patients.
+
+    Args:
+        study: the set.
+        curves: counts of every case.
+        pooled: the same, added up by patient.
+        splitter: how patients are split.
+        number: number of the split.
+        alpha: promised false negative rate.
+    """
+    tune, calibrate, test = splitter.split(number)
+    images = [info.name for info in study.infos if info.unit in set(test)]
+    for method, candidate in _methods({c: of.only(tune) for c, of in pooled.items()}, alpha).items():
+        steps = _thresholds(pooled[candidate].only(calibrate), alpha)
+        of_units, of_images = pooled[candidate].only(test), curves[candidate].only(images)
+        for row, (c, step) in enumerate(zip(of_units.classes, steps, strict=True)):
+            shown, n = of_units.true[:, row] > 0, int((pooled[candidate].only(calibrate).true[:, row] > 0).sum())
+            absent = of_images.true[:, row] == 0
+            yield SplitRow(
+                number,
+                method,
+                candidate.name,
+                study.class_names[c],
+                alpha,
+                ((n + 1) * alpha - 1) / n,
+                float(of_units.false_negative_rate[shown, row, step].mean()),
+                float(of_units.stretch[shown, row, step].mean()),
+                float(np.nanmean(of_images.dice[:, row, step])),
+                float((of_images.size[absent, row, step] > 0).mean()) if absent.any() else math.nan,
+            )
+
+
+def _methods(tuning: Mapping[StudyCandidate, SetCurves], alpha: float) -> dict[str, StudyCandidate]:
+    """Who stands for each family: its best on the tuning patients."""
+    value = {candidate: float(efficiency(of, alpha)[0][0]) for candidate, of in tuning.items()}
+
+    def best(kind: type | tuple[type, ...], source: str | None = None) -> StudyCandidate:
+        return min(
+            (c for c in tuning if isinstance(c, kind) and (source is None or getattr(c, "source", None) == source)),
+            key=value.__getitem__,
+        )
+
+    found: dict[str, StudyCandidate] = {"plain CRC": PlainScore()}
+    found |= {
+        "blur, tuned": best(BlurredScore),
+        "dilation, tuned": best(DilatedScore),
+        "bilateral, tuned": best(BilateralScore),
+    }
+    walks = [candidate for candidate in tuning if isinstance(candidate, WalkedScore)]
+    for source in dict.fromkeys(candidate.source for candidate in walks):
+        found[f"walk on {source}, tuned"] = best(WalkedScore, source)
+        for name, settings in (("paper()", paper()), ("recommended() [development]", recommended())):
+            found[f"walk on {source}, {name}"] = next(
+                c for c in walks if c.source == source and {**c.walk, "grid": None} == {**settings, "grid": None}
+            )
+    among = {c: of for c, of in tuning.items() if isinstance(c, (PlainScore, BlurredScore, WalkedScore))}
+    found["what tune chooses"] = choose(among, alpha, draws=100).chosen
+    return found
+
+
+def _thresholds(calibration: SetCurves, alpha: float) -> list[int]:
+    """Conformal risk control on the thresholds of the counts, which are a part of the calibration's own."""
+    steps = []
+    for row in range(len(calibration.classes)):
+        shown = calibration.true[:, row] > 0
+        total = calibration.false_negative_rate[shown, row].sum(axis=0)
+        kept = total <= alpha * (shown.sum() + 1) - 1 - 1e-9
+        steps.append(max(0, int(kept.sum()) - 1))
+    return steps
