@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 import click
 import numpy as np
@@ -14,7 +15,8 @@ from tqdm import tqdm
 
 from benchmarks.study_cases import STRENGTHS, StudySet, acdc_slices, acdc_volumes, hippocampus
 from benchmarks.study_measure import load_curves, measure, study_candidates
-from benchmarks.study_splits import SplitRow, Splitter, split_rows
+from benchmarks.study_splits import Outcome, SplitRow, Splitter, outcomes, split_rows
+from benchmarks.study_surfaces import SetRow, measure_sets, set_rows
 from monai_rwcp.files import written_whole
 
 SETS = (
@@ -22,6 +24,10 @@ SETS = (
     *(f"acdc-volumes-{n}" for n in (3, 8, 30)),
     *(f"hippocampus-{strength}" for strength in STRENGTHS),
 )
+
+
+# Distances cost milliseconds a set, so they are measured at one promise.
+SURFACE_ALPHA = 0.1
 
 
 def study_set(name: str, shared: Path, out: Path, slices: int) -> StudySet:
@@ -57,6 +63,13 @@ def _mean_and_deviation(rows: Sequence[SplitRow], name: str) -> str:
     return f"{fmean(means):.3f} ({np.std(means, ddof=1):.3f})" if len(means) > 1 else "n/a"
 
 
+def _save(rows: Sequence[Any], kind: type, path: Path) -> None:
+    with written_whole(path) as temporary, temporary.open("w", newline="") as file:
+        writer = csv.DictWriter(file, [field.name for field in fields(kind)])
+        writer.writeheader()
+        writer.writerows(asdict(row) for row in rows)
+
+
 @click.command(context_settings={"show_default": True})
 @click.option("--set", "names", type=click.Choice(SETS), multiple=True, required=True, help="May be repeated.")
 @click.option("--shared", type=click.Path(exists=True, file_okay=False, path_type=Path), required=True)
@@ -64,6 +77,7 @@ def _mean_and_deviation(rows: Sequence[SplitRow], name: str) -> str:
 @click.option("--slices", default=2, help="Slices of each ACDC volume, spread evenly.")
 @click.option("--alpha", "alphas", type=float, multiple=True, default=(0.05, 0.1, 0.2))
 @click.option("--splits", default=100)
+@click.option("--surface-splits", default=10, help=f"How many of them are measured by distance, at {SURFACE_ALPHA}.")
 @click.option("--seed", default=0)
 def main(
     names: tuple[str, ...],
@@ -72,6 +86,7 @@ def main(
     slices: int,
     alphas: tuple[float, ...],
     splits: int,
+    surface_splits: int,
     seed: int,
 ) -> None:
     """Measure all candidates on the cases of a set (once; a killed run goes on), then split its patients many times."""
@@ -86,6 +101,7 @@ def main(
         owner = {info.name: info.unit for info in study.infos}
         pooled = {candidate: of.pooled(owner) for candidate, of in curves.items()}
         rows: list[SplitRow] = []
+        looked_at: list[Outcome] = []
         with tqdm(total=len(alphas) * splits, desc=f"{study.name}: splits") as bar:
             for alpha in alphas:
                 _, calibrate, _ = splitter.split(0)
@@ -94,12 +110,16 @@ def main(
                     bar.update(splits)
                     continue
                 for number in range(splits):
-                    rows += split_rows(study, curves, pooled, splitter, number, alpha)
+                    for outcome in outcomes(pooled, splitter, number, alpha):
+                        rows += split_rows(study, curves, pooled, outcome)
+                        if alpha == SURFACE_ALPHA and number < surface_splits:
+                            looked_at.append(outcome)
                     bar.update()
-        with written_whole(out / f"{name}.csv") as temporary, temporary.open("w", newline="") as file:
-            writer = csv.DictWriter(file, [field.name for field in fields(SplitRow)])
-            writer.writeheader()
-            writer.writerows(asdict(row) for row in rows)
+        _save(rows, SplitRow, out / f"{name}.csv")
+        if looked_at:
+            figures = measure_sets(study, candidates, looked_at, out / "sets" / name)
+            sets = [row for outcome in looked_at for row in set_rows(study, curves, outcome, figures)]
+            _save(sets, SetRow, out / f"{name}-sets.csv")
         n = [len(part) for part in splitter.split(0)]
         click.echo(f"\n{study.name}: {n[0]} patients to tune, {n[1]} to calibrate, {n[2]} to test, {splits} splits\n")
         click.echo(table(rows))

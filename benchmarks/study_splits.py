@@ -14,7 +14,7 @@ from benchmarks.study_measure import StudyCandidate
 from monai_rwcp.tune import BlurredScore, PlainScore, SetCurves, WalkedScore, choose, efficiency
 from monai_rwcp.walk import paper, recommended
 
-__all__ = ["SplitRow", "Splitter", "split_rows"]
+__all__ = ["Outcome", "SplitRow", "Splitter", "outcomes", "split_rows"]
 
 
 @dataclass(frozen=True)
@@ -61,44 +61,77 @@ class Splitter:
         return order[:n_tune], order[n_tune : n_tune + n_calibrate], order[n_tune + n_calibrate :]
 
 
-def split_rows(
-    study: StudySet,
-    curves: Mapping[StudyCandidate, SetCurves],
-    pooled: Mapping[StudyCandidate, SetCurves],
-    splitter: Splitter,
-    number: int,
-    alpha: float,
-) -> Iterator[SplitRow]:
-    """Tune every family on one split, calibrate what it chose, and look at the test patients.
+@dataclass(frozen=True)
+class Outcome:
+    """What tuning and calibration made of one method in one split.
 
     Args:
-        study: the set.
-        curves: counts of every case.
-        pooled: the same, added up by patient.
+        split: number of the split.
+        alpha: promised false negative rate.
+        method: the family, such as "blur, tuned".
+        candidate: what stands for it.
+        steps: by row of the curves' classes, the number of the calibrated threshold.
+        n: likewise, how many calibration patients show the class.
+        test: the test patients.
+    """
+
+    split: int
+    alpha: float
+    method: str
+    candidate: StudyCandidate
+    steps: tuple[int, ...]
+    n: tuple[int, ...]
+    test: tuple[str, ...]
+
+
+def outcomes(
+    pooled: Mapping[StudyCandidate, SetCurves], splitter: Splitter, number: int, alpha: float
+) -> Iterator[Outcome]:
+    """Tune every family on one split and calibrate what it chose.
+
+    Args:
+        pooled: counts of every patient.
         splitter: how patients are split.
         number: number of the split.
         alpha: promised false negative rate.
     """
     tune, calibrate, test = splitter.split(number)
-    images = [info.name for info in study.infos if info.unit in set(test)]
     for method, candidate in _methods({c: of.only(tune) for c, of in pooled.items()}, alpha).items():
-        steps = _thresholds(pooled[candidate].only(calibrate), alpha)
-        of_units, of_images = pooled[candidate].only(test), curves[candidate].only(images)
-        for row, (c, step) in enumerate(zip(of_units.classes, steps, strict=True)):
-            shown, n = of_units.true[:, row] > 0, int((pooled[candidate].only(calibrate).true[:, row] > 0).sum())
-            absent = of_images.true[:, row] == 0
-            yield SplitRow(
-                number,
-                method,
-                candidate.name,
-                study.class_names[c],
-                alpha,
-                ((n + 1) * alpha - 1) / n,
-                float(of_units.false_negative_rate[shown, row, step].mean()),
-                float(of_units.stretch[shown, row, step].mean()),
-                float(np.nanmean(of_images.dice[:, row, step])),
-                float((of_images.size[absent, row, step] > 0).mean()) if absent.any() else math.nan,
-            )
+        calibration = pooled[candidate].only(calibrate)
+        n = tuple(int(shown) for shown in (calibration.true > 0).sum(axis=0))
+        yield Outcome(number, alpha, method, candidate, _thresholds(calibration, alpha), n, tuple(test))
+
+
+def split_rows(
+    study: StudySet,
+    curves: Mapping[StudyCandidate, SetCurves],
+    pooled: Mapping[StudyCandidate, SetCurves],
+    outcome: Outcome,
+) -> Iterator[SplitRow]:
+    """Look at the test patients of one outcome, class by class.
+
+    Args:
+        study: the set.
+        curves: counts of every case.
+        pooled: the same, added up by patient.
+        outcome: the split, the method and its thresholds.
+    """
+    images = [info.name for info in study.infos if info.unit in set(outcome.test)]
+    of_units, of_images = pooled[outcome.candidate].only(outcome.test), curves[outcome.candidate].only(images)
+    for row, (c, step, n) in enumerate(zip(of_units.classes, outcome.steps, outcome.n, strict=True)):
+        shown, absent = of_units.true[:, row] > 0, of_images.true[:, row] == 0
+        yield SplitRow(
+            outcome.split,
+            outcome.method,
+            outcome.candidate.name,
+            study.class_names[c],
+            outcome.alpha,
+            ((n + 1) * outcome.alpha - 1) / n,
+            float(of_units.false_negative_rate[shown, row, step].mean()),
+            float(of_units.stretch[shown, row, step].mean()),
+            float(np.nanmean(of_images.dice[:, row, step])),
+            float((of_images.size[absent, row, step] > 0).mean()) if absent.any() else math.nan,
+        )
 
 
 def _methods(tuning: Mapping[StudyCandidate, SetCurves], alpha: float) -> dict[str, StudyCandidate]:
@@ -129,12 +162,13 @@ def _methods(tuning: Mapping[StudyCandidate, SetCurves], alpha: float) -> dict[s
     return found
 
 
-def _thresholds(calibration: SetCurves, alpha: float) -> list[int]:
+def _thresholds(calibration: SetCurves, alpha: float) -> tuple[int, ...]:
     """Conformal risk control on the thresholds of the counts, which are a part of the calibration's own."""
     steps = []
     for row in range(len(calibration.classes)):
         shown = calibration.true[:, row] > 0
         total = calibration.false_negative_rate[shown, row].sum(axis=0)
-        kept = total <= alpha * (shown.sum() + 1) - 1 - 1e-9
+        # A little more, for the rounding of the sum.
+        kept = total <= alpha * (shown.sum() + 1) - 1 + 1e-12
         steps.append(max(0, int(kept.sum()) - 1))
-    return steps
+    return tuple(steps)
