@@ -6,18 +6,18 @@ import csv
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 import click
-import numpy as np
 from tqdm import tqdm
 
 from benchmarks.study_cases import STRENGTHS, StudySet, acdc_slices, acdc_volumes, hippocampus
-from benchmarks.study_measure import load_curves, measure, study_candidates
+from benchmarks.study_measure import StudyCandidate, load_curves, measure, study_candidates
 from benchmarks.study_splits import Outcome, SplitRow, Splitter, outcomes, split_rows
 from benchmarks.study_surfaces import SetRow, measure_sets, set_rows
+from benchmarks.study_tables import read_rows, split_table
 from monai_rwcp.files import written_whole
+from monai_rwcp.walk import Grid
 
 SETS = (
     *(f"acdc-slices-{n}" for n in (3, 8, 30)),
@@ -42,25 +42,11 @@ def study_set(name: str, shared: Path, out: Path, slices: int) -> StudySet:
     return acdc_slices(shared / "data" / "acdc", weights, encoder, out / "features", slices)
 
 
-def table(rows: Sequence[SplitRow]) -> str:
-    """Means over splits and classes for each promise and method, with the standard deviation over splits."""
-    head = ("alpha", "working level", "method", "observed FNR", "stretch", "Dice", "false alarms")
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    for alpha in sorted({row.alpha for row in rows}):
-        for method in dict.fromkeys(row.method for row in rows):
-            some = [row for row in rows if row.alpha == alpha and row.method == method]
-            cells = [_mean_and_deviation(some, name) for name in ("observed", "stretch", "dice", "false_alarms")]
-            level = f"{fmean(row.working_level for row in some):.3f}"
-            lines.append("| " + " | ".join([f"{alpha:g}", level, method, *cells]) + " |")
-    return "\n".join(lines) + "\n"
-
-
-def _mean_and_deviation(rows: Sequence[SplitRow], name: str) -> str:
-    by_split: dict[int, list[float]] = {}
-    for row in rows:
-        by_split.setdefault(row.split, []).append(getattr(row, name))
-    means = [float(np.nanmean(values)) for values in by_split.values() if not np.isnan(values).all()]
-    return f"{fmean(means):.3f} ({np.std(means, ddof=1):.3f})" if len(means) > 1 else "n/a"
+def candidates_of(name: str, study: StudySet) -> list[StudyCandidate]:
+    """What is compared on a set."""
+    volumes = not name.startswith("acdc-slices")
+    grid: Grid = 2 if name.startswith("hippocampus") else (4, 4, 1) if volumes else 4
+    return study_candidates(study.sources, grid, volumes=volumes)
 
 
 def _save(rows: Sequence[Any], kind: type, path: Path) -> None:
@@ -92,9 +78,7 @@ def main(
     """Measure all candidates on the cases of a set (once; a killed run goes on), then split its patients many times."""
     for name in names:
         study = study_set(name, shared, out, slices)
-        volumes = not name.startswith("acdc-slices")
-        grid = 2 if name.startswith("hippocampus") else (4, 4, 1) if volumes else 4
-        candidates = study_candidates(study.sources, grid, volumes=volumes)
+        candidates = candidates_of(name, study)
         folder = out / "curves" / name
         measure(study, candidates, folder)
         curves, splitter = load_curves(study, candidates, folder), Splitter(tuple(study.units), seed)
@@ -122,7 +106,7 @@ def main(
             _save(sets, SetRow, out / f"{name}-sets.csv")
         n = [len(part) for part in splitter.split(0)]
         click.echo(f"\n{study.name}: {n[0]} patients to tune, {n[1]} to calibrate, {n[2]} to test, {splits} splits\n")
-        click.echo(table(rows))
+        click.echo(split_table(read_rows(out / f"{name}.csv")))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,186 @@
+"""The page of results: RESULTS.md and its pictures, from what the study has stored."""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+
+import click
+import numpy as np
+
+from benchmarks.study import SETS, SURFACE_ALPHA, candidates_of, study_set
+from benchmarks.study_cases import StudySet
+from benchmarks.study_measure import StudyCandidate, load_curves, scores_of
+from benchmarks.study_pictures import save_images, save_methods, save_settings, save_slopes, slopes
+from benchmarks.study_splits import Splitter, outcomes
+from benchmarks.study_tables import (
+    PLAIN,
+    Row,
+    by_method_and_split,
+    coverage_lines,
+    distance_table,
+    failure_tables,
+    number,
+    read_rows,
+    split_table,
+    target_table,
+)
+from monai_rwcp.files import written_whole
+from monai_rwcp.tune import PlainScore, SetCurves, tuning_thresholds
+
+_HEAD = """# Results
+
+Made from the stored results by the second of these commands; the first measures for hours, goes on where it was killed,
+and computes nothing twice:
+
+```bash
+python -m benchmarks.study --shared ../shared {sets}
+python -m benchmarks.study_report --shared ../shared {sets}
+```
+
+({versions})
+
+How to read it. Patients that the segmentation network has not seen are split at random, {n_splits} times: a fifth (at
+least 8) tunes every method by stretch, half of the rest calibrates it by conformal risk control, class by class and
+patient by patient, the others test it. Thresholds are a part (every eighth) of those that `calibrate` chooses from. A
+figure is the mean over classes; in brackets its standard deviation over splits. "Change" is against plain CRC. The
+working level is what the mean over the calibration patients may be, ((n + 1) alpha - 1)/n. Distances, components and
+bleeding (share of the wrongly claimed voxels that lie in another class) are of {n_surface} splits at alpha = {alpha};
+an empty set is as far off as the image's diagonal. The splits share their patients: they show what the method does on
+these patients, and are no independent evidence about others. "Development": `recommended()` was chosen on patients of
+ACDC, so its rows there are no held-out result. Everything here was looked at while the package was built.
+"""
+
+
+@click.command(context_settings={"show_default": True})
+@click.option("--set", "names", type=click.Choice(SETS), multiple=True, required=True, help="May be repeated.")
+@click.option("--shared", type=click.Path(exists=True, file_okay=False, path_type=Path), required=True)
+@click.option("--out", type=click.Path(exists=True, file_okay=False, path_type=Path), default=Path("out/study"))
+@click.option("--slices", default=2, help="As in the study.")
+@click.option("--seed", default=0, help="As in the study.")
+@click.option("--page", type=click.Path(dir_okay=False, path_type=Path), default=Path("benchmarks/RESULTS.md"))
+def main(names: tuple[str, ...], shared: Path, out: Path, slices: int, seed: int, page: Path) -> None:
+    """Write the page of results and its pictures."""
+    pictures = page.parent / "results" / "study"
+    pictures.mkdir(parents=True, exist_ok=True)
+    rows = {name: read_rows(out / f"{name}.csv") for name in names}
+    sets = {name: read_rows(out / f"{name}-sets.csv") for name in names}
+    head = _HEAD.format(
+        sets=" ".join(f"--set {name}" for name in names),
+        versions=", ".join(f"{package} {version(package)}" for package in ("monai_rwcp", "torch", "monai", "numpy")),
+        n_splits=len({row["split"] for of in rows.values() for row in of}),
+        n_surface=len({row["split"] for of in sets.values() for row in of}),
+        alpha=SURFACE_ALPHA,
+    )
+    parts = [head, "## The promise\n", *coverage_lines(rows), ""]
+    slices_sets = {name: of for name, of in sets.items() if name.startswith("acdc-slices")}
+    if slices_sets:
+        for walk in ("walk on LiteMedSAM, tuned", "what tune chooses"):
+            parts += [f'## Targets, "{walk}", alpha = {SURFACE_ALPHA}\n', target_table(slices_sets, walk)]
+    for name in names:
+        study = study_set(name, shared, out, slices)
+        candidates = candidates_of(name, study)
+        curves = load_curves(study, candidates, out / "curves" / name)
+        parts += _section(name, study, curves, rows[name], sets[name], pictures, seed)
+        click.echo(f"{name}: done")
+    with written_whole(page) as temporary:
+        temporary.write_text("\n".join(parts).rstrip() + "\n", encoding="utf-8")
+    click.echo(f"{page}")
+
+
+def _section(
+    name: str,
+    study: StudySet,
+    curves: dict[StudyCandidate, SetCurves],
+    rows: list[Row],
+    sets: list[Row],
+    pictures: Path,
+    seed: int,
+) -> list[str]:
+    owner = {info.name: info.unit for info in study.infos}
+    pooled = {candidate: of.pooled(owner) for candidate, of in curves.items()}
+    walk = f"walk on {study.sources[0]}, tuned"
+    usual = Counter(row["candidate"] for row in rows if row["method"] == walk).most_common(1)[0][0]
+    walked = next(c for c in pooled if c.name == usual)
+    at = [row for row in rows if float(row["alpha"]) == SURFACE_ALPHA]
+    columns = {label: by_method_and_split(at, partial(number, of)) for label, of in _AT_SPLITS.items()}
+    surfaces = {label: by_method_and_split(sets, partial(number, of)) for label, of in _AT_SETS.items()}
+    save_methods(columns | surfaces, f"{study.name}, alpha = {SURFACE_ALPHA}", pictures / f"{name}-methods.png")
+    source = study.sources[0]
+    title = f"{study.name}: stretch on all unseen patients by settings of the walk on {source} (exploratory)"
+    save_settings(pooled, source, SURFACE_ALPHA, title, pictures / f"{name}-settings.png")
+    both = {"plain": pooled[PlainScore()], walked.name: pooled[walked]}
+    save_slopes(both, study.class_names, SURFACE_ALPHA, study.name, pictures / f"{name}-slopes.png")
+    by_threshold, by_alpha = ([f"{slopes(of, SURFACE_ALPHA)[i]:.2f}" for of in both.values()] for i in (0, 1))
+    rule = _save_images(study, curves, pooled, sets, walk, Splitter(tuple(study.units), seed), pictures / f"{name}.png")
+    picked = Counter(row["candidate"] for row in at if row["method"] == "what tune chooses")
+    kinds = Counter(dict.fromkeys(("plain", "blur", "walk"), 0))
+    for candidate, count in picked.items():
+        kinds[candidate.split()[0]] += count
+    total = sum(picked.values())
+    return [
+        f"## {study.name}\n",
+        f"{len(study.units)} unseen patients, {len(study.infos)} images.\n",
+        split_table(rows),
+        f"At alpha = {SURFACE_ALPHA}, sets of test images that show the class:\n",
+        distance_table(sets, study.unit_of_length),
+        f"![Methods](results/study/{name}-methods.png)\n",
+        "What `tune` chooses: " + ", ".join(f"{kind} {count / total:.0%}" for kind, count in kinds.items()) + ".\n",
+        f"![Settings](results/study/{name}-settings.png)\n",
+        f"Set size along the threshold, of the walk chosen most often (`{walked.name}`): -d log(stretch)/d lambda at "
+        f"lambda_hat is {by_threshold[0]} for the plain and {by_threshold[1]} for the walked score; relative change of "
+        f"stretch with alpha, which does not depend on the score's scale: {by_alpha[0]} and {by_alpha[1]}.\n",
+        f"![Slopes](results/study/{name}-slopes.png)\n",
+        "Where it fails:\n",
+        failure_tables(sets, [m for m in (PLAIN, "blur, tuned", "bilateral, tuned", walk) if m in surfaces["HD95"]]),
+        f"{rule}\n",
+        f"![Images](results/study/{name}.png)\n",
+    ]
+
+
+_AT_SPLITS = {"stretch": "stretch", "Dice": "dice"}
+_AT_SETS = {"ASSD": "average_surface_distance", "HD95": "hausdorff_distance_95"}
+
+
+def _save_images(
+    study: StudySet,
+    curves: dict[StudyCandidate, SetCurves],
+    pooled: dict[StudyCandidate, SetCurves],
+    sets: list[Row],
+    walk: str,
+    splitter: Splitter,
+    path: Path,
+) -> str:
+    """Draw the images at the 10th, 50th and 100th percentile of the plain sets' distance in the first split."""
+    c = len(study.class_names) - 1
+    found = {o.method: o for o in outcomes(pooled, splitter, 0, SURFACE_ALPHA) if o.method in (PLAIN, walk)}
+    of_class = [
+        row
+        for row in sets
+        if row["split"] == "0" and row["method"] == PLAIN and row["class_name"] == study.class_names[c]
+    ]
+    of_class.sort(key=lambda row: float(row["hausdorff_distance_95"]))
+    places = {"easy": 0.1, "typical": 0.5, "worst": 1.0}
+    shown = []
+    for word, share in places.items():
+        row = of_class[round(share * (len(of_class) - 1))]
+        case = study.load(next(info for info in study.infos if info.name == row["case"]))
+        scores = dict(scores_of(case, list({o.candidate: None for o in found.values()})))
+        masks: dict[str, np.ndarray] = {
+            method: (scores[o.candidate][c] >= float(tuning_thresholds()[o.steps[c - 1]])).numpy()
+            for method, o in found.items()
+        }
+        heading = f"{word}: {row['case']}"
+        shown.append((heading, case, scores[found[walk].candidate][c].numpy(), masks))
+    title = f"{study.name}: {study.class_names[c]}, truth in green, alpha = {SURFACE_ALPHA}"
+    save_images(shown, c, title, path)
+    return (
+        f"Images of the {study.class_names[c]}, chosen by rule: in the first split, those at the 10th, 50th and 100th "
+        "percentile of the plain sets' HD95."
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,234 @@
+"""Tables of the study, from its stored rows."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from statistics import NormalDist, fmean
+
+import numpy as np
+
+__all__ = [
+    "PLAIN",
+    "Row",
+    "by_method_and_split",
+    "coverage_lines",
+    "distance_table",
+    "failure_tables",
+    "number",
+    "read_rows",
+    "split_table",
+    "target_table",
+]
+
+Row = dict[str, str]
+
+PLAIN = "plain CRC"
+_BASELINES = ("blur, tuned", "dilation, tuned", "bilateral, tuned")
+_DISTANCES = {"average_surface_distance": "ASSD", "hausdorff_distance_95": "HD95"}
+
+
+def read_rows(path: Path) -> list[Row]:
+    """Rows of a CSV file."""
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def number(name: str, row: Row) -> float:
+    """A figure of a row."""
+    return float(row[name])
+
+
+def markdown(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """A table."""
+    rows = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    return "\n".join(rows + ["| " + " | ".join(line) + " |" for line in lines]) + "\n"
+
+
+def by_method_and_split(rows: Iterable[Row], value: Callable[[Row], float]) -> dict[str, list[float]]:
+    """For every method and split the mean over classes of the mean over what was measured, without what is nan."""
+    found: dict[str, dict[str, dict[str, list[float]]]] = {}
+    for row in rows:
+        x = value(row)
+        if not math.isnan(x):
+            found.setdefault(row["method"], {}).setdefault(row["split"], {}).setdefault(row["class_name"], []).append(x)
+    return {
+        method: [fmean(fmean(values) for values in classes.values()) for classes in splits.values()]
+        for method, splits in found.items()
+    }
+
+
+def split_table(rows: Sequence[Row], baseline: str = PLAIN) -> str:
+    """Means over splits and classes for each promise and method; in brackets the standard deviation over splits."""
+    lines = []
+    for alpha in sorted({row["alpha"] for row in rows}, key=float):
+        some = [row for row in rows if row["alpha"] == alpha]
+        level = fmean(float(row["working_level"]) for row in some)
+        columns = [
+            by_method_and_split(some, partial(number, name)) for name in ("observed", "stretch", "dice", "false_alarms")
+        ]
+        for method in columns[0]:
+            cells = [_mean_and_deviation(column.get(method, [])) for column in columns]
+            change = fmean(columns[1][method]) / fmean(columns[1][baseline]) - 1
+            lines.append([alpha, f"{level:.3f}", method, cells[0], f"{cells[1]}, {change:+.0%}", *cells[2:]])
+    head = ("promised FNR", "working level", "method", "observed FNR", "stretch, change", "Dice", "false alarms")
+    return markdown(head, lines)
+
+
+def distance_table(rows: Sequence[Row], unit: str) -> str:
+    """Distances, components and bleeding by method."""
+    names = [*_DISTANCES, "components", "bleeding"]
+    columns = [by_method_and_split(rows, partial(number, name)) for name in names]
+    lines = []
+    for method in columns[0]:
+        cells = [_mean_and_deviation(column.get(method, [])) for column in columns]
+        for i in range(len(_DISTANCES)):
+            cells[i] += f", {fmean(columns[i][method]) / fmean(columns[i][PLAIN]) - 1:+.0%}"
+        lines.append([method, *cells])
+    return markdown(("method", f"ASSD ({unit})", f"HD95 ({unit})", "components", "bleeding"), lines)
+
+
+def coverage_lines(tables: Mapping[str, Sequence[Row]], risk: float = 0.05) -> list[str]:
+    """How many cells (set, promise, method, class) miss more than promised, corrected for their number."""
+    cells: dict[tuple[str, str, str, str], list[float]] = {}
+    for name, rows in tables.items():
+        for row in rows:
+            cell = (name, row["alpha"], row["method"], row["class_name"])
+            cells.setdefault(cell, []).append(float(row["observed"]))
+    z = NormalDist().inv_cdf(1 - risk / len(cells))
+    above, beyond = 0, []
+    for cell, values in cells.items():
+        mean, promised = fmean(values), float(cell[1])
+        error = float(np.std(values, ddof=1)) / math.sqrt(len(values))
+        above += mean > promised
+        if mean - z * error > promised:
+            beyond.append(f"- {', '.join(cell)}: {mean:.4f}")
+    return [
+        f"{len(cells)} cells (set, promise, method, class): the mean observed rate is above the promise in "
+        f"{above}, and by more than {z:.2f} standard errors (a risk of {risk:g} for all cells together) in "
+        f"{len(beyond)}.",
+        *beyond,
+    ]
+
+
+def target_table(tables: Mapping[str, Sequence[Row]], walk: str) -> str:
+    """The targets, by how much each is met or missed.
+
+    Args:
+        tables: rows of sets by name of the study's set.
+        walk: the method that is compared.
+    """
+    lines = []
+    for name, metric, against, kind, wanted in _TARGETS:
+        if name not in tables:
+            continue
+        values = by_method_and_split(tables[name], _dice if metric == "dice" else partial(number, metric))
+        better = max if metric == "dice" else min
+        other = better((o for o in against if o in values), key=lambda o: fmean(values[o]))
+        ours, theirs = fmean(values[walk]), fmean(values[other])
+        change, words = (ours - theirs, ".3f") if kind == "difference" else (ours / theirs - 1, ".1%")
+        met = change >= wanted if metric == "dice" else change <= wanted
+        each = [a - b if kind == "difference" else a / b - 1 for a, b in zip(values[walk], values[other], strict=True)]
+        lines.append(
+            [
+                name,
+                _DISTANCES.get(metric, "Dice"),
+                other,
+                f"{theirs:.3f}",
+                f"{ours:.3f}",
+                f"{change:+{words}}",
+                f"{min(each):+{words}} to {max(each):+{words}}",
+                f"{wanted:+{words}}",
+                "met" if met else "missed",
+            ]
+        )
+    head = ("set", "figure", "against", "its value", "walk", "change", "single splits", "target", "outcome")
+    return markdown(head, lines)
+
+
+# Set, figure, against whom (the best of them), and the change that is wanted.
+_TARGETS = (
+    ("acdc-slices-8", "hausdorff_distance_95", (PLAIN,), "share", -0.45),
+    ("acdc-slices-8", "average_surface_distance", (PLAIN,), "share", -0.40),
+    ("acdc-slices-8", "dice", (PLAIN,), "share", 0.15),
+    ("acdc-slices-8", "average_surface_distance", _BASELINES, "share", -0.15),
+    ("acdc-slices-8", "hausdorff_distance_95", _BASELINES, "share", -0.10),
+    ("acdc-slices-8", "dice", _BASELINES, "difference", 0.0),
+    ("acdc-slices-3", "hausdorff_distance_95", (PLAIN,), "share", -0.25),
+    ("acdc-slices-3", "average_surface_distance", (PLAIN,), "share", -0.25),
+    ("acdc-slices-3", "hausdorff_distance_95", _BASELINES, "share", -0.25),
+    ("acdc-slices-3", "average_surface_distance", _BASELINES, "share", -0.25),
+    ("acdc-slices-30", "hausdorff_distance_95", (PLAIN,), "share", -0.45),
+    ("acdc-slices-30", "hausdorff_distance_95", _BASELINES, "share", -0.20),
+    ("acdc-slices-30", "dice", (PLAIN,), "difference", -0.01),
+    ("acdc-slices-30", "dice", _BASELINES, "difference", -0.01),
+)
+
+
+def failure_tables(rows: Sequence[Row], methods: Sequence[str]) -> str:
+    """False negative rates by position, by size of the truth and by class, and of the worst patients.
+
+    Args:
+        rows: rows of sets.
+        methods: which are shown.
+    """
+    strata: dict[str, Callable[[Row], bool]] = {}
+    for name in sorted({row["class_name"] for row in rows}):
+        sizes = np.array([int(row["true"]) for row in rows if row["class_name"] == name])
+        low, high = (int(q) for q in np.quantile(sizes, (1 / 3, 2 / 3)))
+        strata[name] = partial(_is_of_size, name, 0, math.inf)
+        strata[f"{name}, truths of up to {low} voxels (a third)"] = partial(_is_of_size, name, 0, low)
+        strata[f"{name}, of {high} and more (a third)"] = partial(_is_of_size, name, high, math.inf)
+    if not math.isnan(float(rows[0]["position"])):
+        strata["first half of the slices"] = lambda row: float(row["position"]) < 0.5
+        strata["second half of the slices"] = lambda row: float(row["position"]) >= 0.5
+    rate = {
+        method: {
+            stratum: fmean(
+                int(row["missed"]) / int(row["true"]) for row in rows if row["method"] == method and inside(row)
+            )
+            for stratum, inside in strata.items()
+        }
+        for method in methods
+    }
+    lines = [[stratum, *(f"{rate[method][stratum]:.3f}" for method in methods)] for stratum in strata]
+    patients = {method: _by_patient([row for row in rows if row["method"] == method]) for method in methods}
+    worst = [
+        [place, *(_nth(patients[method], i) for method in methods)]
+        for i, place in enumerate(f"{n}" for n in range(1, 11))
+    ]
+    return markdown(("mean FNR of images", *methods), lines) + "\n" + markdown(("worst patients", *methods), worst)
+
+
+def _by_patient(rows: Sequence[Row]) -> list[tuple[float, str]]:
+    counts: dict[tuple[str, str, str], list[int]] = {}
+    for row in rows:
+        total = counts.setdefault((row["unit"], row["split"], row["class_name"]), [0, 0])
+        total[0] += int(row["missed"])
+        total[1] += int(row["true"])
+    rates: dict[str, list[float]] = {}
+    for (unit, _, _), (missed, true) in counts.items():
+        rates.setdefault(unit, []).append(missed / true)
+    return sorted(((fmean(values), unit) for unit, values in rates.items()), reverse=True)
+
+
+def _nth(patients: Sequence[tuple[float, str]], i: int) -> str:
+    return f"{patients[i][1]}: {patients[i][0]:.2f}" if i < len(patients) else "-"
+
+
+def _is_of_size(class_name: str, low: float, high: float, row: Row) -> bool:
+    return row["class_name"] == class_name and low <= int(row["true"]) <= high
+
+
+def _dice(row: Row) -> float:
+    true, missed, size = (int(row[name]) for name in ("true", "missed", "size"))
+    return 2 * (true - missed) / (true + size)
+
+
+def _mean_and_deviation(values: Sequence[float]) -> str:
+    if not values:
+        return "-"
+    return f"{fmean(values):.3f} ({np.std(values, ddof=1):.3f})" if len(values) > 1 else f"{fmean(values):.3f}"
