@@ -60,7 +60,8 @@ def save_settings(
         )
         axes.imshow(cells, cmap="viridis_r", aspect="auto")
         for i, j in np.ndindex(cells.shape):
-            axes.text(j, i, f"{cells[i, j]:.3g}", ha="center", va="center", color="white", fontweight="bold")
+            box = {"facecolor": "white", "alpha": 0.7, "edgecolor": "none"}
+            axes.text(j, i, f"{cells[i, j]:.3g}", ha="center", va="center", bbox=box)
         axes.set_xticks(range(len(columns)), [f"{q:g}" for q in columns])
         axes.set_yticks(range(len(rows)), [f"{r:g}" for r in rows])
         axes.set_xlabel(across)

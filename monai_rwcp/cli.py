@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Literal
 
 from monai_rwcp.version import __version__
 
@@ -118,3 +119,52 @@ def merge(tables: tuple[Path, ...], out: Path, shared_units: bool) -> None:
     click.echo(
         f"{out}: {len(merged.units)} {merged.unit_name}s with {len(merged.images)} images of {len(tables)} tables."
     )
+
+
+@main.command()
+@click.argument("datalist", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="An empty or new folder.")
+@click.option("--section", default="tuning", show_default=True, help="Section that is tuned on; others are kept apart.")
+@click.option("--extractor", help="As of `features`; without it plain and blurred probabilities are compared only.")
+@click.option("--intensity", help="As of `features`.")
+@click.option("--alpha", default=0.1, show_default=True, help="Share of the truth that the compared sets miss.")
+@click.option("--objective", type=click.Choice(["stretch", "dice"]), default="stretch", show_default=True)
+@click.option("--unit-key", default="patient", show_default=True, help="Entry of the data list that names the unit.")
+@click.option("--grid", default=4, show_default=True, help="Stride of the graph's grid on the map.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the order of the units and of the bootstrap.")
+def tune(
+    datalist: Path,
+    out: Path,
+    section: str,
+    extractor: str | None,
+    intensity: str | None,
+    alpha: float,
+    objective: Literal["stretch", "dice"],
+    unit_key: str,
+    grid: int,
+    seed: int,
+) -> None:
+    """Choose plain, blurred or walked scores on the tuning patients of DATALIST (image, pred, label, patient)."""
+    if out.is_dir() and any(out.iterdir()):
+        raise click.UsageError(f"'{out}' is not empty; nothing there is overwritten. Name an empty or a new folder.")
+    if intensity is not None and extractor is None:
+        raise click.UsageError("--intensity belongs to an --extractor, but none is given.")
+    try:
+        from monai_rwcp.extractor_choice import chosen_extractor
+        from monai_rwcp.tuning_run import tune_from_files
+
+        choice = tune_from_files(
+            datalist,
+            out,
+            section=section,
+            extractor=None if extractor is None else chosen_extractor(extractor, intensity),
+            alpha=alpha,
+            objective=objective,
+            unit_key=unit_key,
+            grid=grid,
+            seed=seed,
+            progress=True,
+        )
+    except (ImportError, OSError, ValueError, RuntimeError) as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"{choice.why}\nIn {out}: settings.json (for TunedScored), table.md, settings.png (look at it)")

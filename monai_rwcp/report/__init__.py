@@ -5,5 +5,16 @@ from __future__ import annotations
 from monai_rwcp.report.feature_picture import draw_features
 from monai_rwcp.report.picture import draw_case
 from monai_rwcp.report.table import MeasuredSet, Row, render_table, summarise, write_table
+from monai_rwcp.report.tuning import draw_tuning, tuning_table
 
-__all__ = ["MeasuredSet", "Row", "draw_case", "draw_features", "render_table", "summarise", "write_table"]
+__all__ = [
+    "MeasuredSet",
+    "Row",
+    "draw_case",
+    "draw_features",
+    "draw_tuning",
+    "render_table",
+    "summarise",
+    "tuning_table",
+    "write_table",
+]

@@ -1,0 +1,109 @@
+"""What tuning compared, as a table and as a picture."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from monai_rwcp.files import written_whole
+from monai_rwcp.tune import CandidateResult, Choice, WalkedScore
+
+__all__ = ["draw_tuning", "tuning_table"]
+
+_CHOSEN, _OTHER = "#0072B2", "#999999"
+
+
+def tuning_table(choice: Choice) -> str:
+    """All candidates that were compared to the end, the best first, as a markdown table.
+
+    Args:
+        choice: what tuning found.
+
+    Example:
+        >>> from monai_rwcp.tune import CandidateResult, PlainScore
+        >>> result = CandidateResult(PlainScore(), 1.5, 0.0, 0.0, {1: 0.25})
+        >>> print(tuning_table(Choice(PlainScore(), (result,), 0.1, "stretch", ("a", "b"), "it is alone")))
+        | candidate      | stretch | worse than the best by (s.e.) | thresholds |
+        |----------------|---------|-------------------------------|------------|
+        | plain (chosen) | 1.500   | 0.000 (0.000)                 | 1: 0.250   |
+        <BLANKLINE>
+    """
+    lines = [["candidate", choice.objective, "worse than the best by (s.e.)", "thresholds"]]
+    for result in choice.results:
+        lines.append(
+            [
+                result.candidate.name + (" (chosen)" if result.candidate == choice.chosen else ""),
+                f"{result.value:.3f}",
+                f"{result.difference:.3f} ({result.standard_error:.3f})",
+                ", ".join(f"{c}: {threshold:.3f}" for c, threshold in result.thresholds.items()),
+            ]
+        )
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    padded = ["| " + " | ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)) + " |" for line in lines]
+    rule = "|" + "|".join("-" * (w + 2) for w in widths) + "|"
+    return "\n".join([padded[0], rule, *padded[1:]]) + "\n"
+
+
+def draw_tuning(choice: Choice, path: str | Path) -> None:
+    """Draw the best of each kind, and for each source of features a map of the walks by ``k`` and ``beta``.
+
+    A cell is the best value over the other settings; a cell without a number went out early.
+
+    Args:
+        choice: what tuning found.
+        path: where the PNG goes.
+
+    Raises:
+        ImportError: when matplotlib is missing.
+        OSError: when the file cannot be written.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError as error:
+        raise ImportError('Drawing needs matplotlib: pip install "monai-rwcp[report]".') from error
+    best = {result.candidate.kind: result for result in reversed(choice.results)}
+    kinds = [best[kind] for kind in ("plain", "blur", "walk") if kind in best]
+    walks = [result for result in choice.results if isinstance(result.candidate, WalkedScore)]
+    sources = sorted({result.candidate.source for result in walks if isinstance(result.candidate, WalkedScore)})
+    figure = Figure(figsize=(5.5 + 4.2 * len(sources), 4.2), layout="constrained")
+    axes = figure.subplots(1, 1 + len(sources), squeeze=False, width_ratios=[1.3, *[1.0] * len(sources)])[0]
+    axes[0].barh(
+        ["\n".join(textwrap.wrap(result.candidate.name, 26)) for result in kinds],
+        [result.value for result in kinds],
+        xerr=[result.standard_error for result in kinds],
+        color=[_CHOSEN if result.candidate == choice.chosen else _OTHER for result in kinds],
+        capsize=3,
+    )
+    axes[0].invert_yaxis()
+    axes[0].set_xlabel(f"{choice.objective} (bar: standard error of the difference)")
+    axes[0].set_title("best of each kind; blue: chosen", fontsize=9)
+    for place, source in enumerate(sources, start=1):
+        _draw_map(axes[place], source, walks, choice)
+    figure.suptitle("\n".join(textwrap.wrap(choice.why, 40 + 40 * len(sources))), fontsize=9)
+    with written_whole(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=110)
+
+
+def _draw_map(axes: Any, source: str, walks: list[CandidateResult], choice: Choice) -> None:
+    cells: dict[tuple[int, float], float] = {}
+    # The best comes first, so the first of a cell is its best.
+    for result in walks:
+        candidate = result.candidate
+        if isinstance(candidate, WalkedScore) and candidate.source == source:
+            cells.setdefault((candidate.walk.k, candidate.walk.beta), result.value)
+    rows, columns = (sorted({key[i] for key in cells}) for i in (0, 1))
+    values = np.array([[cells.get((int(k), beta), np.nan) for beta in columns] for k in rows])
+    colors = "viridis_r" if choice.objective == "stretch" else "viridis"
+    shown = [result.value for result in walks]
+    axes.imshow(values, cmap=colors, aspect="auto", vmin=min(shown), vmax=max(shown))
+    for i, j in np.argwhere(~np.isnan(values)):
+        box = {"facecolor": "white", "alpha": 0.7, "edgecolor": "none"}
+        axes.text(j, i, f"{values[i, j]:.3g}", ha="center", va="center", bbox=box)
+    axes.set_xticks(range(len(columns)), [f"{beta:g}" for beta in columns])
+    axes.set_yticks(range(len(rows)), [f"{k:g}" for k in rows])
+    axes.set_xlabel("beta")
+    axes.set_ylabel("k")
+    axes.set_title(f"walks on {source}: {choice.objective}", fontsize=9)

@@ -1,0 +1,117 @@
+"""Tuning from files: a data list, images, probabilities and labels in; settings, table and picture out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from monai.data import Dataset
+from monai.transforms import Compose, LoadImaged, Transform
+
+from monai_rwcp.features import FeatureExtractor
+from monai_rwcp.files import written_whole
+from monai_rwcp.report.tuning import draw_tuning, tuning_table
+from monai_rwcp.transforms import DenseFeaturesd
+from monai_rwcp.tune import Choice, Objective, TunedSettings, default_candidates, tune_settings
+from monai_rwcp.walk import Grid
+
+__all__ = ["read_section", "tune_from_files"]
+
+
+def tune_from_files(
+    datalist: str | Path,
+    out: str | Path,
+    *,
+    section: str = "tuning",
+    extractor: FeatureExtractor | None = None,
+    alpha: float = 0.1,
+    objective: Objective = "stretch",
+    unit_key: str = "patient",
+    grid: Grid = 4,
+    seed: int = 0,
+    progress: bool = False,
+) -> Choice:
+    """Tune on one section of a data list and write ``settings.json``, ``table.md`` and ``settings.png``.
+
+    Args:
+        datalist: a JSON file of sections, each a list of items with ``image``, ``pred`` (probabilities), ``label`` and
+            the unit's name; paths are relative to the file.
+        out: folder of the results.
+        section: the section that is tuned on. Units of all other sections are kept apart.
+        extractor: features for the walks; None compares plain and blurred probabilities only.
+        alpha: share of the truth that the compared sets miss, in (0, 1).
+        objective: ``"stretch"`` or ``"dice"``.
+        unit_key: name of the unit's entry.
+        grid: the graphs' grid, see :py:class:`monai_rwcp.walk.WalkSettings`.
+        seed: of the order of the units and of the bootstrap.
+        progress: whether a progress bar is shown.
+
+    Returns:
+        the choice.
+
+    Raises:
+        FileNotFoundError: when the data list or one of its files is not there.
+        ValueError: when the data list is of another form, a unit is in two sections, or tuning refuses a case.
+    """
+    items, others = read_section(datalist, section, unit_key, with_image=extractor is not None)
+    keys = ["pred", "label"] if extractor is None else ["image", "pred", "label"]
+    steps: list[Transform] = [LoadImaged(keys, ensure_channel_first=True)]
+    if extractor is not None:
+        steps.append(DenseFeaturesd("image", extractor))
+    choice = tune_settings(
+        cast("Sequence[Mapping[Hashable, Any]]", Dataset(items, Compose(steps))),
+        alpha=alpha,
+        candidates=default_candidates(("features",) if extractor is not None else (), grid=grid),
+        objective=objective,
+        unit_key=unit_key,
+        keep_apart=others,
+        seed=seed,
+        progress=progress,
+    )
+    folder = Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    with written_whole(folder / "table.md") as temporary:
+        temporary.write_text(f"{choice.why}\n\n{tuning_table(choice)}", encoding="utf-8")
+    draw_tuning(choice, folder / "settings.png")
+    TunedSettings.of(choice, unit_key).save(folder / "settings.json")
+    return choice
+
+
+def read_section(
+    datalist: str | Path, section: str, unit_key: str, *, with_image: bool
+) -> tuple[list[dict[str, Any]], set[str]]:
+    """Items of one section with their files found, and the names of the units of all others.
+
+    Raises:
+        FileNotFoundError: when the data list or one of its files is not there.
+        ValueError: when the data list is of another form.
+    """
+    path = Path(datalist)
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"'{path}' is no JSON file: {error}.") from error
+    if not isinstance(document, Mapping) or not isinstance(document.get(section), list) or not document[section]:
+        found = sorted(document) if isinstance(document, Mapping) else type(document).__name__
+        raise ValueError(f"Expected a list '{section}' with items in '{path}', but found {found}.")
+    files = ["image", "pred", "label"] if with_image else ["pred", "label"]
+    items = []
+    for number, item in enumerate(document[section]):
+        missing = [key for key in (*files, unit_key) if not isinstance(item, Mapping) or key not in item]
+        if missing:
+            raise ValueError(f"Item {number} of '{section}' in '{path}' lacks {missing}.")
+        found_files = {key: path.parent / str(item[key]) for key in files}
+        for key, file in found_files.items():
+            if not file.exists():
+                raise FileNotFoundError(f"Item {number} of '{section}': its '{key}' is '{file}', which is not there.")
+        items.append({**{key: str(file) for key, file in found_files.items()}, unit_key: str(item[unit_key])})
+    others = {
+        str(item[unit_key])
+        for name, group in document.items()
+        if name != section and isinstance(group, list)
+        for item in group
+        if isinstance(item, Mapping) and unit_key in item
+    }
+    return items, others

@@ -1,0 +1,133 @@
+"""`monai-rwcp tune`: from files to settings, a table and a picture."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import matplotlib.image
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner, Result
+
+from monai_rwcp import TunedScored, TunedSettings
+from monai_rwcp.cli import main
+from monai_rwcp.report import draw_tuning, tuning_table
+from monai_rwcp.tune import CandidateResult, Choice, PlainScore, WalkedScore
+from monai_rwcp.walk import WalkSettings
+
+
+def patient(folder: Path, name: str, seed: int) -> dict[str, str]:
+    """A noisy map of a disc, so that blurring helps."""
+    random = np.random.default_rng(seed)
+    x, y = np.meshgrid(np.arange(24), np.arange(20), indexing="ij")
+    disc = (x - 12) ** 2 + (y - 10) ** 2 < 40
+    logits = np.where(disc, 1.0, -1.0) + random.normal(0, 2, disc.shape)
+    inside = 1 / (1 + np.exp(-logits))
+    arrays = {
+        "image": (disc * 0.5 + random.normal(0, 0.05, disc.shape))[..., None].astype(np.float32),
+        "pred": np.stack([1 - inside, inside], axis=-1)[:, :, None].astype(np.float32),
+        "label": disc[..., None].astype(np.uint8),
+    }
+    item = {"patient": name}
+    for key, array in arrays.items():
+        nib.save(nib.Nifti1Image(array, np.eye(4)), folder / f"{name}_{key}.nii.gz")
+        item[key] = f"{name}_{key}.nii.gz"
+    return item
+
+
+@pytest.fixture
+def datalist(tmp_path: Path) -> Path:
+    sections = {
+        "tuning": [patient(tmp_path, f"t{i}", i) for i in range(4)],
+        "calibration": [{"patient": "c0"}],
+        "test": [{"patient": "x0"}],
+    }
+    path = tmp_path / "datalist.json"
+    path.write_text(json.dumps(sections))
+    return path
+
+
+def tune(*arguments: Any) -> Result:
+    return CliRunner().invoke(main, ["tune", *map(str, arguments)])
+
+
+def test_from_files_to_settings(datalist: Path, tmp_path: Path) -> None:
+    out = tmp_path / "tuned"
+    result = tune(datalist, "--out", out)
+    assert result.exit_code == 0, result.output
+    settings = TunedSettings.load(out / "settings.json")
+    assert settings.candidate.kind == "blur"
+    assert sorted(settings.units) == ["t0", "t1", "t2", "t3"]
+    assert settings.why in result.output
+    assert settings.why in (out / "table.md").read_text()
+    assert f"{settings.candidate.name} (chosen)" in (out / "table.md").read_text()
+    picture = matplotlib.image.imread(out / "settings.png")
+    assert picture.shape[0] > 300
+    assert picture[..., :3].std() > 0.05
+    item = {"pred": torch.softmax(torch.randn(2, 8, 8), dim=0), "features": torch.randn(4, 4, 4)}
+    assert TunedScored("pred", str(out / "settings.json"))(item)["pred"].shape == (2, 8, 8)
+
+
+def test_walks_are_compared_with_an_extractor(datalist: Path, tmp_path: Path) -> None:
+    result = tune(datalist, "--out", tmp_path / "tuned", "--extractor", "mind", "--grid", 2)
+    assert result.exit_code == 0, result.output
+    table = (tmp_path / "tuned" / "table.md").read_text()
+    assert "walk k=" in table
+    assert "grid=2" in table
+    assert "plain" in table
+
+
+@pytest.mark.parametrize(
+    ("change", "arguments", "message"),
+    [
+        (
+            lambda s: s["calibration"].append({"patient": "t1"}),
+            [],
+            "kept apart from calibration and test, but \\['t1'\\]",
+        ),
+        (lambda s: s.pop("tuning"), [], "Expected a list 'tuning' with items"),
+        (lambda s: s["tuning"][1].pop("label"), [], "Item 1 of 'tuning' .* lacks \\['label'\\]"),
+        (lambda s: s["tuning"][2].update(pred="no.nii.gz"), [], "Item 2 of 'tuning': its 'pred' is '.*no.nii.gz'"),
+        (lambda s: s["tuning"][0].update(pred=s["tuning"][0]["image"]), [], "Case 0, score 'pred'"),
+        (lambda s: None, ["--alpha", 2], "alpha"),
+        (lambda s: None, ["--intensity", "none"], "belongs to an --extractor"),
+    ],
+)
+def test_what_does_not_fit_is_refused(
+    datalist: Path, tmp_path: Path, change: Any, arguments: list[Any], message: str
+) -> None:
+    sections = json.loads(datalist.read_text())
+    change(sections)
+    datalist.write_text(json.dumps(sections))
+    result = tune(datalist, "--out", tmp_path / "tuned", *arguments)
+    assert result.exit_code != 0
+    assert re.search(message, " ".join(result.output.split())), result.output
+    assert not (tmp_path / "tuned").exists()
+
+
+def test_a_folder_with_files_is_left_alone(datalist: Path, tmp_path: Path) -> None:
+    result = tune(datalist, "--out", tmp_path)
+    assert result.exit_code == 2
+    assert "is not empty" in result.output
+
+
+def test_table_and_map_of_walks(tmp_path: Path) -> None:
+    walks = [
+        CandidateResult(WalkedScore(WalkSettings(k=k, beta=beta)), 1.0 + k / 100 + beta / 1000, 0.1, 0.05, {1: 0.3})
+        for k in (5, 20)
+        for beta in (10.0, 50.0)
+    ]
+    plain = CandidateResult(PlainScore(), 2.0, 1.0, 0.2, {1: 0.1})
+    choice = Choice(walks[0].candidate, (*walks, plain), 0.1, "stretch", ("a", "b"), "it is best")
+    lines = tuning_table(choice).splitlines()
+    assert len(lines) == 2 + 5
+    assert "(chosen)" in lines[2]
+    assert "2.000" in lines[-1]
+    assert "1.000 (0.200)" in lines[-1]
+    draw_tuning(choice, tmp_path / "map.png")
+    assert matplotlib.image.imread(tmp_path / "map.png").shape[1] > 800
