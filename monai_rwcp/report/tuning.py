@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from monai_rwcp.files import written_whole
-from monai_rwcp.tune import CandidateResult, Choice, WalkedScore
+from monai_rwcp.tune import CandidateResult, Choice, Objective, WalkedScore
 
 __all__ = ["draw_tuning", "tuning_table"]
 
@@ -66,10 +67,9 @@ def draw_tuning(choice: Choice, path: str | Path) -> None:
         raise ImportError('Drawing needs matplotlib: pip install "monai-rwcp[report]".') from error
     best = {result.candidate.kind: result for result in reversed(choice.results)}
     kinds = [best[kind] for kind in ("plain", "blur", "walk") if kind in best]
-    walks = [result for result in choice.results if isinstance(result.candidate, WalkedScore)]
-    sources = sorted({result.candidate.source for result in walks if isinstance(result.candidate, WalkedScore)})
-    figure = Figure(figsize=(5.5 + 4.2 * len(sources), 4.2), layout="constrained")
-    axes = figure.subplots(1, 1 + len(sources), squeeze=False, width_ratios=[1.3, *[1.0] * len(sources)])[0]
+    maps = _maps(choice.results)
+    figure = Figure(figsize=(5.5 + 4.2 * len(maps), 4.2), layout="constrained")
+    axes = figure.subplots(1, 1 + len(maps), squeeze=False, width_ratios=[1.3, *[1.0] * len(maps)])[0]
     axes[0].barh(
         ["\n".join(textwrap.wrap(result.candidate.name, 26)) for result in kinds],
         [result.value for result in kinds],
@@ -80,25 +80,32 @@ def draw_tuning(choice: Choice, path: str | Path) -> None:
     axes[0].invert_yaxis()
     axes[0].set_xlabel(f"{choice.objective} (bar: standard error of the difference)")
     axes[0].set_title("best of each kind; blue: chosen", fontsize=9)
-    for place, source in enumerate(sources, start=1):
-        _draw_map(axes[place], source, walks, choice)
-    figure.suptitle("\n".join(textwrap.wrap(choice.why, 40 + 40 * len(sources))), fontsize=9)
+    shown = [value for cells in maps.values() for value in cells.values()]
+    for place, (source, cells) in enumerate(maps.items(), start=1):
+        _draw_map(axes[place], cells, (min(shown), max(shown)), choice.objective)
+        axes[place].set_title(f"walks on {source}: {choice.objective}", fontsize=9)
+    figure.suptitle("\n".join(textwrap.wrap(choice.why, 40 + 40 * len(maps))), fontsize=9)
     with written_whole(path) as temporary:
         figure.savefig(temporary, format="png", dpi=110)
 
 
-def _draw_map(axes: Any, source: str, walks: list[CandidateResult], choice: Choice) -> None:
-    cells: dict[tuple[int, float], float] = {}
+def _maps(results: Sequence[CandidateResult]) -> dict[str, dict[tuple[int, float], float]]:
+    maps: dict[str, dict[tuple[int, float], float]] = {}
     # The best comes first, so the first of a cell is its best.
-    for result in walks:
-        candidate = result.candidate
-        if isinstance(candidate, WalkedScore) and candidate.source == source:
-            cells.setdefault((candidate.walk.k, candidate.walk.beta), result.value)
+    for result in results:
+        if isinstance(result.candidate, WalkedScore):
+            walk = result.candidate.walk
+            maps.setdefault(result.candidate.source, {}).setdefault((walk.k, walk.beta), result.value)
+    return dict(sorted(maps.items()))
+
+
+def _draw_map(
+    axes: Any, cells: Mapping[tuple[int, float], float], limits: tuple[float, float], objective: Objective
+) -> None:
     rows, columns = (sorted({key[i] for key in cells}) for i in (0, 1))
     values = np.array([[cells.get((int(k), beta), np.nan) for beta in columns] for k in rows])
-    colors = "viridis_r" if choice.objective == "stretch" else "viridis"
-    shown = [result.value for result in walks]
-    axes.imshow(values, cmap=colors, aspect="auto", vmin=min(shown), vmax=max(shown))
+    colors = "viridis_r" if objective == "stretch" else "viridis"
+    axes.imshow(values, cmap=colors, aspect="auto", vmin=limits[0], vmax=limits[1])
     for i, j in np.argwhere(~np.isnan(values)):
         box = {"facecolor": "white", "alpha": 0.7, "edgecolor": "none"}
         axes.text(j, i, f"{values[i, j]:.3g}", ha="center", va="center", bbox=box)
@@ -106,4 +113,3 @@ def _draw_map(axes: Any, source: str, walks: list[CandidateResult], choice: Choi
     axes.set_yticks(range(len(rows)), [f"{k:g}" for k in rows])
     axes.set_xlabel("beta")
     axes.set_ylabel("k")
-    axes.set_title(f"walks on {source}: {choice.objective}", fontsize=9)
