@@ -4,22 +4,38 @@ from __future__ import annotations
 
 import json
 import math
+import re
+from functools import partial
 from pathlib import Path
 
+import matplotlib.image
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 
 pytest.importorskip("cv2", reason="the study's baselines need opencv-contrib-python-headless")
 pytest.importorskip("scipy", reason="the study's baselines need scipy")
 
 from benchmarks.baselines import DilatedScore
+from benchmarks.study import main as study_command
 from benchmarks.study_cases import CaseInfo, StudyCase, StudySet
-from benchmarks.study_measure import load_curves, measure, study_candidates
+from benchmarks.study_measure import StudyCandidate, load_curves, measure, study_candidates
+from benchmarks.study_pictures import slopes
+from benchmarks.study_report import main as report
 from benchmarks.study_splits import Outcome, Splitter, outcomes, split_rows
 from benchmarks.study_surfaces import measure_sets, set_rows
+from benchmarks.study_tables import (
+    by_method_and_split,
+    coverage_lines,
+    failure_tables,
+    number,
+    read_rows,
+    split_table,
+    target_table,
+)
 from monai_rwcp.metrics import prediction_set_metrics
-from monai_rwcp.tune import PlainScore, SetCurves, tuning_thresholds
+from monai_rwcp.tune import PlainScore, SetCurves, WalkedScore, tuning_thresholds
 
 ALPHA = 0.2
 
@@ -41,12 +57,17 @@ INFOS = tuple(CaseInfo(f"{i:03d}", f"patient {i // 2:02d}", i % 2) for i in rang
 STUDY = StudySet("noise", ("background", "one", "two"), "px", INFOS, loaded, ("own",))
 
 
+def few_candidates(*_: object) -> list[StudyCandidate]:
+    """Few walks are enough here; the first two are the paper's and the recommended one, which the study looks up."""
+    everyone = study_candidates(("own",), 2)
+    walks = [c for c in everyone if isinstance(c, WalkedScore)]
+    return [c for c in everyone if not isinstance(c, WalkedScore)] + walks[:2] + walks[2:160:40]
+
+
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list, dict, dict]:
     folder = tmp_path_factory.mktemp("curves")
-    # Two walks are enough here: the paper's and the recommended one, which the study looks up by their settings.
-    candidates = [c for c in study_candidates(("own",), 2) if not hasattr(c, "walk")]
-    candidates += [c for c in study_candidates(("own",), 2) if hasattr(c, "walk")][:2]
+    candidates = few_candidates()
     measure(STUDY, candidates, folder)
     curves = load_curves(STUDY, candidates, folder)
     owner = {info.name: info.unit for info in INFOS}
@@ -55,11 +76,11 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list, dict
 
 def test_splits_are_of_all_patients_and_repeat() -> None:
     splitter = Splitter(tuple(STUDY.units), 3)
-    for number in range(20):
-        tune, calibrate, test = splitter.split(number)
+    for split in range(20):
+        tune, calibrate, test = splitter.split(split)
         assert sorted(tune + calibrate + test) == STUDY.units
         assert (len(tune), len(calibrate), len(test)) == (8, 11, 11)
-        assert splitter.split(number) == (tune, calibrate, test)
+        assert splitter.split(split) == (tune, calibrate, test)
     assert splitter.split(0) != splitter.split(1)
 
 
@@ -123,7 +144,7 @@ def test_sets_are_measured_once_and_as_they_are(
     measured: tuple[Path, list, dict, dict], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, candidates, curves, pooled = measured
-    found = [o for number in range(2) for o in outcomes(pooled, Splitter(tuple(STUDY.units), 0), number, ALPHA)]
+    found = [o for i in range(2) for o in outcomes(pooled, Splitter(tuple(STUDY.units), 0), i, ALPHA)]
     figures = measure_sets(STUDY, candidates, found, tmp_path)
     plain = next(o for o in found if o.method == "plain CRC")
     row = next(iter(set_rows(STUDY, curves, plain, figures)))
@@ -164,3 +185,124 @@ def test_a_set_that_was_counted_otherwise_is_refused(measured: tuple[Path, list,
     other = {PlainScore(): SetCurves(of.units, of.classes, of.true, of.missed, of.size + 1)}
     with pytest.raises(RuntimeError, match="is not"):
         list(set_rows(STUDY, other, outcome, figures))
+
+
+def test_two_commands_make_the_page(
+    measured: tuple[Path, list, dict, dict], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = measured[0]
+    for module in ("benchmarks.study", "benchmarks.study_report"):
+        monkeypatch.setattr(f"{module}.study_set", lambda *_: STUDY)
+        monkeypatch.setattr(f"{module}.candidates_of", few_candidates)
+    out = tmp_path / "study"
+    (out / "curves").mkdir(parents=True)
+    (out / "curves" / "hippocampus-weak").symlink_to(folder)
+    common = ["--set", "hippocampus-weak", "--shared", str(tmp_path), "--out", str(out)]
+    ran = CliRunner().invoke(
+        study_command, [*common, "--splits", "4", "--surface-splits", "2", "--alpha", "0.1", "--alpha", "0.01"]
+    )
+    assert ran.exit_code == 0, ran.output
+    assert "alpha = 0.01 is not available with 11 calibration patients" in ran.output
+    first = (out / "hippocampus-weak.csv").read_bytes(), (out / "hippocampus-weak-sets.csv").read_bytes()
+    assert {row["split"] for row in read_rows(out / "hippocampus-weak.csv")} == {"0", "1", "2", "3"}
+    assert {row["split"] for row in read_rows(out / "hippocampus-weak-sets.csv")} == {"0", "1"}
+    ran = CliRunner().invoke(study_command, [*common, "--splits", "4", "--surface-splits", "2", "--alpha", "0.1"])
+    assert ran.exit_code == 0, ran.output
+    again = (out / "hippocampus-weak.csv").read_bytes(), (out / "hippocampus-weak-sets.csv").read_bytes()
+    assert again == first
+    page = tmp_path / "RESULTS.md"
+    ran = CliRunner().invoke(report, [*common, "--page", str(page)])
+    assert ran.exit_code == 0, ran.output
+    text = page.read_text()
+    assert "split at random, 4 times" in text
+    assert "of 2 splits at alpha = 0.1" in text.replace("\n", " ")
+    pictures = re.findall(r"\]\((results/study/.*?png)\)", text)
+    assert len(pictures) == 4
+    for picture in pictures:
+        assert matplotlib.image.imread(tmp_path / picture)[..., :3].std() > 0.05
+
+
+def row(method: str, split: int, class_name: str, **more: object) -> dict[str, str]:
+    return {
+        key: str(value) for key, value in {"method": method, "split": split, "class_name": class_name, **more}.items()
+    }
+
+
+def test_means_are_over_images_then_classes() -> None:
+    rows = [row("a", 0, "one", x=1), row("a", 0, "one", x=3), row("a", 0, "two", x=6), row("a", 0, "two", x=math.nan)]
+    rows += [row("a", 1, "one", x=5), row("b", 0, "one", x=math.nan)]
+    assert by_method_and_split(rows, partial(number, "x")) == {"a": [4.0, 5.0]}
+
+
+def test_a_broken_promise_is_named() -> None:
+    random = np.random.default_rng(0)
+    tables = {
+        "kept": [row("m", i, "one", alpha=0.1, observed=x) for i, x in enumerate(random.normal(0.1, 0.02, 100))],
+        "broken": [row("m", i, "one", alpha=0.1, observed=x) for i, x in enumerate(random.normal(0.12, 0.02, 100))],
+    }
+    head, *named = coverage_lines(tables)
+    assert head.startswith("2 cells")
+    assert len(named) == 1
+    assert named[0].startswith("- broken, 0.1, m, one: 0.1")
+
+
+def test_targets_against_the_best_baseline() -> None:
+    distances = {"plain CRC": 10, "blur, tuned": 8, "dilation, tuned": 9, "bilateral, tuned": 6, "walk": 5.45}
+    rows = [
+        row(m, s, "one", average_surface_distance=d, hausdorff_distance_95=d, true=10, missed=1, size=int(10 + 2 * d))
+        for m, d in distances.items()
+        for s in range(2)
+    ]
+    lines = [
+        [cell.strip() for cell in line.split("|")[1:-1]]
+        for line in target_table({"acdc-slices-8": rows}, "walk").splitlines()
+    ]
+    found = {(line[1], line[2]): (line[5], line[8]) for line in lines[2:]}
+    assert found["HD95", "plain CRC"] == ("-45.5%", "met")
+    assert found["ASSD", "bilateral, tuned"] == ("-9.2%", "missed")
+    assert found["HD95", "bilateral, tuned"] == ("-9.2%", "missed")
+    # Dice 18/30 against 18/32.
+    assert found["Dice", "bilateral, tuned"] == (f"{18 / 30 - 18 / 32:+.3f}", "met")
+
+
+def test_failures_are_by_size_position_and_patient() -> None:
+    rows = [
+        row(
+            "m",
+            0,
+            "one",
+            unit=f"p{i:02d}",
+            position=i / 9,
+            true=10 * (i + 1),
+            missed=(i + 1) * (2 if i < 5 else 1),
+            size=9,
+        )
+        for i in range(10)
+    ]
+    text = failure_tables(rows, ["m"])
+    assert "| one | 0.150 |" in text
+    assert "| one, truths of up to 40 voxels (a third) | 0.200 |" in text
+    assert "| first half of the slices | 0.200 |" in text
+    assert "| 1 | p04: 0.20 |" in text
+    assert "| 10 | p05: 0.10 |" in text
+
+
+def test_change_is_against_plain() -> None:
+    rows = [
+        row(m, s, "one", alpha=0.1, working_level=0.05, observed=0.06, stretch=x + s, dice=0.5, false_alarms=math.nan)
+        for m, x in (("plain CRC", 2.0), ("walk", 1.0))
+        for s in (0, 1)
+    ]
+    assert "| 0.1 | 0.050 | walk | 0.060 (0.000) | 1.500 (0.707), -40% | 0.500 (0.000) | - |" in split_table(rows)
+
+
+def test_slopes_of_a_known_curve() -> None:
+    """Sets that shrink as exp(-3 lambda), of which the threshold itself is missed."""
+    thresholds = tuning_thresholds().astype(np.float64)
+    n = 10**6
+    missed = np.round(n * thresholds).astype(np.int64)[None, None]
+    size = np.round(100 * n * np.exp(-3 * thresholds)).astype(np.int64)[None, None]
+    curves = SetCurves(("a",), (1,), np.array([[n]]), missed, size)
+    by_threshold, by_alpha = slopes(curves, 0.2)
+    assert by_threshold == pytest.approx(3, rel=0.02)
+    assert by_alpha == pytest.approx(3, rel=0.1)
