@@ -182,7 +182,7 @@ def test_a_set_that_was_counted_otherwise_is_refused(measured: tuple[Path, list,
     outcome = Outcome(0, ALPHA, "plain CRC", PlainScore(), (300, 300), (9, 9), (INFOS[2].unit,))
     figures = measure_sets(STUDY, candidates, [outcome], tmp_path)
     of = curves[PlainScore()]
-    other = {PlainScore(): SetCurves(of.units, of.classes, of.true, of.missed, of.size + 1)}
+    other = {PlainScore(): SetCurves(of.units, of.classes, of.true, of.missed, of.size + 4)}
     with pytest.raises(RuntimeError, match="is not"):
         list(set_rows(STUDY, other, outcome, figures))
 
