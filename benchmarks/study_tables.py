@@ -19,6 +19,7 @@ __all__ = [
     "distance_table",
     "failure_tables",
     "number",
+    "of_what_is_claimed",
     "read_rows",
     "split_table",
     "target_table",
@@ -78,17 +79,32 @@ def split_table(rows: Sequence[Row], baseline: str = PLAIN) -> str:
     return markdown(head, lines)
 
 
+def of_what_is_claimed(name: str, row: Row) -> float:
+    """A figure of a row, or nan where the set is empty."""
+    return float(row[name]) if int(row["size"]) else math.nan
+
+
 def distance_table(rows: Sequence[Row], unit: str) -> str:
-    """Distances, components and bleeding by method."""
-    names = [*_DISTANCES, "components", "bleeding"]
-    columns = [by_method_and_split(rows, partial(number, name)) for name in names]
+    """Empty sets, distances with and without them, components and bleeding by method."""
+    columns: dict[str, Callable[[Row], float]] = {
+        "empty": lambda row: float(row["size"] == "0"),
+        f"ASSD ({unit})": partial(of_what_is_claimed, "average_surface_distance"),
+        f"HD95 ({unit})": partial(of_what_is_claimed, "hausdorff_distance_95"),
+        "ASSD with the empty": partial(number, "average_surface_distance"),
+        "HD95 with the empty": partial(number, "hausdorff_distance_95"),
+        "components": partial(number, "components"),
+        "bleeding": partial(number, "bleeding"),
+    }
+    found = {name: by_method_and_split(rows, value) for name, value in columns.items()}
     lines = []
-    for method in columns[0]:
-        cells = [_mean_and_deviation(column.get(method, [])) for column in columns]
-        for i in range(len(_DISTANCES)):
-            cells[i] += f", {fmean(columns[i][method]) / fmean(columns[i][PLAIN]) - 1:+.0%}"
-        lines.append([method, *cells])
-    return markdown(("method", f"ASSD ({unit})", f"HD95 ({unit})", "components", "bleeding"), lines)
+    for method in found["empty"]:
+        cells = [method]
+        for name, by_method in found.items():
+            cells.append(_mean_and_deviation(by_method.get(method, [])))
+            if name.startswith(("ASSD", "HD95")):
+                cells[-1] += f", {fmean(by_method[method]) / fmean(by_method[PLAIN]) - 1:+.0%}"
+        lines.append(cells)
+    return markdown(("method", *columns), lines)
 
 
 def coverage_lines(tables: Mapping[str, Sequence[Row]], risk: float = 0.05) -> list[str]:
@@ -114,18 +130,19 @@ def coverage_lines(tables: Mapping[str, Sequence[Row]], risk: float = 0.05) -> l
     ]
 
 
-def target_table(tables: Mapping[str, Sequence[Row]], walk: str) -> str:
+def target_table(tables: Mapping[str, Sequence[Row]], walk: str, *, with_empty: bool) -> str:
     """The targets, by how much each is met or missed.
 
     Args:
         tables: rows of sets by name of the study's set.
         walk: the method that is compared.
+        with_empty: whether an empty set counts in the distances, as far off as the image's diagonal.
     """
-    lines = []
+    lines, distance = [], number if with_empty else of_what_is_claimed
     for name, metric, against, kind, wanted in _TARGETS:
         if name not in tables:
             continue
-        values = by_method_and_split(tables[name], _dice if metric == "dice" else partial(number, metric))
+        values = by_method_and_split(tables[name], _dice if metric == "dice" else partial(distance, metric))
         better = max if metric == "dice" else min
         other = better((o for o in against if o in values), key=lambda o: fmean(values[o]))
         ours, theirs = fmean(values[walk]), fmean(values[other])

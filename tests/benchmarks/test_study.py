@@ -28,6 +28,7 @@ from benchmarks.study_surfaces import measure_sets, set_rows
 from benchmarks.study_tables import (
     by_method_and_split,
     coverage_lines,
+    distance_table,
     failure_tables,
     number,
     read_rows,
@@ -255,7 +256,7 @@ def test_targets_against_the_best_baseline() -> None:
     ]
     lines = [
         [cell.strip() for cell in line.split("|")[1:-1]]
-        for line in target_table({"acdc-slices-8": rows}, "walk").splitlines()
+        for line in target_table({"acdc-slices-8": rows}, "walk", with_empty=True).splitlines()
     ]
     found = {(line[1], line[2]): (line[5], line[8]) for line in lines[2:]}
     assert found["HD95", "plain CRC"] == ("-45.5%", "met")
@@ -263,6 +264,14 @@ def test_targets_against_the_best_baseline() -> None:
     assert found["HD95", "bilateral, tuned"] == ("-9.2%", "missed")
     # Dice 18/30 against 18/32.
     assert found["Dice", "bilateral, tuned"] == (f"{18 / 30 - 18 / 32:+.3f}", "met")
+
+
+def test_empty_sets_are_told_apart() -> None:
+    figures = {"average_surface_distance": 2, "hausdorff_distance_95": 4, "components": 1, "bleeding": 0.5}
+    far = {"average_surface_distance": 10, "hausdorff_distance_95": 10, "components": 0, "bleeding": math.nan}
+    rows = [row("plain CRC", 0, "one", size=5, **figures), row("plain CRC", 0, "one", size=0, **far)]
+    line = distance_table(rows, "px").splitlines()[2]
+    assert line == "| plain CRC | 0.500 | 2.000, +0% | 4.000, +0% | 6.000, +0% | 7.000, +0% | 0.500 | 0.500 |"
 
 
 def test_failures_are_by_size_position_and_patient() -> None:
