@@ -10,7 +10,10 @@ import numpy as np
 import torch
 from scipy.ndimage import distance_transform_cdt
 
-__all__ = ["BilateralScore", "DilatedScore", "baseline_candidates"]
+from monai_rwcp.tune import BlurredScore, blurred
+from monai_rwcp.walk import keep_peaks
+
+__all__ = ["BilateralScore", "DilatedScore", "PeakKeptScore", "baseline_candidates"]
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,33 @@ class BilateralScore:
         return np.clip(np.stack(smoothed), 0, 1)
 
 
-def baseline_candidates() -> list[DilatedScore | BilateralScore]:
+@dataclass(frozen=True)
+class PeakKeptScore:
+    """Another method's score with the walk's ``keep_peak``, to tell what of a gain is the walk's own.
+
+    Args:
+        base: what smooths the map.
+    """
+
+    base: BlurredScore | BilateralScore
+
+    @property
+    def name(self) -> str:
+        """Name for tables."""
+        return f"{self.base.name}, keep_peak"
+
+    def score(self, probabilities: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
+        """Make the score of a map ``[C, *spatial]`` from an image ``[1, *spatial]``."""
+        if isinstance(self.base, BlurredScore):
+            smoothed = blurred(probabilities, self.base.sigma)
+        else:
+            smoothed = self.base.score(probabilities, image)
+        return keep_peaks(smoothed, probabilities).clamp_(0, 1)
+
+
+def baseline_candidates() -> list[DilatedScore | BilateralScore | PeakKeptScore]:
     """The settings among which a study tunes these baselines, on the same patients as the walk."""
-    dilated: list[DilatedScore | BilateralScore] = [DilatedScore("face"), DilatedScore("corner")]
-    return dilated + [BilateralScore(space, intensity) for space in (1.0, 2.0, 4.0) for intensity in (0.05, 0.1, 0.2)]
+    bilateral = [BilateralScore(space, intensity) for space in (1.0, 2.0, 4.0) for intensity in (0.05, 0.1, 0.2)]
+    blurs = [BlurredScore(sigma) for sigma in (1.0, 2.0, 3.0, 4.0)]
+    kept = [*map(PeakKeptScore, blurs), *map(PeakKeptScore, bilateral)]
+    return [DilatedScore("face"), DilatedScore("corner"), *bilateral, *kept]

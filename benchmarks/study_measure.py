@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from benchmarks.baselines import BilateralScore, DilatedScore, baseline_candidates
+from benchmarks.baselines import BilateralScore, DilatedScore, PeakKeptScore, baseline_candidates
 from benchmarks.study_cases import StudyCase, StudySet
 from monai_rwcp.files import written_whole
 from monai_rwcp.tune import Candidate, SetCurves, WalkedScore, candidate_scores, default_candidates, set_curves
@@ -17,7 +17,9 @@ from monai_rwcp.walk import Grid, WalkSettings, paper, recommended
 
 __all__ = ["StudyCandidate", "load_curves", "measure", "scores_of", "study_candidates"]
 
-StudyCandidate = Candidate | DilatedScore | BilateralScore
+_BASELINES = (DilatedScore, BilateralScore, PeakKeptScore)
+
+StudyCandidate = Candidate | DilatedScore | BilateralScore | PeakKeptScore
 
 
 def study_candidates(sources: Sequence[str], grid: Grid, *, volumes: bool = False) -> list[StudyCandidate]:
@@ -27,17 +29,17 @@ def study_candidates(sources: Sequence[str], grid: Grid, *, volumes: bool = Fals
     def wanted(candidate: Candidate) -> bool:
         if not volumes or not isinstance(candidate, WalkedScore) or candidate.walk in named:
             return True
-        return candidate.walk.k == 20 and candidate.walk.spatial_weight < 6
+        return candidate.walk.k == 20 and candidate.walk.n_steps != 10
 
     return [*filter(wanted, default_candidates(sources, grid=grid)), *baseline_candidates()]
 
 
 def scores_of(case: StudyCase, candidates: Sequence[StudyCandidate]) -> Iterator[tuple[StudyCandidate, torch.Tensor]]:
     """The scores of one case, in an order of their own."""
-    tuned = [c for c in candidates if not isinstance(c, (DilatedScore, BilateralScore))]
+    tuned = [c for c in candidates if not isinstance(c, _BASELINES)]
     yield from candidate_scores(case.probabilities, tuned, case.features, spacing=case.spacing)
     for candidate in candidates:
-        if isinstance(candidate, (DilatedScore, BilateralScore)):
+        if isinstance(candidate, _BASELINES):
             yield candidate, candidate.score(case.probabilities, case.image)
 
 

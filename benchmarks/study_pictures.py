@@ -45,7 +45,7 @@ def save_settings(
 
     walks = [c for c in pooled if isinstance(c, WalkedScore) and c.source == source and c.walk.center]
     values = {c: float(efficiency(pooled[c], alpha)[0][0]) for c in walks}
-    pairs = (("k", "beta"), ("n_steps", "restart"), ("spatial_weight", "restart"), ("spatial_weight", "beta"))
+    pairs = (("k", "beta"), ("n_steps", "restart"), ("spatial_weight", "beta"), ("keep_peak", "n_steps"))
     figure = Figure(figsize=(4 * len(pairs), 3.6), layout="constrained")
     for axes, (down, across) in zip(figure.subplots(1, len(pairs), squeeze=False)[0], pairs, strict=True):
         rows, columns = (sorted({getattr(c.walk, name) for c in walks}) for name in (down, across))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.baselines import BilateralScore, DilatedScore
+from benchmarks.baselines import BilateralScore, DilatedScore, PeakKeptScore
 from benchmarks.study_cases import StudySet
 from benchmarks.study_measure import StudyCandidate
 from monai_rwcp.tune import BlurredScore, PlainScore, SetCurves, WalkedScore, choose, efficiency
@@ -149,6 +149,7 @@ def _methods(tuning: Mapping[StudyCandidate, SetCurves], alpha: float) -> dict[s
         "blur, tuned": best(BlurredScore),
         "dilation, tuned": best(DilatedScore),
         "bilateral, tuned": best(BilateralScore),
+        "blur or bilateral with keep_peak, tuned": best(PeakKeptScore),
     }
     walks = [candidate for candidate in tuning if isinstance(candidate, WalkedScore)]
     for source in dict.fromkeys(candidate.source for candidate in walks):

@@ -37,6 +37,8 @@ class RandomWalkDiffusion(Transform):
         neighborhood: where a node of a volume may have neighbours: ``"volume"`` (anywhere), ``"slice"`` or
             ``("slices", w)`` (at most ``w`` slices of the graph grid away). Defaults to "volume".
         slice_axis: spatial axis that the slices of a volume are stacked along, for ``neighborhood``. Defaults to -1.
+        keep_peak: whether each channel is scaled at the end so that its highest value is what it was before, which
+            keeps small structures. Defaults to False.
         backend: ``"auto"`` or ``"pyg"``, how neighbours are searched; both give the same result.
         progress: whether a progress bar is shown, for volumes and fine grids. Defaults to False.
 
@@ -65,10 +67,13 @@ class RandomWalkDiffusion(Transform):
         grid: Grid = "features",
         neighborhood: Neighborhood = "volume",
         slice_axis: int = -1,
+        keep_peak: bool = False,
         backend: Backend = "auto",
         progress: bool = False,
     ) -> None:
-        self.settings = WalkSettings(k, beta, n_steps, restart, center, spatial_weight, grid, neighborhood, slice_axis)
+        self.settings = WalkSettings(
+            k, beta, n_steps, restart, center, spatial_weight, grid, neighborhood, slice_axis, keep_peak
+        )
         if backend not in ("auto", "pyg"):
             raise ValueError(f'backend must be "auto" or "pyg" but is {backend!r}.')
         self.search_backend: Backend = backend
@@ -136,6 +141,7 @@ class RandomWalkDiffusiond(MapTransform):
         grid: Grid = "features",
         neighborhood: Neighborhood = "volume",
         slice_axis: int = -1,
+        keep_peak: bool = False,
         backend: Backend = "auto",
         progress: bool = False,
         output_keys: KeysCollection | None = None,
@@ -145,8 +151,8 @@ class RandomWalkDiffusiond(MapTransform):
         Args:
             keys: keys of the probability maps.
             feature_keys: keys of their features, one for all or one for each. Defaults to "features".
-            k, beta, n_steps, restart, center, spatial_weight, grid, neighborhood, slice_axis, backend, progress: see
-                :py:class:`RandomWalkDiffusion`.
+            k, beta, n_steps, restart, center, spatial_weight, grid, neighborhood, slice_axis, keep_peak, backend,
+                progress: see :py:class:`RandomWalkDiffusion`.
             output_keys: where the walked maps go; None replaces the maps.
             allow_missing_keys: whether missing keys are passed over.
 
@@ -155,7 +161,18 @@ class RandomWalkDiffusiond(MapTransform):
         """
         super().__init__(keys, allow_missing_keys)
         self.converter = RandomWalkDiffusion(
-            k, beta, n_steps, restart, center, spatial_weight, grid, neighborhood, slice_axis, backend, progress
+            k,
+            beta,
+            n_steps,
+            restart,
+            center,
+            spatial_weight,
+            grid,
+            neighborhood,
+            slice_axis,
+            keep_peak,
+            backend,
+            progress,
         )
         self.feature_keys = ensure_tuple_rep(feature_keys, len(self.keys))
         self.output_keys = self.keys if output_keys is None else output_keys_of(self.keys, output_keys)

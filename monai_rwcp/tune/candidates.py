@@ -95,6 +95,7 @@ class WalkedScore:
         parts += [f"spatial_weight={w.spatial_weight:g}"] if w.spatial_weight else []
         parts += [f"grid={w.grid}"] if w.grid != "features" else []
         parts += [f"neighborhood={w.neighborhood}"] if w.neighborhood != "volume" else []
+        parts += ["keep_peak"] if w.keep_peak else []
         parts += [f"on {self.source}"] if self.source != "features" else []
         return " ".join(parts)
 
@@ -135,10 +136,10 @@ def default_candidates(
     grid: Grid = 4,
     sigmas: Iterable[float] = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0),
 ) -> list[Candidate]:
-    """Give the candidates that tuning tries unless it is told others: plain, blurs, and 163 walks for each source.
+    """Give the candidates that tuning tries unless it is told others: plain, blurs, and 217 walks for each source.
 
-    The walks are the paper's and the recommended settings and every combination of few and many neighbours, three
-    sharpnesses, two lengths, three restarts and three weights of the position, on centred features.
+    The walks are the paper's and the recommended settings and, on centred features, every combination of few and many
+    neighbours, three sharpnesses, three lengths, with and without restart, position and kept peaks.
 
     Args:
         sources: names of the features; none leaves the walks out.
@@ -148,11 +149,12 @@ def default_candidates(
 
     Example:
         >>> len(default_candidates()), len(default_candidates(sources=()))
-        (170, 7)
+        (224, 7)
     """
-    product = itertools.product((5, 20, 50), (10.0, 20.0, 50.0), (5, 20), (0.0, 0.2, 0.5), (0.0, 3.0, 6.0))
+    product = itertools.product((5, 20, 50), (10.0, 20.0, 50.0), (5, 10, 20), (0.0, 0.2), (0.0, 3.0), (False, True))
     walks = [
-        WalkSettings(k, beta, n_steps, restart, True, weight, grid) for k, beta, n_steps, restart, weight in product
+        WalkSettings(k, beta, n_steps, restart, True, weight, grid, keep_peak=keep_peak)
+        for k, beta, n_steps, restart, weight, keep_peak in product
     ]
     named = [WalkSettings(**{**paper(), "grid": grid}), WalkSettings(**{**recommended(), "grid": grid})]
     walks = list(dict.fromkeys([*named, *walks]))

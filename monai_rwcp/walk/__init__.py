@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from monai_rwcp.walk.diffusion import diffuse_probabilities, diffuse_variants
+from monai_rwcp.walk.diffusion import diffuse_probabilities, diffuse_variants, keep_peaks
 from monai_rwcp.walk.graph import KNNGraph, knn_graph, transition_weights
 from monai_rwcp.walk.grid import Grid, cell_centres, graph_grid_shape, resample_to_grid
 from monai_rwcp.walk.neighbor_search import Backend
@@ -19,6 +19,7 @@ __all__ = [
     "diffuse_probabilities",
     "diffuse_variants",
     "graph_grid_shape",
+    "keep_peaks",
     "knn_graph",
     "paper",
     "random_walk",

@@ -29,6 +29,8 @@ class WalkSettings:
         neighborhood: where a node of a volume may have neighbours: ``"volume"`` (anywhere), ``"slice"`` (in its own
             slice of the graph grid) or ``("slices", w)`` (at most ``w`` of these slices away).
         slice_axis: spatial axis that the slices of a volume are stacked along, for ``neighborhood``; -1 is the last.
+        keep_peak: whether each channel is scaled at the end so that its highest value is what it was before the walk.
+            A walk wears small structures down more than large ones; this gives them back their height.
 
     Raises:
         ValueError: when a value is out of its range; the message names it.
@@ -47,6 +49,7 @@ class WalkSettings:
     grid: Grid = "features"
     neighborhood: Neighborhood = "volume"
     slice_axis: int = -1
+    keep_peak: bool = False
 
     def __post_init__(self) -> None:
         _check_integer("k", self.k, 1)
@@ -54,8 +57,9 @@ class WalkSettings:
         _check_number("beta", self.beta, math.inf)
         _check_number("restart", self.restart, 1.0)
         _check_number("spatial_weight", self.spatial_weight, math.inf)
-        if not isinstance(self.center, bool):
-            raise ValueError(f"Expected `center` to be True or False, but got {self.center!r}.")
+        for name in ("center", "keep_peak"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"Expected `{name}` to be True or False, but got {getattr(self, name)!r}.")
         for name in ("grid", "neighborhood"):
             if isinstance(getattr(self, name), list):
                 # As JSON has it.

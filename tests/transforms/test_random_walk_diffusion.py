@@ -87,6 +87,7 @@ def test_every_setting_reaches_the_walk() -> None:
         {"spatial_weight": 2.0},
         {"grid": "map"},
         {"grid": 4},
+        {"keep_peak": True},
     ]
     results = [_walk(**change)(probabilities, features) for change in changes]
     for change, result in zip(changes, results, strict=True):
@@ -212,6 +213,7 @@ def test_the_record_of_an_item_without_any() -> None:
             "grid": "features",
             "neighborhood": "volume",
             "slice_axis": -1,
+            "keep_peak": False,
             "side": "unknown",
         },
     }

@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from monai_rwcp.walk import WalkSettings, diffuse_probabilities, paper, recommended
+from monai_rwcp.walk import WalkSettings, diffuse_probabilities, keep_peaks, paper, recommended
 
 
 def dense_walk(
@@ -46,12 +46,19 @@ def dense_walk(
         state = (1 - s.restart) * transition @ state + s.restart * start
     linear = "bilinear" if len(nodes) == 2 else "trilinear"
     walked = state.T.reshape(1, -1, *nodes)
-    if walked.shape[2:] == probabilities.shape[1:]:
-        return walked[0]
-    return F.interpolate(walked, probabilities.shape[1:], mode=linear, align_corners=False)[0]
+    if walked.shape[2:] != probabilities.shape[1:]:
+        walked = F.interpolate(walked, probabilities.shape[1:], mode=linear, align_corners=False)
+    if s.keep_peak:
+        for before, after in zip(probabilities, walked[0], strict=True):
+            after *= float(before.max()) / after.max()
+    return walked[0]
 
 
-@pytest.mark.parametrize("settings", [paper(), replace(recommended(), k=12)], ids=["paper", "recommended"])
+@pytest.mark.parametrize(
+    "settings",
+    [paper(), replace(recommended(), k=12), replace(recommended(), k=12, keep_peak=True)],
+    ids=["paper", "recommended", "keep_peak"],
+)
 @pytest.mark.parametrize(
     ("shape", "cells", "spacing"),
     [((24, 16), (12, 8), (1.0, 1.0)), ((24, 16), (6, 4), (0.7, 2.0)), ((8, 12, 4), (4, 6, 4), (1.0, 1.0, 5.0))],
@@ -85,6 +92,19 @@ def test_probabilities_still_sum_to_one_and_inputs_are_kept() -> None:
     assert torch.equal(probabilities, kept[0])
     assert torch.equal(features, kept[1])
     assert torch.equal(walked, diffuse_probabilities(probabilities, features, recommended()))
+
+
+def test_kept_peaks_are_those_of_the_map_and_zeros_stay() -> None:
+    probabilities = torch.rand(3, 16, 16, generator=torch.Generator().manual_seed(3))
+    probabilities[1] = 0
+    probabilities[2] *= 0.01
+    settings = replace(paper(), k=5, keep_peak=True)
+    walked = diffuse_probabilities(probabilities, torch.rand(4, 8, 8), settings)
+    torch.testing.assert_close(walked.amax((1, 2)), probabilities.amax((1, 2)))
+    assert not walked[1].any()
+    # Scaled, not moved: voxels keep their order.
+    plain = diffuse_probabilities(probabilities, torch.rand(4, 8, 8), replace(settings, n_steps=0))
+    assert torch.equal(keep_peaks(plain, probabilities)[0].flatten().argsort(), plain[0].flatten().argsort())
 
 
 def test_half_precision_is_walked_in_single_and_kept() -> None:

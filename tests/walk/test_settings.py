@@ -12,11 +12,11 @@ from monai_rwcp.walk import Neighborhood, WalkSettings, paper, recommended
 def test_named_settings() -> None:
     assert dict(**paper()) == {
         "k": 20, "beta": 50.0, "n_steps": 10, "restart": 0.0, "center": False, "spatial_weight": 0.0, "grid": "features",
-        "neighborhood": "volume", "slice_axis": -1,
+        "neighborhood": "volume", "slice_axis": -1, "keep_peak": False,
     }  # fmt: skip
     assert dict(**recommended()) == {
         "k": 20, "beta": 20.0, "n_steps": 20, "restart": 0.2, "center": True, "spatial_weight": 3.0, "grid": 4,
-        "neighborhood": "volume", "slice_axis": -1,
+        "neighborhood": "volume", "slice_axis": -1, "keep_peak": False,
     }  # fmt: skip
 
 
@@ -43,7 +43,7 @@ def test_settings_are_json() -> None:
     ("name", "value"),
     [
         ("k", 0), ("k", 2.0), ("k", True), ("n_steps", -1), ("beta", -0.1), ("beta", float("nan")), ("beta", float("inf")),
-        ("restart", 1.0), ("restart", "0.2"), ("spatial_weight", -1), ("center", 1), ("grid", 0), ("grid", "fine"), ("grid", (4, 0)), ("grid", []), ("grid", (4, 2.0)),
+        ("restart", 1.0), ("restart", "0.2"), ("spatial_weight", -1), ("center", 1), ("keep_peak", "yes"), ("grid", 0), ("grid", "fine"), ("grid", (4, 0)), ("grid", []), ("grid", (4, 2.0)),
         ("neighborhood", "slices"), ("neighborhood", ("slices",)), ("neighborhood", ("slices", -1)), ("neighborhood", None),
         ("neighborhood", ["slices", 1.5]), ("slice_axis", 3), ("slice_axis", -4), ("slice_axis", 1.0), ("slice_axis", "z"), ("slice_axis", True),
     ],
