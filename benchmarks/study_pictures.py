@@ -113,7 +113,7 @@ def save_slopes(
         for axes in (panels[0][row], panels[1][row]):
             axes.set_ylabel("stretch")
             axes.grid(alpha=0.3)
-    panels[0][0].legend()
+    figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside lower center")
     figure.suptitle(title)
     _save(figure, path)
 

@@ -11,6 +11,7 @@ import click
 import numpy as np
 
 from benchmarks.study import SETS, SURFACE_ALPHA, candidates_of, study_set
+from benchmarks.study_ablation import ablation_section
 from benchmarks.study_cases import StudySet
 from benchmarks.study_measure import StudyCandidate, load_curves, scores_of
 from benchmarks.study_pictures import save_images, save_methods, save_settings, save_slopes, slopes
@@ -91,6 +92,9 @@ def main(names: tuple[str, ...], shared: Path, out: Path, slices: int, seed: int
         candidates = candidates_of(name, study)
         curves = load_curves(study, candidates, out / "curves" / name)
         parts += _section(name, study, curves, rows[name], sets[name], pictures, seed)
+        ablation = out / f"{name}-ablation.csv"
+        if ablation.exists():
+            parts += [f"## {study.name}: what each setting does\n", ablation_section(read_rows(ablation))]
         click.echo(f"{name}: done")
     with written_whole(page) as temporary:
         temporary.write_text("\n".join(parts).rstrip() + "\n", encoding="utf-8")

@@ -18,6 +18,7 @@ __all__ = [
     "coverage_lines",
     "distance_table",
     "failure_tables",
+    "markdown",
     "number",
     "of_what_is_claimed",
     "read_rows",
