@@ -128,7 +128,13 @@ def merge(tables: tuple[Path, ...], out: Path, shared_units: bool) -> None:
 @click.option("--extractor", help="As of `features`; without it plain and blurred probabilities are compared only.")
 @click.option("--intensity", help="As of `features`.")
 @click.option("--alpha", default=0.1, show_default=True, help="Share of the truth that the compared sets miss.")
-@click.option("--objective", type=click.Choice(["stretch", "dice"]), default="stretch", show_default=True)
+@click.option(
+    "--objective",
+    type=click.Choice(["stretch", "dice", "hausdorff_distance_95"]),
+    default="stretch",
+    show_default=True,
+    help="What is best: small sets, overlap, or near surfaces (takes longer).",
+)
 @click.option("--unit-key", default="patient", show_default=True, help="Entry of the data list that names the unit.")
 @click.option("--grid", default=4, show_default=True, help="Stride of the graph's grid on the map.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the order of the units and of the bootstrap.")
@@ -139,7 +145,7 @@ def tune(
     extractor: str | None,
     intensity: str | None,
     alpha: float,
-    objective: Literal["stretch", "dice"],
+    objective: Literal["stretch", "dice", "hausdorff_distance_95"],
     unit_key: str,
     grid: int,
     seed: int,

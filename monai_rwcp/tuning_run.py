@@ -42,7 +42,7 @@ def tune_from_files(
         section: the section that is tuned on. Units of all other sections are kept apart.
         extractor: features for the walks; None compares plain and blurred probabilities only.
         alpha: share of the truth that the compared sets miss, in (0, 1).
-        objective: ``"stretch"`` or ``"dice"``.
+        objective: ``"stretch"``, ``"dice"`` or ``"hausdorff_distance_95"``.
         unit_key: name of the unit's entry.
         grid: the graphs' grid, see :py:class:`monai_rwcp.walk.WalkSettings`.
         seed: of the order of the units and of the bootstrap.

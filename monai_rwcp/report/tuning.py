@@ -104,7 +104,7 @@ def _draw_map(
 ) -> None:
     rows, columns = (sorted({key[i] for key in cells}) for i in (0, 1))
     values = np.array([[cells.get((int(k), beta), np.nan) for beta in columns] for k in rows])
-    colors = "viridis_r" if objective == "stretch" else "viridis"
+    colors = "viridis" if objective == "dice" else "viridis_r"
     axes.imshow(values, cmap=colors, aspect="auto", vmin=limits[0], vmax=limits[1])
     for i, j in np.argwhere(~np.isnan(values)):
         box = {"facecolor": "white", "alpha": 0.7, "edgecolor": "none"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -12,9 +12,9 @@ from monai_rwcp.conformal.shares import check_share
 from monai_rwcp.tune.candidates import Candidate
 from monai_rwcp.tune.curves import SetCurves, tuning_thresholds
 
-__all__ = ["CandidateResult", "Choice", "Objective", "check_comparison", "choose", "efficiency"]
+__all__ = ["CandidateResult", "Choice", "Objective", "check_comparison", "choose", "choose_by_distance", "efficiency"]
 
-Objective = Literal["stretch", "dice"]
+Objective = Literal["stretch", "dice", "hausdorff_distance_95"]
 
 # From the simplest; a simpler kind is taken when it is as good up to one standard error.
 _KINDS = ("plain", "blur", "walk")
@@ -70,8 +70,8 @@ def check_comparison(alpha: float, objective: Objective) -> None:
         >>> check_comparison(0.1, "stretch")
     """
     check_share("alpha", alpha)
-    if objective not in ("stretch", "dice"):
-        raise ValueError(f'Expected `objective` to be "stretch" or "dice", but got {objective!r}.')
+    if objective not in get_args(Objective):
+        raise ValueError(f"Expected `objective` to be one of {list(get_args(Objective))}, but got {objective!r}.")
 
 
 def efficiency(
@@ -166,32 +166,94 @@ def choose(
         BlurredScore(sigma=1.0)
     """
     check_comparison(alpha, objective)
+    if objective == "hausdorff_distance_95":
+        raise ValueError("Counts know no distances; `tune_settings` measures them.")
+    units = _common_units(curves)
+    weights = _bootstrap(len(units), draws, seed)
+    found = {}
+    for candidate, of in curves.items():
+        value, steps = efficiency(of, alpha, objective)
+        thresholds = dict(zip(of.classes, tuning_thresholds()[steps[0]].tolist(), strict=True))
+        found[candidate] = (float(value[0]), efficiency(of, alpha, objective, weights)[0], thresholds)
+    return _decide(found, alpha, objective, units)
+
+
+def choose_by_distance(
+    distances: Mapping[Candidate, np.ndarray],
+    thresholds: Mapping[Candidate, dict[int, float]],
+    units: tuple[str, ...],
+    alpha: float = 0.1,
+    *,
+    draws: int = 200,
+    seed: int = 0,
+) -> Choice:
+    """Choose as :py:func:`choose` does, by the distances of sets that were measured at their own thresholds.
+
+    Args:
+        distances: float ``[units, classes]`` in mm or voxels for each candidate; nan where a unit lacks the class.
+        thresholds: of each candidate by class; the bootstrap keeps them.
+        units: names of the units.
+        alpha: share of the truth that the sets miss, in (0, 1).
+        draws: number of bootstrap draws, at least 2.
+        seed: of the draws.
+
+    Returns:
+        the choice.
+
+    Raises:
+        ValueError: when an argument is out of range or no unit shows a class.
+
+    Example:
+        >>> from monai_rwcp.tune.candidates import BlurredScore, PlainScore
+        >>> distances = {PlainScore(): np.array([[9.0], [8.0]]), BlurredScore(1.0): np.array([[1.0], [2.0]])}
+        >>> choose_by_distance(distances, dict.fromkeys(distances, {1: 0.5}), ("anna", "ben")).chosen
+        BlurredScore(sigma=1.0)
+    """
+    check_comparison(alpha, "hausdorff_distance_95")
+    weights = _bootstrap(len(units), draws, seed)
+    once = np.ones((1, len(units)))
+    found = {
+        c: (float(_class_mean(of, once)[0]), _class_mean(of, weights), thresholds[c]) for c, of in distances.items()
+    }
+    return _decide(found, alpha, "hausdorff_distance_95", units)
+
+
+def _class_mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """For each weighting of the units the mean over classes of the weighted mean over the units that have a value."""
+    known = ~np.isnan(values)
+    total, counts = weights @ np.where(known, values, 0), weights @ known
+    by_class = np.where(counts > 0, total / np.maximum(counts, 1), np.nan)
+    some = ~np.isnan(by_class).all(axis=1)
+    result = np.full(len(weights), np.nan)
+    result[some] = np.nanmean(by_class[some], axis=1)
+    return result
+
+
+def _bootstrap(n_units: int, draws: int, seed: int) -> np.ndarray:
     if isinstance(draws, bool) or not isinstance(draws, int) or draws < 2:
         raise ValueError(f"Expected `draws` to be a whole number of at least 2, but got {draws!r}.")
-    units = _common_units(curves)
-    sign = 1.0 if objective == "stretch" else -1.0
-    found = {candidate: efficiency(of, alpha, objective) for candidate, of in curves.items()}
-    if np.isnan(next(iter(found.values()))[0][0]):
+    picks = np.random.default_rng(seed).integers(0, n_units, size=(draws, n_units))
+    return np.stack([np.bincount(row, minlength=n_units) for row in picks])
+
+
+def _decide(
+    found: Mapping[Candidate, tuple[float, np.ndarray, dict[int, float]]],
+    alpha: float,
+    objective: Objective,
+    units: tuple[str, ...],
+) -> Choice:
+    """Rank candidates by their values, with the standard error of what they are worse by, and take the simplest."""
+    sign = -1.0 if objective == "dice" else 1.0
+    if any(np.isnan(value) for value, _, _ in found.values()):
         raise ValueError("No tuning unit shows any class, so there is nothing to compare sets by.")
-    order = sorted(found, key=lambda candidate: (sign * found[candidate][0][0], _KINDS.index(candidate.kind)))
+    order = sorted(found, key=lambda candidate: (sign * found[candidate][0], _KINDS.index(candidate.kind)))
     best = order[0]
-    picks = np.random.default_rng(seed).integers(0, len(units), size=(draws, len(units)))
-    weights = np.stack([np.bincount(row, minlength=len(units)) for row in picks])
-    of_best = efficiency(curves[best], alpha, objective, weights)[0]
     results = []
     for candidate in order:
-        apart = sign * (efficiency(curves[candidate], alpha, objective, weights)[0] - of_best)
-        value, steps = found[candidate]
-        thresholds = tuning_thresholds()[steps[0]].tolist()
-        results.append(
-            CandidateResult(
-                candidate,
-                float(value[0]),
-                max(0.0, float(sign * (value[0] - found[best][0][0]))),
-                0.0 if candidate is best else float(np.nanstd(apart, ddof=1)),
-                dict(zip(curves[candidate].classes, thresholds, strict=True)),
-            )
-        )
+        value, drawn, thresholds = found[candidate]
+        apart = sign * (drawn - found[best][1])
+        error = 0.0 if candidate is best else float(np.nanstd(apart, ddof=1))
+        results.append(CandidateResult(candidate, value, max(0.0, sign * (value - found[best][0])), error, thresholds))
     chosen, why = _simplest(results)
     return Choice(chosen, tuple(results), float(alpha), objective, units, why)
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from importlib.util import find_spec
 from typing import Any
 
+import numpy as np
 import torch
 from monai.data import MetaTensor
 
 from monai_rwcp.conformal import LabelMode
 from monai_rwcp.tune.candidates import Candidate, WalkedScore, default_candidates
-from monai_rwcp.tune.choose import Choice, Objective, check_comparison, choose, efficiency
+from monai_rwcp.tune.choose import Choice, Objective, check_comparison, choose, choose_by_distance, efficiency
 from monai_rwcp.tune.curves import SetCurves, set_curves
+from monai_rwcp.tune.distances import finalists, mean_by_unit, set_distances
 from monai_rwcp.tune.scores import candidate_scores
 from monai_rwcp.walk.progress import shown_progress
 
@@ -48,10 +51,12 @@ def tune_settings(
 
     Args:
         cases: item dictionaries, such as a MONAI `Dataset` gives: scores, labels, features and names of units. Each is
-            asked for once or twice.
+            asked for twice, and once more for distances.
         alpha: share of the truth that the compared sets miss, in (0, 1); best the one that will be promised.
         candidates: what is compared; None takes :py:func:`default_candidates` with every source of ``feature_keys``.
-        objective: ``"stretch"`` (size of set over size of truth) or ``"dice"``.
+        objective: ``"stretch"`` (size of set over size of truth), ``"dice"``, or ``"hausdorff_distance_95"``: the four
+            best of each kind by stretch are measured in mm (voxels for maps without meta data), image by image, and an
+            empty set is as far off as the image's diagonal.
         score_key: key of the probabilities ``[C, *spatial]``.
         label_key: key of the truth.
         unit_key: key of the unit's name (the patient).
@@ -67,6 +72,7 @@ def tune_settings(
         the choice; :py:class:`TunedSettings` keeps it in a file.
 
     Raises:
+        ImportError: when distances are asked for and scipy is missing.
         KeyError: when a case has no such key.
         ValueError: when a unit is to be kept apart, there are fewer than 2 units, or a case or an argument does not
             fit; the message names the case.
@@ -79,6 +85,8 @@ def tune_settings(
         2
     """
     check_comparison(alpha, objective)
+    if objective == "hausdorff_distance_95" and find_spec("scipy") is None:
+        raise ImportError('Tuning by distance needs scipy: pip install "monai-rwcp[report]".')
     keys = {"features": "features"} if feature_keys is None else dict(feature_keys)
     everyone = default_candidates(tuple(keys)) if candidates is None else list(dict.fromkeys(candidates))
     unknown = sorted({c.source for c in everyone if isinstance(c, WalkedScore)} - keys.keys())
@@ -109,16 +117,32 @@ def tune_settings(
             advance(1)
         return rows
 
+    counted: Objective = "dice" if objective == "dice" else "stretch"
     order = random.Random(seed).sample(units, len(units))
     first = set(order[: max(2, len(order) // _FIRST_PART)])
     early, late = ([i for i, owner in enumerate(owners) if (owner in first) == is_first] for is_first in (True, False))
     owner_of = {str(i): owner for i, owner in enumerate(owners)}
     with shown_progress(len(cases), progress, "tune", "case") as advance:
         early_rows = measured(early, everyone, advance)
-        kept = _better(everyone, early_rows, owner_of, alpha, objective) if late else everyone
+        kept = _better(everyone, early_rows, owner_of, alpha, counted) if late else everyone
         rows = early_rows + measured(late, kept, advance)
     pooled = {c: SetCurves.join(row[c] for row in rows).pooled(owner_of) for c in kept}
-    return choose(pooled, alpha, objective, seed=seed)
+    choice = choose(pooled, alpha, counted, seed=seed)
+    if objective != "hausdorff_distance_95":
+        return choice
+    picked = finalists([(result.candidate.kind, result.value) for result in choice.results])
+    thresholds = {choice.results[i].candidate: choice.results[i].thresholds for i in picked}
+    figures: dict[Candidate, list[list[float]]] = {candidate: [] for candidate in thresholds}
+    with shown_progress(len(cases), progress, "distances", "case") as advance:
+        for i, case in enumerate(cases):
+            label, mask, spacing, scores = _scored(case, i, list(thresholds), keys, score_key, label_key, mask_key)
+            for candidate, made in scores:
+                figures[candidate].append(
+                    set_distances(made, label, thresholds[candidate], label_mode=label_mode, mask=mask, spacing=spacing)
+                )
+            advance(1)
+    distances = {c: mean_by_unit(np.array(values), owners, choice.units) for c, values in figures.items()}
+    return choose_by_distance(distances, thresholds, choice.units, alpha, seed=seed)
 
 
 _Row = dict[Candidate, SetCurves]
@@ -135,18 +159,32 @@ def _case_curves(
     label_mode: LabelMode,
     include_background: bool,
 ) -> _Row:
+    label, mask, _, scores = _scored(case, number, candidates, feature_keys, score_key, label_key, mask_key)
+    return {
+        candidate: set_curves(
+            made, label, unit=str(number), label_mode=label_mode, include_background=include_background, mask=mask
+        )
+        for candidate, made in scores
+    }
+
+
+def _scored(
+    case: Mapping[Hashable, Any],
+    number: int,
+    candidates: Sequence[Candidate],
+    feature_keys: Mapping[str, str],
+    score_key: str,
+    label_key: str,
+    mask_key: str | None,
+) -> tuple[torch.Tensor, torch.Tensor | None, list[float] | None, Iterator[tuple[Candidate, torch.Tensor]]]:
+    """Label, mask and voxel size of a case, and its scores."""
     score = _value(case, score_key, number)
     spacing = [float(s) for s in score.pixdim[: score.ndim - 1]] if isinstance(score, MetaTensor) else None
     walked = {c.source for c in candidates if isinstance(c, WalkedScore)}
     features = {source: _tensor(_value(case, feature_keys[source], number)) for source in walked}
     label = _tensor(_value(case, label_key, number))
     mask = None if mask_key is None else _tensor(_value(case, mask_key, number))
-    return {
-        candidate: set_curves(
-            made, label, unit=str(number), label_mode=label_mode, include_background=include_background, mask=mask
-        )
-        for candidate, made in candidate_scores(_tensor(score), candidates, features, spacing=spacing)
-    }
+    return label, mask, spacing, candidate_scores(_tensor(score), candidates, features, spacing=spacing)
 
 
 def _better(
