@@ -13,6 +13,8 @@ try:
 except ModuleNotFoundError as error:
     raise SystemExit('The command line needs the extra "demo": pip install "monai-rwcp[demo]"') from error
 
+from monai_rwcp.folder_commands import calibrate, evaluate, predict
+
 __all__ = ["main"]
 
 
@@ -20,6 +22,10 @@ __all__ = ["main"]
 @click.version_option(__version__, prog_name="monai-rwcp")
 def main() -> None:
     """Prediction sets with a statistical promise for MONAI segmentation networks."""
+
+
+for command in (calibrate, predict, evaluate):
+    main.add_command(command)
 
 
 @main.command()

@@ -1,0 +1,187 @@
+"""The commands for folders of maps that another program wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+
+from monai_rwcp.folders.maps import MapForm, map_endings
+from monai_rwcp.folders.match import FolderCase, match_folders
+
+__all__ = ["calibrate", "evaluate", "predict"]
+
+_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+def _options(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def add(command: Any) -> Any:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+_MAPS = _options(
+    click.argument("maps", type=_FOLDER),
+    click.option(
+        "--form",
+        type=click.Choice(get_args(MapForm)),
+        required=True,
+        help="NIfTI [x, y, z, C] (channels-last), [C, x, y, z] (channels-first) or one structure's [x, y, z] "
+        "(one-class); or the .npz of nnU-Net v2's --save_probabilities, with its segmentation beside it.",
+    ),
+    click.option(
+        "--score",
+        default="plain",
+        show_default=True,
+        help="plain, paper, recommended, or the settings.json of `tune`.",
+    ),
+    click.option("--images", type=_FOLDER, help="Folder of the images, for a score that walks."),
+    click.option("--extractor", help="Source of features, as of `features`."),
+    click.option("--intensity", help="As of `features`."),
+    click.option("--dry-run", is_flag=True, help="Only tell which files belong together."),
+)
+_UNITS = click.option("--units", type=_FILE, help="CSV file: case,unit. Without it every case is a patient of its own.")
+
+
+@click.command()
+@_MAPS
+@click.option("--labels", type=_FOLDER, required=True, help="Folder of the labels: NIfTI, called as the maps.")
+@_UNITS
+@click.option("--alpha", default=0.1, show_default=True, help="Highest expected share of the truth that is missed.")
+@click.option("--class-names", help="Names of the channels, with commas: background,left ventricle,...")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="The calibration, JSON.")
+@click.option("--overwrite", is_flag=True, help="Replace what is there.")
+def calibrate(
+    maps: Path,
+    form: MapForm,
+    score: str,
+    images: Path | None,
+    extractor: str | None,
+    intensity: str | None,
+    dry_run: bool,
+    labels: Path,
+    units: Path | None,
+    alpha: float,
+    class_names: str | None,
+    out: Path,
+    overwrite: bool,
+) -> None:
+    """Calibrate on the probability maps in MAPS and their labels."""
+    with _told():
+        from monai_rwcp.folders.runs import calibrate_folder
+
+        cases = match_folders(maps, endings=map_endings(form), labels=labels, images=images, units=units)
+        if _shown(cases, dry_run):
+            return
+        if out.exists() and not overwrite:
+            raise FileExistsError(f"'{out}' exists. Name a new file, or give --overwrite.")
+        found = calibrate_folder(
+            cases,
+            out,
+            form=form,
+            score=score,
+            extractor=_source(extractor, intensity),
+            alpha=alpha,
+            class_names=None if class_names is None else [name.strip() for name in class_names.split(",")],
+            progress=True,
+        )
+        click.echo(f"{found.promise}\n{out}")
+
+
+@click.command()
+@_MAPS
+@click.option("--calibration", type=_FILE, required=True, help="What `calibrate` wrote.")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder of the sets.")
+@click.option("--overwrite", is_flag=True, help="Replace what is there; otherwise an interrupted run goes on.")
+def predict(
+    maps: Path,
+    form: MapForm,
+    score: str,
+    images: Path | None,
+    extractor: str | None,
+    intensity: str | None,
+    dry_run: bool,
+    calibration: Path,
+    out: Path,
+    overwrite: bool,
+) -> None:
+    """Write the prediction sets of the probability maps in MAPS, NIfTI [x, y, z, C] of 0 and 1."""
+    with _told():
+        from monai_rwcp.folders.runs import predict_folder
+
+        cases = match_folders(maps, endings=map_endings(form), images=images)
+        if _shown(cases, dry_run):
+            return
+        log = predict_folder(
+            cases,
+            calibration,
+            out,
+            form=form,
+            score=score,
+            extractor=_source(extractor, intensity),
+            overwrite=overwrite,
+            progress=True,
+        )
+        click.echo(f"{log['promise']}\n{len(log['cases'])} sets in {out}, their sizes in {out / 'run.json'}")
+
+
+@click.command()
+@click.argument("sets", type=_FOLDER)
+@click.option("--labels", type=_FOLDER, required=True, help="Folder of the labels: NIfTI, called as the sets.")
+@_UNITS
+@click.option("--calibration", type=_FILE, required=True, help="What the sets were made with.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="The figures as JSON.")
+def evaluate(sets: Path, labels: Path, units: Path | None, calibration: Path, out: Path | None) -> None:
+    """Measure the prediction sets in SETS, which `predict` wrote, against labels that were not calibrated on."""
+    with _told():
+        import json
+
+        from monai_rwcp.conformal import Calibration
+        from monai_rwcp.files import check_writable, written_whole
+        from monai_rwcp.folders.runs import evaluate_folder, figures_table
+
+        if out is not None:
+            if out.exists():
+                raise FileExistsError(f"'{out}' exists. Name a new file.")
+            check_writable(out)
+        promised = Calibration.load(calibration)
+        cases = match_folders(sets, labels=labels, units=units)
+        figures = evaluate_folder(cases, promised, progress=True)
+        click.echo(figures_table(figures, promised))
+        if out is not None:
+            with written_whole(out) as temporary:
+                temporary.write_text(json.dumps(figures, indent=1), encoding="utf-8")
+            click.echo(f"{out}")
+
+
+def _source(extractor: str | None, intensity: str | None) -> Any:
+    from monai_rwcp.extractor_choice import chosen_extractor
+
+    if extractor is None and intensity is not None:
+        raise ValueError("--intensity belongs to an --extractor, but none is given.")
+    return None if extractor is None else chosen_extractor(extractor, intensity)
+
+
+def _shown(cases: list[FolderCase], dry_run: bool) -> bool:
+    if dry_run:
+        for case in cases:
+            others = [str(path) for path in (case.label, case.image) if path is not None]
+            click.echo(f"{case.name} (unit {case.unit}): {', '.join([str(case.map), *others])}")
+        click.echo(f"{len(cases)} cases of {len({case.unit for case in cases})} units; nothing was written.")
+    return dry_run
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Errors that a user can mend, as a message and exit code 1."""
+    try:
+        yield
+    except (ImportError, OSError, ValueError, RuntimeError) as error:
+        raise click.ClickException(str(error)) from error

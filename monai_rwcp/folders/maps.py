@@ -1,0 +1,170 @@
+"""Reading what other programs write: probability maps in several forms, label maps, images and sets."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Any, Literal
+
+import nibabel
+import numpy as np
+import torch
+from monai.data import MetaTensor
+
+__all__ = ["MapForm", "map_endings", "read_grid_file", "read_map"]
+
+MapForm = Literal["channels-last", "channels-first", "one-class", "nnunet"]
+
+_NIFTI = (".nii.gz", ".nii")
+
+
+def map_endings(form: MapForm) -> tuple[str, ...]:
+    """Endings of the files of a form.
+
+    Example:
+        >>> map_endings("nnunet")
+        ('.npz',)
+    """
+    return (".npz",) if form == "nnunet" else _NIFTI
+
+
+def read_map(path: Path, form: MapForm) -> MetaTensor:
+    """Read a probability map.
+
+    Args:
+        path: the file.
+        form: how channels lie in it: ``"channels-last"`` (NIfTI ``[x, y, z, C]``, as MONAI's `SaveImage` writes; a 2D
+            map has a z of 1), ``"channels-first"`` (NIfTI ``[C, x, y, z]``), ``"one-class"`` (NIfTI ``[x, y, z]``,
+            the probability of one structure), or ``"nnunet"`` (the ``.npz`` of nnU-Net v2's ``--save_probabilities``,
+            ``[C, z, y, x]`` under ``probabilities``, whose affine is that of the segmentation nnU-Net wrote beside it).
+            The ``.pkl`` beside that is never opened: reading a pickle can run code.
+
+    Returns:
+        float32 ``[C, x, y(, z)]`` with the affine of the file; trailing spatial axes of length 1 are dropped from 2D
+        files only.
+
+    Raises:
+        FileNotFoundError: when a file is missing.
+        ValueError: when it cannot be read, is of another form, or does not agree with nnU-Net's own segmentation.
+
+    Source: nnU-Net 2.8.1, nnunetv2/inference/export_prediction.py.
+    """
+    if form == "nnunet":
+        return _nnunet_map(path)
+    values, affine = _nifti(path)
+    if form == "channels-last":
+        if values.ndim != 4:
+            raise ValueError(_other_form(path, values.shape, "[x, y, z, C]"))
+        values = np.moveaxis(values, -1, 0)
+    elif form == "channels-first":
+        if values.ndim not in (3, 4):
+            raise ValueError(_other_form(path, values.shape, "[C, x, y, z]"))
+    else:
+        if values.ndim not in (2, 3):
+            raise ValueError(_other_form(path, values.shape, "[x, y, z]"))
+        values = values[None]
+    return _on_grid(values, affine, path)
+
+
+def read_grid_file(path: Path, like: MetaTensor) -> MetaTensor:
+    """Read a label map or an image of one channel that lies on the grid of a map.
+
+    Args:
+        path: a NIfTI file.
+        like: the map.
+
+    Returns:
+        float32 ``[1, *spatial]``.
+
+    Raises:
+        FileNotFoundError: when it is missing.
+        ValueError: when it cannot be read or lies on another grid.
+    """
+    values, affine = _nifti(path)
+    if values.ndim == 4 and values.shape[-1] == 1:
+        values = values[..., 0]
+    read = _on_grid(values[None], affine, path)
+    if read.shape[1:] != like.shape[1:]:
+        raise ValueError(
+            f"'{path}' has the shape {tuple(read.shape[1:])}, but its map '{like.meta['filename_or_obj']}' has "
+            f"{tuple(like.shape[1:])}. Both must lie on one grid: export the map on the grid of the original image."
+        )
+    if not np.allclose(read.affine, like.affine, rtol=1e-3, atol=1e-3):
+        raise ValueError(
+            f"'{path}' and its map '{like.meta['filename_or_obj']}' have the same shape but other affines:\n"
+            f"{read.affine.numpy()}\n{like.affine.numpy()}\nThey do not show the same place: one of them has lost or "
+            "changed its header, or was flipped."
+        )
+    return read
+
+
+def _nnunet_map(path: Path) -> MetaTensor:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            names = file.files
+            values = file["probabilities"] if names == ["probabilities"] else None
+    except (zipfile.BadZipFile, EOFError, OSError, ValueError) as error:
+        raise _unreadable(path, error) from error
+    if values is None:
+        raise ValueError(f"Expected 'probabilities' alone in '{path}', but it holds {names}.")
+    name = path.name.removesuffix(".npz")
+    beside = [path.with_name(name + ending) for ending in _NIFTI if path.with_name(name + ending).exists()]
+    if len(beside) != 1:
+        raise FileNotFoundError(
+            f"Expected the segmentation that nnU-Net wrote beside '{path}', '{name}.nii.gz', but found "
+            f"{[p.name for p in beside]}. It has the affine, which the .npz has not; the .pkl is not opened, for "
+            "reading a pickle can run code. Data sets in other formats than NIfTI have to be converted."
+        )
+    segmentation, affine = _nifti(beside[0])
+    if values.ndim != 4 or values.shape[:0:-1] != (*segmentation.shape, 1)[:3]:
+        raise ValueError(
+            f"Expected probabilities [C, z, y, x] in '{path}' for the segmentation of shape {segmentation.shape} in "
+            f"'{beside[0].name}', but got {values.shape}. They are of different runs, or the axes were changed."
+        )
+    values = values.transpose(0, 3, 2, 1)
+    # Shapes cannot tell exchanged axes of the same length; where the classes lie can.
+    predicted = values.argmax(axis=0)
+    agree = float((predicted == segmentation.reshape(predicted.shape)).mean())
+    if agree < _AGREE:
+        raise ValueError(
+            f"The most probable classes in '{path}' agree with nnU-Net's segmentation '{beside[0].name}' in only "
+            f"{agree:.1%} of the voxels. They are of different runs, the segmentation was post-processed much, "
+            "nnU-Net's reader reorients images (which it undoes for the segmentation only), or the data set has overlapping "
+            "regions; the last two are not covered by this form."
+        )
+    return _on_grid(values if segmentation.ndim == 3 else values[..., 0], affine, path)
+
+
+# Half-precision ties and nnU-Net's post-processing change a few voxels.
+_AGREE = 0.98
+
+
+def _nifti(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    if not path.exists():
+        raise FileNotFoundError(f"There is no '{path}'.")
+    try:
+        image: Any = nibabel.load(path)
+        return np.asarray(image.dataobj, dtype=np.float32), np.asarray(image.affine)
+    except (nibabel.filebasedimages.ImageFileError, EOFError, OSError, ValueError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _on_grid(values: np.ndarray, affine: np.ndarray, path: Path) -> MetaTensor:
+    array = np.ascontiguousarray(values, dtype=np.float32)
+    if array.ndim == 4 and array.shape[-1] == 1:
+        array = array[..., 0]
+    if array.ndim not in (3, 4):
+        raise ValueError(f"Expected 2 or 3 spatial axes in '{path}', but its shape is {values.shape}.")
+    meta = {"filename_or_obj": str(path), "original_affine": affine, "spatial_shape": np.array(array.shape[1:])}
+    return MetaTensor(torch.from_numpy(array), affine=torch.as_tensor(affine, dtype=torch.float64), meta=meta)
+
+
+def _other_form(path: Path, shape: tuple[int, ...], expected: str) -> str:
+    return (
+        f"Expected {expected} in '{path}', but its shape is {shape}. Name the form of the maps: channels-last, "
+        "channels-first, one-class or nnunet."
+    )
+
+
+def _unreadable(path: Path, error: Exception) -> ValueError:
+    return ValueError(f"'{path}' cannot be read; it may be truncated, or something else by another name: {error}")

@@ -1,0 +1,238 @@
+"""Calibrating on a folder of maps, and making and measuring the prediction sets of another."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Hashable, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import nibabel
+import numpy as np
+from ignite.engine import Engine
+from monai.data import MetaTensor
+
+from monai_rwcp.conformal import Calibration, LabelMode
+from monai_rwcp.conformal.documents import digest
+from monai_rwcp.features import FeatureExtractor
+from monai_rwcp.files import written_whole
+from monai_rwcp.folders.maps import MapForm, read_grid_file, read_map
+from monai_rwcp.folders.match import FolderCase
+from monai_rwcp.folders.scores import ScoreChoice, score_chain, score_item
+from monai_rwcp.handlers import ConformalCalibrationHandler, PredictionSetMetricsHandler
+from monai_rwcp.transforms import ConformalThresholdd
+from monai_rwcp.walk.progress import shown_progress
+
+__all__ = ["ScoreChoice", "calibrate_folder", "evaluate_folder", "figures_table", "predict_folder"]
+
+_RUN = "run.json"
+
+
+def calibrate_folder(
+    cases: Sequence[FolderCase],
+    output_path: Path,
+    *,
+    form: MapForm = "channels-last",
+    score: ScoreChoice = "plain",
+    extractor: FeatureExtractor | None = None,
+    alpha: float = 0.1,
+    class_names: Sequence[str] | None = None,
+    progress: bool = False,
+) -> Calibration:
+    """Calibrate the false negative rate on labelled maps, unit by unit.
+
+    Args:
+        cases: with labels; see :py:func:`monai_rwcp.folders.match_folders`.
+        output_path: where the calibration is written.
+        form: of the maps, see :py:func:`monai_rwcp.folders.read_map`. With ``"one-class"`` labels are 0 and 1.
+        score: how the score is made of the map.
+        extractor: source of features, for a walk; the cases then need images.
+        alpha: highest expected false negative rate, in (0, 1).
+        class_names: by channel; None numbers them.
+        progress: whether a progress bar is shown.
+
+    Returns:
+        the calibration.
+
+    Raises:
+        OSError: when a file is missing, or the calibration cannot be written.
+        ValueError: when a case does not fit; the message names it.
+    """
+    chain = score_chain(score, extractor)
+    handler = ConformalCalibrationHandler(
+        alpha=alpha,
+        unit_key="patient",
+        case_key="case",
+        label_mode=_label_mode(form),
+        output_path=output_path,
+        class_names=class_names,
+        settings=score if score.endswith(".json") else None,
+    )
+    _run(handler, cases, lambda case: score_item(case, form, chain), "calibrate", progress)
+    return handler.calibration
+
+
+def predict_folder(
+    cases: Sequence[FolderCase],
+    calibration_path: Path,
+    out: Path,
+    *,
+    form: MapForm = "channels-last",
+    score: ScoreChoice = "plain",
+    extractor: FeatureExtractor | None = None,
+    overwrite: bool = False,
+    progress: bool = False,
+) -> dict[str, Any]:
+    """Write the prediction sets of maps, and a log of them, ``run.json``.
+
+    Each case becomes ``NAME.nii.gz``, uint8 of 0 and 1 ``[x, y, z, C]`` with the affine of its map. A run that was
+    interrupted goes on where it was: what is there is kept, when the log tells that it was made the same way.
+
+    Args:
+        cases: what is predicted.
+        calibration_path: the file of the calibration.
+        out: a folder, which is made.
+        form, score, extractor: as the calibration was made; a score that was made another way is refused.
+        overwrite: whether what is in the folder is replaced.
+        progress: whether a progress bar is shown.
+
+    Returns:
+        the log: what the sets were made with, and by case the voxels of the set of each channel and the seconds.
+
+    Raises:
+        FileExistsError: when the folder holds something else than an unfinished run of this kind.
+        OSError: when a file is missing or cannot be written.
+        ValueError: when a case does not fit, or was made another way; the message names it.
+    """
+    calibration = Calibration.load(calibration_path)
+    chain, threshold = score_chain(score, extractor), ConformalThresholdd("pred", calibration)
+    made_with = {
+        "calibration": digest(json.loads(calibration_path.read_text(encoding="utf-8"))),
+        "form": form,
+        "score": score if not score.endswith(".json") else digest(json.loads(Path(score).read_text(encoding="utf-8"))),
+        "extractor": None if extractor is None else extractor.name,
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    done = {} if overwrite else _already_done(out, made_with)
+    log: dict[str, Any] = {"made_with": made_with, "promise": calibration.promise, "cases": done}
+    _write_log(out, log)
+    with shown_progress(len(cases), progress, "predict", "case") as advance:
+        for case in cases:
+            if case.name not in done:
+                start = time.perf_counter()
+                item = score_item(case, form, chain)
+                try:
+                    found = threshold(item)["pred_set"]
+                except ValueError as error:
+                    raise ValueError(f"'{case.map}': {error}") from error
+                _save_set(found, out / f"{case.name}.nii.gz")
+                sizes = [int(size) for size in found.as_tensor().flatten(1).sum(dim=1)]
+                done[case.name] = {"voxels": sizes, "seconds": round(time.perf_counter() - start, 3)}
+                _write_log(out, log)
+            advance(1)
+    return log
+
+
+def evaluate_folder(
+    cases: Sequence[FolderCase], calibration: Calibration, *, progress: bool = False
+) -> dict[str, float]:
+    """Measure prediction sets against the truth.
+
+    Args:
+        cases: sets, as :py:func:`predict_folder` writes them, in the place of maps, with labels; none of a unit that
+            was calibrated on (a calibration does not name its units: keep them apart).
+        calibration: what the sets were made with.
+        progress: whether a progress bar is shown.
+
+    Returns:
+        figures by name and channel, such as ``pred_set_fnr_1``; see :py:func:`monai_rwcp.metrics.class_figures`.
+
+    Raises:
+        OSError: when a file is missing.
+        ValueError: when a case does not fit; the message names it.
+    """
+    handler = PredictionSetMetricsHandler(
+        alpha=calibration.alpha,
+        unit_key="patient",
+        case_key="case",
+        label_mode=cast("LabelMode", calibration.label_mode),
+    )
+
+    def load(case: FolderCase) -> dict[Hashable, Any]:
+        assert case.label is not None
+        found = read_map(case.map, "channels-last")
+        return {"pred_set": found, "label": read_grid_file(case.label, found), "case": case.name, "patient": case.unit}
+
+    return _run(handler, cases, load, "evaluate", progress)
+
+
+def figures_table(figures: dict[str, float], calibration: Calibration) -> str:
+    """The figures of :py:func:`evaluate_folder` as a markdown table, a row for each class."""
+    names = {
+        "observed FNR": "fnr",
+        "s.e.": "fnr_standard_error",
+        "stretch (median)": "stretch_median",
+        "Dice": "dice",
+        "ASSD (mm)": "assd",
+        "HD95 (mm)": "hd95",
+        "false alarms": "false_alarm_rate",
+        "units": "n_units",
+    }
+    lines = ["| " + " | ".join(("class", "promised FNR", *names)) + " |", "|" + "---|" * (2 + len(names))]
+    for c in calibration.classes:
+        cells = [f"{figures[f'pred_set_{name}_{c}']:.4g}" for name in names.values()]
+        lines.append(f"| {calibration.class_name(c)} | {calibration.alpha:g} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _label_mode(form: MapForm) -> LabelMode:
+    return "regions" if form == "one-class" else "index"
+
+
+def _run(
+    handler: Any,
+    cases: Sequence[FolderCase],
+    load: Callable[[FolderCase], dict[Hashable, Any]],
+    title: str,
+    progress: bool,
+) -> dict[str, float]:
+    with shown_progress(len(cases), progress, title, "case") as advance:
+
+        def step(engine: Engine, case: FolderCase) -> list[dict[Hashable, Any]]:
+            advance(1)
+            return [load(case)]
+
+        engine = Engine(step)
+        handler.attach(engine)
+        return dict(engine.run(cases).metrics)
+
+
+def _save_set(found: MetaTensor, path: Path) -> None:
+    values = found.as_tensor().numpy().astype(np.uint8)
+    values = values[..., None] if values.ndim == 3 else values
+    with written_whole(path) as temporary:
+        nibabel.save(nibabel.Nifti1Image(np.moveaxis(values, 0, -1), found.affine.numpy()), temporary)
+
+
+def _write_log(out: Path, log: dict[str, Any]) -> None:
+    with written_whole(out / _RUN) as temporary:
+        temporary.write_text(json.dumps(log, indent=1), encoding="utf-8")
+
+
+def _already_done(out: Path, made_with: dict[str, Any]) -> dict[str, Any]:
+    others = sorted(path.name for path in out.iterdir() if not path.name.startswith("."))
+    if not others:
+        return {}
+    if _RUN not in others:
+        raise FileExistsError(
+            f"'{out}' is not empty ({others[:3]} ...), and nothing there is overwritten. Name an empty or a new "
+            "folder, or ask for overwriting."
+        )
+    log = json.loads((out / _RUN).read_text(encoding="utf-8"))
+    if log.get("made_with") != made_with:
+        raise FileExistsError(
+            f"'{out}' holds sets that were made another way: {log.get('made_with')} instead of {made_with}. Name "
+            "another folder, or ask for overwriting."
+        )
+    return {name: entry for name, entry in log["cases"].items() if (out / f"{name}.nii.gz").exists()}

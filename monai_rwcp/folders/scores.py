@@ -1,0 +1,82 @@
+"""How a score is made of a map in a folder: as it is, walked, or as tuning chose."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Any
+
+from monai.data import MetaTensor
+from monai.transforms import Compose
+
+from monai_rwcp.features import FeatureExtractor
+from monai_rwcp.folders.maps import MapForm, read_grid_file, read_map
+from monai_rwcp.folders.match import FolderCase
+from monai_rwcp.transforms import DenseFeaturesd, RandomWalkDiffusiond, TunedScored
+from monai_rwcp.tune import TunedSettings, WalkedScore
+from monai_rwcp.walk import paper, recommended
+
+__all__ = ["ScoreChoice", "needs_features", "score_chain", "score_item"]
+
+ScoreChoice = str
+"""``"plain"``, ``"paper"``, ``"recommended"``, or the path of a settings file of `monai-rwcp tune`."""
+
+_NAMED = {"paper": paper, "recommended": recommended}
+
+
+def needs_features(score: ScoreChoice) -> bool:
+    """Whether a score is walked.
+
+    Raises:
+        FileNotFoundError: when it is neither a name nor a file.
+        ValueError: when the file is no settings file.
+
+    Example:
+        >>> needs_features("recommended")
+        True
+    """
+    if score == "plain" or score in _NAMED:
+        return score in _NAMED
+    if not Path(score).exists():
+        raise FileNotFoundError(f"Expected plain, paper, recommended or a settings file, but there is no '{score}'.")
+    return isinstance(TunedSettings.load(score).candidate, WalkedScore)
+
+
+def score_chain(score: ScoreChoice, extractor: FeatureExtractor | None) -> Compose:
+    """The transforms that make a score of ``pred``, by the features of ``image`` where it is walked.
+
+    Raises:
+        ValueError: when a walk has no source of features.
+    """
+    if not needs_features(score):
+        return Compose([] if score == "plain" else [TunedScored("pred", score)])
+    if extractor is None:
+        raise ValueError(f"The score '{score}' walks by features of the images: name an extractor and the images.")
+    walk = RandomWalkDiffusiond("pred", **_NAMED[score]()) if score in _NAMED else TunedScored("pred", score)
+    return Compose([DenseFeaturesd("image", extractor), walk])
+
+
+def score_item(case: FolderCase, form: MapForm, chain: Compose) -> dict[Hashable, Any]:
+    """Load a case and make its score.
+
+    Args:
+        case: its files.
+        form: of the map.
+        chain: of :py:func:`score_chain`.
+
+    Returns:
+        item with ``pred`` (the score), ``pred_provenance`` where it was walked or blurred, ``label`` where there is
+        one, ``case`` and ``patient``.
+
+    Raises:
+        ValueError: when a file cannot be read, or does not fit; the message names it.
+    """
+    found: MetaTensor = read_map(case.map, form)
+    item: dict[Hashable, Any] = {"pred": found, "case": case.name, "patient": case.unit}
+    for key, path in (("label", case.label), ("image", case.image)):
+        if path is not None:
+            item[key] = read_grid_file(path, found)
+    try:
+        return dict(chain(item))
+    except (ValueError, RuntimeError) as error:
+        raise ValueError(f"'{case.map}': {error}") from error

@@ -1,0 +1,255 @@
+"""From folders of maps to sets and figures by the command line, against the Python interface on the same arrays."""
+
+from __future__ import annotations
+
+import csv
+import json
+import pickle
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner, Result
+from monai.data import MetaTensor
+from monai.transforms import SaveImage
+
+from monai_rwcp.cli import main
+from monai_rwcp.conformal import Calibration, LossTable, calibrate, false_negative_rate_table
+from monai_rwcp.features import MINDFeatures
+from monai_rwcp.folders import read_map
+from monai_rwcp.tune import BlurredScore, TunedSettings, blurred
+from monai_rwcp.walk import diffuse_probabilities, recommended
+
+N, SHAPE = 24, (18, 20, 12)
+AFFINE = np.array([[-1.5, 0, 0, 30], [0, 2.0, 0, -7], [0, 0, 3.0, 4], [0, 0, 0, 1]])
+
+
+def truth_and_map(i: int) -> tuple[np.ndarray, np.ndarray]:
+    generator = np.random.default_rng(i)
+    label = np.zeros(SHAPE, dtype=np.uint8)
+    x, y = generator.integers(1, 6, 2)
+    label[x : x + 8, y : y + 9, 2:7] = 1
+    label[x + 2 : x + 5, y + 2 : y + 5, 8:11] = 2
+    logits = 2.5 * np.eye(3)[label] + generator.normal(0, 1.2, (*SHAPE, 3))
+    shares = np.exp(logits)
+    return label, (shares / shares.sum(-1, keepdims=True)).astype(np.float32)
+
+
+def save(values: np.ndarray, path: Path, affine: np.ndarray = AFFINE) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nibabel.save(nibabel.Nifti1Image(values, affine), path)
+
+
+def write_cohort(folder: Path, form: str) -> None:
+    """Maps, labels and images of N cases of N / 2 patients, as each form has them."""
+    for i in range(N):
+        name = f"case_{i:03d}"
+        label, shares = truth_and_map(i)
+        group = "calibrate" if i < N // 2 else "test"
+        save(label, folder / group / "labels" / f"{name}.nii.gz")
+        image = label * 0.3 + np.random.default_rng(100 + i).random(SHAPE)
+        save(image.astype(np.float32), folder / group / "images" / f"{name}_0000.nii.gz")
+        maps = folder / group / "maps"
+        if form == "channels-last":
+            save(shares, maps / f"{name}.nii.gz")
+        elif form == "channels-first":
+            save(np.moveaxis(shares, -1, 0), maps / f"{name}.nii.gz")
+        elif form == "nnunet":
+            # What export_prediction_from_logits of nnU-Net 2.8.1 leaves: [C, z, y, x], properties, segmentation.
+            save(shares.argmax(-1).astype(np.uint8), maps / f"{name}.nii.gz")
+            np.savez_compressed(maps / f"{name}.npz", probabilities=shares.transpose(3, 2, 1, 0))
+            (maps / f"{name}.pkl").write_bytes(pickle.dumps({"spacing": [3.0, 2.0, 1.5]}))
+    for group in ("calibrate", "test"):
+        with (folder / f"{group}.csv").open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["case", "unit"])
+            writer.writerows([f"case_{i:03d}", f"patient {i // 2}"] for i in range(N))
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def expected(score: object = lambda i: torch.from_numpy(np.moveaxis(truth_and_map(i)[1], -1, 0).copy())) -> Calibration:
+    tables = []
+    for i in range(N // 2):
+        label = torch.from_numpy(truth_and_map(i)[0])[None]
+        tables.append(false_negative_rate_table(score(i), label, unit=f"patient {i // 2}", image=str(i)))  # type: ignore[operator]
+    return calibrate(LossTable.join(tables), 0.2)
+
+
+@pytest.mark.parametrize("form", ["channels-last", "channels-first", "nnunet"])
+def test_every_form_gives_the_sets_of_the_python_interface(form: str, tmp_path: Path) -> None:
+    write_cohort(tmp_path, form)
+    file, out = tmp_path / "calibration.json", tmp_path / "sets"
+    maps = ["--form", form]
+    ran = run(
+        *("calibrate", tmp_path / "calibrate/maps", *maps, "--labels", tmp_path / "calibrate/labels", "--alpha", 0.2),
+        *("--units", tmp_path / "calibrate.csv", "--class-names", "background, organ, lesion", "--out", file),
+    )
+    assert ran.exit_code == 0, ran.output
+    assert "of organ is missed in a new patient" in ran.output.replace("\n", " ")
+    found, wanted = Calibration.load(file), expected()
+    assert found.lambda_hat == wanted.lambda_hat
+    assert found.n == {1: N // 4, 2: N // 4}
+
+    ran = run("predict", tmp_path / "test/maps", *maps, "--calibration", file, "--out", out)
+    assert ran.exit_code == 0, ran.output
+    log = json.loads((out / "run.json").read_text())
+    missed = []
+    for i in range(N // 2, N):
+        label, shares = truth_and_map(i)
+        image = nibabel.load(out / f"case_{i:03d}.nii.gz")
+        values = np.asarray(image.dataobj)
+        assert values.dtype == np.uint8
+        assert values.shape == (*SHAPE, 3)
+        np.testing.assert_allclose(image.affine, AFFINE)
+        for c in (1, 2):
+            assert np.array_equal(values[..., c] == 1, shares[..., c] >= np.float32(wanted.threshold[c]))
+        assert log["cases"][f"case_{i:03d}"]["voxels"] == values.reshape(-1, 3).sum(axis=0).tolist()
+        missed.append([((label == 1) & (values[..., 1] == 0)).sum(), (label == 1).sum()])
+
+    ran = run(
+        *("evaluate", out, "--labels", tmp_path / "test/labels", "--units", tmp_path / "test.csv"),
+        *("--calibration", file, "--out", tmp_path / "figures.json"),
+    )
+    assert ran.exit_code == 0, ran.output
+    by_patient = np.array(missed).reshape(-1, 2, 2).sum(axis=1)
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    assert figures["pred_set_fnr_1"] == pytest.approx((by_patient[:, 0] / by_patient[:, 1]).mean())
+    assert f"| organ | 0.2 | {figures['pred_set_fnr_1']:.4g} |" in ran.output
+
+
+def test_scores_that_walk_and_scores_that_were_tuned(tmp_path: Path) -> None:
+    write_cohort(tmp_path, "channels-last")
+    common = ["calibrate", tmp_path / "calibrate/maps", "--form", "channels-last", "--labels"]
+    common += [tmp_path / "calibrate/labels", "--alpha", 0.2, "--units", tmp_path / "calibrate.csv"]
+    features = ["--images", tmp_path / "calibrate/images", "--extractor", "mind"]
+    walked, blur = tmp_path / "walked.json", tmp_path / "blurred.json"
+    ran = run(*common, "--score", "recommended", *features, "--out", walked)
+    assert ran.exit_code == 0, ran.output
+    settings = tmp_path / "settings.json"
+    TunedSettings(BlurredScore(1.5), ("zoe",), "patient", 0.2, "stretch", "it was best").save(settings)
+    ran = run(*common, "--score", settings, "--out", blur)
+    assert ran.exit_code == 0, ran.output
+
+    def plain(i: int) -> torch.Tensor:
+        return torch.from_numpy(np.moveaxis(truth_and_map(i)[1], -1, 0).copy())
+
+    def walk(i: int) -> torch.Tensor:
+        image = nibabel.load(tmp_path / f"calibrate/images/case_{i:03d}_0000.nii.gz")
+        at = MetaTensor(torch.from_numpy(np.asarray(image.dataobj))[None], affine=torch.from_numpy(AFFINE))
+        return diffuse_probabilities(
+            plain(i), torch.as_tensor(MINDFeatures()(at)), recommended(), spacing=[1.5, 2.0, 3.0]
+        )
+
+    assert Calibration.load(walked).lambda_hat == pytest.approx(expected(walk).lambda_hat, abs=1e-6)
+    assert Calibration.load(blur).lambda_hat == expected(lambda i: blurred(plain(i), 1.5)).lambda_hat
+    # A plain score is refused by thresholds of walked ones, and nothing of it is left as a set.
+    ran = run(
+        "predict", tmp_path / "test/maps", "--form", "channels-last", "--calibration", walked, "--out", tmp_path / "s"
+    )
+    assert ran.exit_code == 1
+    assert "case_012.nii.gz" in ran.output
+    assert [path.name for path in (tmp_path / "s").iterdir()] == ["run.json"]
+    # Patients that the settings were chosen on are refused.
+    TunedSettings(BlurredScore(1.5), ("patient 3",), "patient", 0.2, "stretch", "it was best").save(settings)
+    ran = run(*common, "--score", settings, "--out", tmp_path / "other.json")
+    assert ran.exit_code == 1
+    assert "patient 3" in ran.output
+    assert not (tmp_path / "other.json").exists()
+
+
+def test_one_structure_with_a_sigmoid(tmp_path: Path) -> None:
+    for i in range(12):
+        label, shares = truth_and_map(i)
+        save((label == 1).astype(np.uint8), tmp_path / "labels" / f"{i}.nii.gz")
+        save(shares[..., 1], tmp_path / "maps" / f"{i}.nii.gz")
+    file = tmp_path / "c.json"
+    ran = run(
+        *("calibrate", tmp_path / "maps", "--form", "one-class", "--labels", tmp_path / "labels", "--alpha", 0.2),
+        *("--class-names", "organ", "--out", file),
+    )
+    assert ran.exit_code == 0, ran.output
+    tables = [
+        false_negative_rate_table(
+            torch.from_numpy(truth_and_map(i)[1][..., 1].copy())[None],
+            torch.from_numpy(truth_and_map(i)[0] == 1)[None].float(),
+            unit=str(i),
+            label_mode="regions",
+        )
+        for i in range(12)
+    ]
+    assert Calibration.load(file).lambda_hat == calibrate(LossTable.join(tables), 0.2).lambda_hat
+    ran = run("predict", tmp_path / "maps", "--form", "one-class", "--calibration", file, "--out", tmp_path / "sets")
+    assert ran.exit_code == 0, ran.output
+    ran = run("evaluate", tmp_path / "sets", "--labels", tmp_path / "labels", "--calibration", file)
+    assert ran.exit_code == 0, ran.output
+    assert "| organ | 0.2 | " in ran.output
+
+
+def test_maps_that_monai_saved_in_2d(tmp_path: Path) -> None:
+    shares = torch.rand(3, 9, 7)
+    SaveImage(tmp_path, output_postfix="", separate_folder=False, resample=False, print_log=False)(
+        MetaTensor(shares, affine=torch.eye(4), meta={"filename_or_obj": "anna.nii.gz"})
+    )
+    (path,) = tmp_path.iterdir()
+    found = read_map(path, "channels-last")
+    torch.testing.assert_close(found.as_tensor(), shares)
+
+
+def test_an_interrupted_run_goes_on_and_another_is_refused(tmp_path: Path) -> None:
+    write_cohort(tmp_path, "channels-last")
+    file, out = tmp_path / "c.json", tmp_path / "sets"
+    common = ["calibrate", tmp_path / "calibrate/maps", "--form", "channels-last"]
+    common += ["--labels", tmp_path / "calibrate/labels", "--alpha", 0.2]
+    assert run(*common, "--out", file).exit_code == 0
+    again = run(*common, "--out", file)
+    assert again.exit_code == 1
+    assert "exists" in again.output
+    predict = ["predict", tmp_path / "test/maps", "--form", "channels-last", "--calibration", file, "--out", out]
+    broken = tmp_path / "test/maps/case_015.nii.gz"
+    whole = broken.read_bytes()
+    broken.write_bytes(whole[: len(whole) // 2])
+    ran = run(*predict)
+    assert ran.exit_code == 1
+    assert "case_015.nii.gz' cannot be read; it may be truncated" in ran.output
+    first = out / "case_013.nii.gz"
+    made = first.stat().st_mtime_ns
+    assert not (out / "case_015.nii.gz").exists()
+    broken.write_bytes(whole)
+    ran = run(*predict)
+    assert ran.exit_code == 0, ran.output
+    assert first.stat().st_mtime_ns == made
+    assert len(list(out.glob("*.nii.gz"))) == N // 2
+    assert run(*common, "--out", file, "--overwrite", "--alpha", 0.3).exit_code == 0
+    ran = run(*predict)
+    assert ran.exit_code == 1
+    assert "made another way" in ran.output
+    assert run(*predict, "--overwrite").exit_code == 0
+    assert first.stat().st_mtime_ns != made
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine.txt").touch()
+    ran = run(*predict[:-1], tmp_path / "full")
+    assert ran.exit_code == 1
+    assert "is not empty" in ran.output
+
+
+def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
+    write_cohort(tmp_path, "channels-last")
+    ran = run(
+        *(
+            "calibrate",
+            tmp_path / "calibrate/maps",
+            "--form",
+            "channels-last",
+            "--labels",
+            tmp_path / "calibrate/labels",
+        ),
+        *("--units", tmp_path / "calibrate.csv", "--out", tmp_path / "c.json", "--dry-run"),
+    )
+    assert ran.exit_code == 0, ran.output
+    assert "12 cases of 6 units; nothing was written." in ran.output
+    assert not (tmp_path / "c.json").exists()
