@@ -129,8 +129,8 @@ def _nnunet_map(path: Path) -> MetaTensor:
         raise ValueError(
             f"The most probable classes in '{path}' agree with nnU-Net's segmentation '{beside[0].name}' in only "
             f"{agree:.1%} of the voxels. They are of different runs, the segmentation was post-processed much, "
-            "nnU-Net's reader reorients images (which it undoes for the segmentation only), or the data set has overlapping "
-            "regions; the last two are not covered by this form."
+            "nnU-Net's reader reorients images (which it undoes for the segmentation only), or the data set has "
+            "overlapping regions; the last two are not covered by this form."
         )
     return _on_grid(values if segmentation.ndim == 3 else values[..., 0], affine, path)
 
