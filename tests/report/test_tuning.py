@@ -118,11 +118,13 @@ def test_a_folder_with_files_is_left_alone(datalist: Path, tmp_path: Path) -> No
 
 def test_table_and_map_of_walks(tmp_path: Path) -> None:
     walks = [
-        CandidateResult(WalkedScore(WalkSettings(k=k, beta=beta)), 1.0 + k / 100 + beta / 1000, 0.1, 0.05, {1: 0.3})
+        CandidateResult(
+            WalkedScore(WalkSettings(k=k, beta=beta)), 1.0 + k / 100 + beta / 1000, 0.1, 0.05, 0.9, {1: 0.3}
+        )
         for k in (5, 20)
         for beta in (10.0, 50.0)
     ]
-    plain = CandidateResult(PlainScore(), 2.0, 1.0, 0.2, {1: 0.1})
+    plain = CandidateResult(PlainScore(), 2.0, 1.0, 0.2, 1.0, {1: 0.1})
     choice = Choice(walks[0].candidate, (*walks, plain), 0.1, "stretch", ("a", "b"), "it is best")
     lines = tuning_table(choice).splitlines()
     assert len(lines) == 2 + 5

@@ -19,6 +19,7 @@ from monai_rwcp.tune import (
     set_curves,
     tuning_thresholds,
 )
+from monai_rwcp.tune.choose import choose_by_distance
 
 PLAIN, BLUR, WALK = PlainScore(), BlurredScore(1.0), WalkedScore()
 
@@ -75,6 +76,8 @@ def test_the_standard_error_is_that_of_a_loop() -> None:
     by_candidate = {result.candidate: result for result in choice.results}
     assert by_candidate[PLAIN].standard_error == pytest.approx(np.nanstd(apart, ddof=1), rel=1e-12)
     assert by_candidate[WALK].standard_error == 0
+    assert by_candidate[PLAIN].worse_in == np.mean(np.array(apart) > 0)
+    assert by_candidate[WALK].worse_in == 0
     plain, walk = (efficiency(curves[c], 0.1)[0][0] for c in (PLAIN, WALK))
     assert by_candidate[PLAIN].difference == pytest.approx(plain - walk, rel=1e-12)
 
@@ -94,6 +97,27 @@ def test_of_equals_the_simplest_is_chosen() -> None:
     choice = choose(curves, 0.1)
     assert choice.chosen is PLAIN
     assert choose({WALK: curves[WALK], BLUR: curves[WALK]}, 0.1).chosen is BLUR
+
+
+def test_the_rule_is_one_standard_error_and_heavy_tails_do_not_upset_it() -> None:
+    units = tuple(f"p{i}" for i in range(16))
+    better = np.ones((16, 1))
+    normal = np.random.default_rng(0).normal(0, 1, (16, 1))
+    normal -= normal.mean()
+    # Of the mean of 16 by the bootstrap.
+    error = float(normal.std()) / 4
+    for shift, chosen in ((0.8 * error, PLAIN), (1.2 * error, WALK)):
+        distances: dict[Candidate, np.ndarray] = {PLAIN: 5 + normal + shift, WALK: 5 * better}
+        assert choose_by_distance(distances, {c: {1: 0.5} for c in distances}, units, draws=4000).chosen is chosen
+    # One patient in sixteen far off: each patient is worse, but the standard error is as large as the difference.
+    tail = 5 + 0.1 * better
+    tail[3] += 1000
+    choice = choose_by_distance(
+        {PLAIN: tail, WALK: 5 * better}, {c: {1: 0.5} for c in (PLAIN, WALK)}, units, draws=4000
+    )
+    plain = next(result for result in choice.results if result.candidate is PLAIN)
+    assert plain.difference < 1.1 * plain.standard_error
+    assert choice.chosen is WALK
 
 
 def test_the_choice_is_repeatable_and_says_on_whom() -> None:

@@ -78,8 +78,8 @@ def test_the_choice_and_its_error_against_loops() -> None:
         plain, blur = (np.mean([np.nanmean(v[pick, c]) for c in range(2)]) for v in distances.values())
         apart.append(plain - blur)
     assert by_name[PlainScore()].standard_error == pytest.approx(np.std(apart, ddof=1))
-    difference = by_name[PlainScore()].difference
-    assert (choice.chosen == PlainScore()) == (difference <= by_name[PlainScore()].standard_error)
+    assert by_name[PlainScore()].worse_in == np.mean(np.array(apart) > 0)
+    assert (choice.chosen == PlainScore()) == (by_name[PlainScore()].worse_in < 0.8413)
 
 
 def test_far_specks_decide_by_distance_and_not_by_size() -> None:
