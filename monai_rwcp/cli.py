@@ -13,7 +13,7 @@ try:
 except ModuleNotFoundError as error:
     raise SystemExit('The command line needs the extra "demo": pip install "monai-rwcp[demo]"') from error
 
-from monai_rwcp.folder_commands import calibrate, evaluate, predict
+from monai_rwcp.folder_commands import calibrate, card, evaluate, predict
 
 __all__ = ["main"]
 
@@ -24,7 +24,7 @@ def main() -> None:
     """Prediction sets with a statistical promise for MONAI segmentation networks."""
 
 
-for command in (calibrate, predict, evaluate):
+for command in (calibrate, predict, evaluate, card):
     main.add_command(command)
 
 

@@ -12,7 +12,7 @@ import click
 from monai_rwcp.folders.maps import MapForm, map_endings
 from monai_rwcp.folders.match import FolderCase, match_folders
 
-__all__ = ["calibrate", "evaluate", "predict"]
+__all__ = ["calibrate", "card", "evaluate", "predict"]
 
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -159,6 +159,35 @@ def evaluate(sets: Path, labels: Path, units: Path | None, calibration: Path, ou
             with written_whole(out) as temporary:
                 temporary.write_text(json.dumps(figures, indent=1), encoding="utf-8")
             click.echo(f"{out}")
+
+
+@click.command()
+@click.argument("calibration", type=_FILE)
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="The card, markdown.")
+@click.option("--figures", type=_FILE, help="What `evaluate --out` wrote.")
+@click.option("--population", help="Who the calibration patients were, in a sentence or two.")
+@click.option("--known-failures", help="Where the sets are known to fail.")
+def card(
+    calibration: Path, out: Path, figures: Path | None, population: str | None, known_failures: str | None
+) -> None:
+    """Write a card of CALIBRATION: promise, patients, settings, observed figures and limits."""
+    with _told():
+        from monai_rwcp.conformal import Calibration
+        from monai_rwcp.conformal.documents import read_json
+        from monai_rwcp.files import written_whole
+        from monai_rwcp.report.card import calibration_card
+
+        if out.exists():
+            raise FileExistsError(f"'{out}' exists. Name a new file.")
+        text = calibration_card(
+            Calibration.load(calibration),
+            population=population,
+            known_failures=known_failures,
+            figures=None if figures is None else read_json(figures, "file of figures", "Run evaluate --out"),
+        )
+        with written_whole(out) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+        click.echo(f"{out}")
 
 
 def _source(extractor: str | None, intensity: str | None) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 from monai_rwcp.conformal import storage
 from monai_rwcp.conformal.documents import read_json, write_json
 from monai_rwcp.conformal.losses import FalseNegativeRate, SetLoss
+from monai_rwcp.conformal.notebook import calibration_html
 from monai_rwcp.conformal.sentences import promise_in_words
 from monai_rwcp.conformal.shares import check_weight
 from monai_rwcp.conformal.weighted import WeightedLosses
@@ -183,6 +184,9 @@ class Calibration:
     def promise(self) -> str:
         """What the prediction sets of a new unit keep, in plain words."""
         return promise_in_words(self)
+
+    def _repr_html_(self) -> str:
+        return calibration_html(self)
 
     def save(self, path: str | Path) -> None:
         """Write the calibration as JSON; the file appears whole or not at all.

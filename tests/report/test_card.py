@@ -1,0 +1,93 @@
+"""The card of a calibration, and a calibration in a notebook."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from monai_rwcp.cli import main
+from monai_rwcp.conformal import Calibration, ClassCalibration
+from monai_rwcp.report.card import calibration_card
+
+CALIBRATION = Calibration(
+    alpha=0.1, method="crc", scope="per_class", unit_loss="pooled", empty="exclude", outside="include",
+    label_mode="index", unit_name="patient", n_channels=3, n_images=60, class_names=("background", "organ", "a<b"),
+    classes={1: ClassCalibration(0.25, 30, 0.05, 0.07), 2: ClassCalibration(0.125, 28, 0.06, 0.0679)},
+    provenance={"walk": {"k": 20}},
+)  # fmt: skip
+
+
+def figures(**rates: float) -> dict[str, float]:
+    names = ("fnr_standard_error", "stretch_median", "dice", "assd", "hd95", "false_alarm_rate", "n_units")
+    found = {f"pred_set_{name}_{c}": 0.01 for name in names for c in (1, 2)}
+    return found | {"pred_set_fnr_1": rates["one"], "pred_set_fnr_2": rates["two"]}
+
+
+def test_a_card_says_what_was_promised_on_whom_and_how() -> None:
+    card = calibration_card(CALIBRATION, population="Adults of two hospitals.", known_failures="Fails at the apex.")
+    assert "> On average at most 10 % of" in card
+    assert "Adults of two hospitals." in card
+    assert "Fails at the apex." in card
+    assert "| organ | 30 | 0.2500 | 0.0500 | 0.0700 |" in card
+    assert '"k": 20' in card
+    assert "Not evaluated" in card
+    assert "Look at this first" not in card
+    assert "Not stated" in calibration_card(CALIBRATION)
+
+
+def test_what_has_to_be_looked_at_stands_first() -> None:
+    card = calibration_card(CALIBRATION, figures=figures(one=0.115, two=0.125))
+    head, _, rest = card.partition("## Promise")
+    assert "Of a<b 12.5% was missed" in head
+    assert "organ" not in head.split("## Look at this first")[1]
+    assert "| organ | 0.1 | 0.115 | 0.01 |" in rest
+    whole = replace(CALIBRATION, classes={1: ClassCalibration(0.0, 5, 0.0, None)}, masked=True)
+    head = calibration_card(whole).partition("## Promise")[0]
+    assert "The sets of organ are the whole image: 5 patients" in head
+    assert "outside the mask" in head
+
+
+@pytest.mark.parametrize("bad", [{}, {"pred_set_fnr_1": 0.1}])
+def test_figures_of_another_calibration(bad: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="of another calibration"):
+        calibration_card(CALIBRATION, figures=bad)
+
+
+def test_the_command(tmp_path: Path) -> None:
+    CALIBRATION.save(tmp_path / "c.json")
+    (tmp_path / "f.json").write_text(json.dumps(figures(one=0.09, two=0.08)))
+    common = ["card", str(tmp_path / "c.json"), "--out", str(tmp_path / "card.md"), "--figures"]
+    ran = CliRunner().invoke(main, [*common, str(tmp_path / "f.json")])
+    assert ran.exit_code == 0, ran.output
+    wanted = calibration_card(Calibration.load(tmp_path / "c.json"), figures=figures(one=0.09, two=0.08))
+    assert (tmp_path / "card.md").read_text() == wanted
+    ran = CliRunner().invoke(main, [*common, str(tmp_path / "f.json")])
+    assert ran.exit_code == 1
+    assert "exists" in ran.output
+    (tmp_path / "card.md").unlink()
+    (tmp_path / "f.json").write_text("[1, 2")
+    ran = CliRunner().invoke(main, [*common, str(tmp_path / "f.json")])
+    assert ran.exit_code == 1
+    assert "not JSON" in ran.output
+    assert not (tmp_path / "card.md").exists()
+
+
+def test_a_calibration_in_a_notebook() -> None:
+    seen: list[str] = []
+
+    class Reader(HTMLParser):
+        def handle_starttag(self, tag: str, attrs: object) -> None:
+            assert not attrs
+            seen.append(tag)
+
+        def handle_data(self, data: str) -> None:
+            seen.append(data)
+
+    Reader().feed(CALIBRATION._repr_html_())
+    assert set(seen) >= {"table", "tr", "td", "organ", "a<b", "0.2500", "30", "0.0679"}
+    assert any("On average at most 10 %" in part for part in seen)
