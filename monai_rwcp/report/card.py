@@ -102,8 +102,8 @@ def _warnings(calibration: Calibration, figures: Mapping[str, float] | None) -> 
         name = calibration.class_name(c)
         if entry.threshold <= 0:
             found.append(
-                f"The sets of {name} are the whole image: {entry.n} {calibration.unit_name}s, or scores of no use, keep "
-                "no tighter promise."
+                f"The sets of {name} are the whole image: {entry.n} {calibration.unit_name}s, or scores of no use, "
+                "keep no tighter promise."
             )
         if figures is None:
             continue
@@ -113,8 +113,8 @@ def _warnings(calibration: Calibration, figures: Mapping[str, float] | None) -> 
             raise ValueError(f"The figures have no {missing}: they are of another calibration.") from missing
         if calibration.loss.name == "fnr" and observed - 2 * error > calibration.alpha:
             found.append(
-                f"Of {name} {observed:.1%} was missed on other patients, more than the promised {calibration.alpha:.1%} "
-                "by over two standard errors: those patients are not like the calibration's, or their scores were made "
+                f"Of {name} {observed:.1%} was missed on other patients, more than the promised "
+                f"{calibration.alpha:.1%} by over two standard errors: those patients are not like the calibration's, or their scores were made "
                 "another way."
             )
     if calibration.masked:
