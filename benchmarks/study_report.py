@@ -52,8 +52,8 @@ working level is what the mean over the calibration patients may be, ((n + 1) al
 bleeding (share of the wrongly claimed voxels that lie in another class) are of {n_surface} splits at alpha = {alpha};
 an empty set is as far off as the image's diagonal. The splits share their patients: they show what the method does on
 these patients, and are no independent evidence about others. "Development": `recommended()` was chosen on patients of
-ACDC, so its rows there are no held-out result. `keep_peak` and the rule by which `tune` prefers the simpler were found by
-looking at the patients of acdc-slices-8 and -30; the hippocampus was not looked at for them. LiteMedSAM's medical
+ACDC, so its rows there are no held-out result. `keep_peak` and the rule by which `tune` prefers the simpler were found
+by looking at the patients of acdc-slices-8 and -30; the hippocampus was not looked at for them. LiteMedSAM's medical
 pre-training may have seen images of ACDC. Everything here was looked at while the package was built.
 """
 
