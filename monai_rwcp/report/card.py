@@ -114,8 +114,8 @@ def _warnings(calibration: Calibration, figures: Mapping[str, float] | None) -> 
         if calibration.loss.name == "fnr" and observed - 2 * error > calibration.alpha:
             found.append(
                 f"Of {name} {observed:.1%} was missed on other patients, more than the promised "
-                f"{calibration.alpha:.1%} by over two standard errors: those patients are not like the calibration's, or "
-                "their scores were made another way."
+                f"{calibration.alpha:.1%} by over two standard errors: those patients are not like the calibration's, "
+                "or their scores were made another way."
             )
     if calibration.masked:
         found.append("Nothing is promised outside the mask that the calibration counted in.")
