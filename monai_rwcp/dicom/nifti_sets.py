@@ -1,0 +1,83 @@
+"""Prediction sets that lie in a NIfTI file, as a segmentation object of the series they were made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import torch
+
+from monai_rwcp.conformal import Calibration
+from monai_rwcp.dicom.segmentation import Anatomy, Segment, write_sets
+from monai_rwcp.dicom.series import Series
+
+__all__ = ["parsed_anatomy", "write_nifti_sets"]
+
+
+def parsed_anatomy(text: str) -> tuple[int, Anatomy]:
+    """A channel and its code, from ``CHANNEL=VALUE,SCHEME,MEANING``.
+
+    Raises:
+        ValueError: when it is of another form.
+
+    Example:
+        >>> parsed_anatomy("1=80891009,SCT,Heart")
+        (1, Anatomy(value='80891009', scheme='SCT', meaning='Heart'))
+    """
+    channel, _, code = text.partition("=")
+    parts = [part.strip() for part in code.split(",", 2)]
+    if not channel.isdigit() or len(parts) != 3 or not all(parts):
+        raise ValueError(f"Expected CHANNEL=VALUE,SCHEME,MEANING, such as 1=80891009,SCT,Heart, but got '{text}'.")
+    return int(channel), Anatomy(*parts)
+
+
+def write_nifti_sets(
+    sets: Path, series: Series, calibration: Calibration, anatomy: Mapping[int, Anatomy], out: Path
+) -> None:
+    """Write the sets of a NIfTI file, ``[x, y, z, C]`` of 0 and 1, as `monai-rwcp predict` and `SaveImage` leave them.
+
+    Axes that run the other way round than the series' are turned; nothing is resampled.
+
+    Args:
+        sets: the file.
+        series: the images that the sets were made of.
+        calibration: what the sets were made with; its classes become segments.
+        anatomy: a code for each of its classes, by channel.
+        out: the DICOM file.
+
+    Raises:
+        ValueError: when the file has other channels or lies on another grid than the series, or a class has no code.
+        OSError: when a file cannot be read or written.
+    """
+    lacking = [f"{c} ({calibration.class_name(c)})" for c in calibration.classes if c not in anatomy]
+    if lacking:
+        raise ValueError(f"Expected a code for every calibrated class, but none was given for {', '.join(lacking)}.")
+    try:
+        image: Any = nibabel.load(sets)
+        image.dataobj[..., :1]
+    except (nibabel.filebasedimages.ImageFileError, EOFError, OSError, ValueError) as error:
+        raise ValueError(f"'{sets}' cannot be read; it may be truncated: {error}") from error
+    if image.ndim != 4 or image.shape[3] != calibration.n_channels:
+        raise ValueError(
+            f"Expected [x, y, z, {calibration.n_channels}] in '{sets}', a channel for each of the calibration's, but "
+            f"its shape is {image.shape}."
+        )
+    wanted = series.volume.affine.numpy()
+    turn = nibabel.orientations.ornt_transform(nibabel.io_orientation(image.affine), nibabel.io_orientation(wanted))
+    turned = image.as_reoriented(turn)
+    shape = tuple(series.volume.shape[1:])
+    if turned.shape[:3] != shape or not np.allclose(turned.affine, wanted, rtol=1e-3, atol=1e-2):
+        raise ValueError(
+            f"'{sets}' does not lie on the grid of the series: shape {turned.shape[:3]} and\n{turned.affine}\ninstead "
+            f"of {shape} and\n{wanted}\nIs it of this series? Sets are made on the image's own grid by Invertd, or by maps"
+            " that were exported on it."
+        )
+    values = np.asarray(turned.dataobj)
+    segments = [
+        Segment(calibration.class_name(c), anatomy[c], torch.from_numpy(np.array(values[..., c], dtype=np.uint8)))
+        for c in calibration.classes
+    ]
+    write_sets(out, series, segments, promise=calibration.promise)

@@ -1,0 +1,126 @@
+"""Sets and scores through DICOM and back, equal to the path through NIfTI."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pydicom
+import pytest
+import torch
+
+from monai_rwcp.dicom import Anatomy, Segment, Series, read_series, write_scores, write_sets
+from tests.dicom.conftest import SHAPE
+
+HEART = Anatomy("80891009", "SCT", "Heart")
+VENTRICLE = Anatomy("87878005", "SCT", "Left ventricle")
+
+
+def blobs() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Score, outer and inner set."""
+    score = torch.rand(SHAPE, generator=torch.Generator().manual_seed(1))
+    score[..., 4] = 0
+    return score, (score > 0.4).to(torch.uint8), (score > 0.8).to(torch.uint8)
+
+
+def read_back(path: Path, series: Series) -> dict[str, np.ndarray]:
+    """Segments on the grid of the series, by nothing but the positions that the frames have."""
+    seg = pydicom.dcmread(path)
+    labels = {int(s.SegmentNumber): str(s.SegmentLabel) for s in seg.SegmentSequence}
+    found = {label: np.zeros(SHAPE, dtype=np.float32) for label in labels.values()}
+    to_index = np.linalg.inv(series.volume.affine.numpy())
+    frames = seg.pixel_array.reshape(-1, SHAPE[1], SHAPE[0])
+    for frame, groups in zip(frames, seg.PerFrameFunctionalGroupsSequence, strict=True):
+        # What all frames have in common stands beside them once.
+        at = groups if "SegmentIdentificationSequence" in groups else seg.SharedFunctionalGroupsSequence[0]
+        number = int(at.SegmentIdentificationSequence[0].ReferencedSegmentNumber)
+        place = np.array(groups.PlanePositionSequence[0].ImagePositionPatient, dtype=float) * [-1, -1, 1]
+        i, j, k = (to_index @ [*place, 1])[:3]
+        np.testing.assert_allclose([i, j, k - round(k)], 0, atol=1e-3)
+        source = groups.DerivationImageSequence[0].SourceImageSequence[0]
+        assert source.ReferencedSOPInstanceUID == series.slices[round(k)].SOPInstanceUID
+        found[labels[number]][..., round(k)] = frame.T
+    if seg.SegmentationType == "FRACTIONAL":
+        found = {label: values / float(seg.MaximumFractionalValue) for label, values in found.items()}
+    return found
+
+
+def check_by_dciodvfy(path: Path) -> None:
+    if shutil.which("dciodvfy") is None:
+        return
+    told = subprocess.run(["dciodvfy", str(path)], capture_output=True, text=True, check=False)
+    errors = [line for line in (told.stdout + told.stderr).splitlines() if line.startswith("Error")]
+    assert not errors, errors
+
+
+def test_sets_come_back_as_they_went_through_nifti(series_folder: Path, tmp_path: Path) -> None:
+    series = read_series(series_folder)
+    _, outer, inner = blobs()
+    path = tmp_path / "sets.dcm"
+    segments = [Segment("heart, outer set", HEART, outer), Segment("heart, inner set", HEART, inner)]
+    write_sets(path, series, segments, promise="On average at most 10 % of heart is missed in a new patient.")
+    found = read_back(path, series)
+    for segment in segments:
+        nifti = tmp_path / "set.nii.gz"
+        nibabel.save(nibabel.Nifti1Image(segment.values.numpy(), series.volume.affine.numpy()), nifti)
+        np.testing.assert_array_equal(found[segment.label], np.asarray(nibabel.load(nifti).dataobj))
+    check_by_dciodvfy(path)
+    seg = pydicom.dcmread(path)
+    assert (seg.Modality, seg.SegmentationType, seg.PatientID) == ("SEG", "BINARY", "anna")
+    assert seg.StudyInstanceUID == series.slices[0].StudyInstanceUID
+    assert seg.FrameOfReferenceUID == series.slices[0].FrameOfReferenceUID
+    first = seg.SegmentSequence[0]
+    assert first.SegmentedPropertyTypeCodeSequence[0].CodeMeaning == "Heart"
+    assert first.SegmentAlgorithmType == "AUTOMATIC"
+    assert "random-walk" in first.SegmentationAlgorithmIdentificationSequence[0].AlgorithmName
+    assert seg.ContentDescription.startswith("On average at most 10 %")
+
+
+def test_scores_come_back_to_the_nearest_step(series_folder: Path, tmp_path: Path) -> None:
+    series = read_series(series_folder)
+    score = blobs()[0]
+    path = tmp_path / "scores.dcm"
+    write_scores(path, series, [Segment("ventricle", VENTRICLE, score)], description="Walked probability")
+    found = read_back(path, series)
+    np.testing.assert_allclose(found["ventricle"], score.numpy(), atol=0.5 / 255 + 1e-6)
+    seg = pydicom.dcmread(path)
+    assert (seg.SegmentationType, seg.SegmentationFractionalType) == ("FRACTIONAL", "PROBABILITY")
+    check_by_dciodvfy(path)
+
+
+def test_an_empty_set_beside_another_is_kept_and_nothing_alone_is_refused(series_folder: Path, tmp_path: Path) -> None:
+    series = read_series(series_folder)
+    _, outer, _ = blobs()
+    nothing = torch.zeros_like(outer)
+    write_sets(tmp_path / "s.dcm", series, [Segment("a", HEART, outer), Segment("b", HEART, nothing)], promise="none")
+    assert not read_back(tmp_path / "s.dcm", series)["b"].any()
+    with pytest.raises(ValueError, match="no segment holds a voxel"):
+        write_sets(tmp_path / "t.dcm", series, [Segment("b", HEART, nothing)], promise="none")
+    assert not (tmp_path / "t.dcm").exists()
+
+
+@pytest.mark.parametrize(
+    ("values", "label", "message"),
+    [
+        (torch.zeros(10, 14, 6), "heart", "but the series has"),
+        (torch.full(SHAPE, 0.5), "heart", "other values than 0 and 1"),
+        (torch.ones(SHAPE), "h" * 65, "1 to 64 characters"),
+    ],
+)
+def test_bad_sets(values: torch.Tensor, label: str, message: str, series_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=message):
+        write_sets(tmp_path / "s.dcm", read_series(series_folder), [Segment(label, HEART, values)], promise="none")
+    assert not (tmp_path / "s.dcm").exists()
+
+
+def test_scores_that_are_none(series_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="leaves"):
+        write_scores(
+            tmp_path / "s.dcm",
+            read_series(series_folder),
+            [Segment("heart", HEART, torch.full(SHAPE, float("nan")))],
+            description="none",
+        )
