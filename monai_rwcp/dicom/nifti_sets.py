@@ -72,8 +72,8 @@ def write_nifti_sets(
     if turned.shape[:3] != shape or not np.allclose(turned.affine, wanted, rtol=1e-3, atol=1e-2):
         raise ValueError(
             f"'{sets}' does not lie on the grid of the series: shape {turned.shape[:3]} and\n{turned.affine}\ninstead "
-            f"of {shape} and\n{wanted}\nIs it of this series? Sets are made on the image's own grid by Invertd, or by maps"
-            " that were exported on it."
+            f"of {shape} and\n{wanted}\nIs it of this series? Sets lie on it after Invertd, or when "
+            "their maps were exported on it."
         )
     values = np.asarray(turned.dataobj)
     segments = [
