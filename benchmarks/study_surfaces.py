@@ -17,7 +17,7 @@ from benchmarks.study_splits import Outcome
 from monai_rwcp.conformal import outside_field
 from monai_rwcp.files import written_whole
 from monai_rwcp.metrics import prediction_set_metrics
-from monai_rwcp.tune import SetCurves, tuning_thresholds
+from monai_rwcp.tune import SetCurves, WalkedScore, tuning_thresholds
 
 __all__ = ["SetRow", "measure_sets", "set_rows"]
 
@@ -86,8 +86,9 @@ def measure_sets(
                         needed.setdefault(outcome.candidate, set()).add((row, step))
         if needed:
             case = study.load(info)
-            for candidate, score in scores_of(case, [c for c in candidates if c in needed]):
-                for row, step in sorted(needed[candidate]):
+            widest = _widest(candidates)
+            for candidate, score in scores_of(case, [c for c in candidates if c in needed or c in widest]):
+                for row, step in sorted(needed.get(candidate, ())):
                     of_case[_key(candidate, row, step)] = _figures(case, score, row + 1, step)
             with written_whole(path) as temporary:
                 temporary.write_text(json.dumps(of_case))
@@ -134,6 +135,18 @@ def set_rows(
                 int(components),
                 bleeding,
             )
+
+
+def _widest(candidates: Sequence[StudyCandidate]) -> set[StudyCandidate]:
+    """A walk of the most neighbours for every graph: of equally near nodes a graph of fewer may keep others."""
+    found: dict[tuple[object, ...], WalkedScore] = {}
+    for candidate in candidates:
+        if isinstance(candidate, WalkedScore):
+            walk = candidate.walk
+            graph = (candidate.source, walk.center, walk.spatial_weight)
+            if graph not in found or walk.k > found[graph].walk.k:
+                found[graph] = candidate
+    return set(found.values())
 
 
 def _key(candidate: StudyCandidate, row: int, step: int) -> str:

@@ -14,7 +14,7 @@ except ModuleNotFoundError as error:
     raise SystemExit('The command line needs the extra "demo": pip install "monai-rwcp[demo]"') from error
 
 from monai_rwcp.dicom_command import dicom_seg
-from monai_rwcp.folder_commands import calibrate, card, evaluate, predict
+from monai_rwcp.folder_commands import calibrate, card, evaluate, predict, report
 
 __all__ = ["main"]
 
@@ -25,7 +25,7 @@ def main() -> None:
     """Prediction sets with a statistical promise for MONAI segmentation networks."""
 
 
-for command in (calibrate, predict, evaluate, card, dicom_seg):
+for command in (calibrate, predict, evaluate, report, card, dicom_seg):
     main.add_command(command)
 
 

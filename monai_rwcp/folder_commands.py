@@ -12,7 +12,7 @@ import click
 from monai_rwcp.folders.maps import MapForm, map_endings
 from monai_rwcp.folders.match import FolderCase, match_folders
 
-__all__ = ["calibrate", "card", "evaluate", "predict"]
+__all__ = ["calibrate", "card", "evaluate", "predict", "report"]
 
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -159,6 +159,34 @@ def evaluate(sets: Path, labels: Path, units: Path | None, calibration: Path, ou
             with written_whole(out) as temporary:
                 temporary.write_text(json.dumps(figures, indent=1), encoding="utf-8")
             click.echo(f"{out}")
+
+
+@click.command()
+@click.argument("sets", type=_FOLDER)
+@click.option("--labels", type=_FOLDER, required=True, help="Folder of the labels: NIfTI, called as the sets.")
+@click.option("--images", type=_FOLDER, help="Folder of the images, to show the worst cases on.")
+@_UNITS
+@click.option("--calibration", type=_FILE, required=True, help="What the sets were made with.")
+@click.option("--worst", default=4, show_default=True, help="How many of the worst sets are shown slice by slice.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="The page, HTML.")
+def report(
+    sets: Path, labels: Path, images: Path | None, units: Path | None, calibration: Path, worst: int, out: Path
+) -> None:
+    """Write a page of what was promised and observed, from the sets in SETS and labels not calibrated on."""
+    with _told():
+        from monai_rwcp.conformal import Calibration
+        from monai_rwcp.files import check_writable, written_whole
+        from monai_rwcp.report.folder_report import folder_report
+
+        if out.exists():
+            raise FileExistsError(f"'{out}' exists. Name a new file.")
+        check_writable(out)
+        promised = Calibration.load(calibration)
+        cases = match_folders(sets, labels=labels, images=images, units=units)
+        page = folder_report(cases, promised, n_shown=worst, progress=True)
+        with written_whole(out) as temporary:
+            temporary.write_text(page, encoding="utf-8")
+        click.echo(f"{out}")
 
 
 @click.command()
