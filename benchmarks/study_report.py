@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -34,27 +35,26 @@ from monai_rwcp.tune import PlainScore, SetCurves, tuning_thresholds
 
 _HEAD = """# Results
 
-Made from the stored results by the second of these commands; the first measures for hours, goes on where it was killed,
-and computes nothing twice:
+The first of these commands measures for hours, goes on where it was killed, and computes nothing twice; the last
+writes the part of each set it is given, from what was stored, and joins all parts to this page:
 
 ```bash
 python -m benchmarks.study --shared ../shared {sets}
+python -m benchmarks.study_ablation --shared ../shared
 python -m benchmarks.study_report --shared ../shared {sets}
 ```
 
-({versions})
-
-How to read it. Patients that the segmentation network has not seen are split at random, {n_splits} times: a fifth (at
-least 8) tunes every method by stretch, half of the rest calibrates it by conformal risk control, class by class and
-patient by patient, the others test it. Thresholds are a part (every eighth) of those that `calibrate` chooses from. A
-figure is the mean over classes; in brackets its standard deviation over splits. "Change" is against plain CRC. The
-working level is what the mean over the calibration patients may be, ((n + 1) alpha - 1)/n. Distances, components and
-bleeding (share of the wrongly claimed voxels that lie in another class) are of {n_surface} splits at alpha = {alpha};
-an empty set is as far off as the image's diagonal. The splits share their patients: they show what the method does on
+How to read it. Patients that the segmentation network has not seen are split at random: a fifth (at least 8) tunes
+every method by stretch, half of the rest calibrates it by conformal risk control, class by class and patient by
+patient, the others test it. Thresholds are a part (every eighth) of those that `calibrate` chooses from. A figure is
+the mean over classes; in brackets its standard deviation over splits. "Change" is against plain CRC. The working
+level is what the mean over the calibration patients may be, ((n + 1) alpha - 1)/n. Distances, components and bleeding
+(share of the wrongly claimed voxels that lie in another class) are of a part of the splits at alpha = {alpha}; an
+empty set is as far off as the image's diagonal. The splits share their patients: they show what the method does on
 these patients, and are no independent evidence about others. "Development": `recommended()` was chosen on patients of
-ACDC, so its rows there are no held-out result. `keep_peak` and the rule by which `tune` prefers the simpler were found
-by looking at the patients of acdc-slices-8 and -30; the hippocampus was not looked at for them. LiteMedSAM's medical
-pre-training may have seen images of ACDC. Everything here was looked at while the package was built.
+ACDC, so its rows there are no held-out result. `keep_peak` and the rule by which `tune` prefers the simpler were
+found by looking at the patients of acdc-slices-8 and -30; the hippocampus was not looked at for them. LiteMedSAM's
+medical pre-training may have seen images of ACDC. Everything here was looked at while the package was built.
 """
 
 
@@ -66,41 +66,41 @@ pre-training may have seen images of ACDC. Everything here was looked at while t
 @click.option("--seed", default=0, help="As in the study.")
 @click.option("--page", type=click.Path(dir_okay=False, path_type=Path), default=Path("benchmarks/RESULTS.md"))
 def main(names: tuple[str, ...], shared: Path, out: Path, slices: int, seed: int, page: Path) -> None:
-    """Write the page of results and its pictures."""
-    pictures = page.parent / "results" / "study"
-    pictures.mkdir(parents=True, exist_ok=True)
-    rows = {name: read_rows(out / f"{name}.csv") for name in names}
-    sets = {name: read_rows(out / f"{name}-sets.csv") for name in names}
-    head = _HEAD.format(
-        sets=" ".join(f"--set {name}" for name in names),
-        versions=", ".join(f"{package} {version(package)}" for package in ("monai_rwcp", "torch", "monai", "numpy")),
-        n_splits=len({row["split"] for of in rows.values() for row in of}),
-        n_surface=len({row["split"] for of in sets.values() for row in of}),
-        alpha=SURFACE_ALPHA,
-    )
-    parts = [head, "## The promise\n", *coverage_lines(rows), ""]
-    slices_sets = {name: of for name, of in sets.items() if name.startswith("acdc-slices")}
-    if slices_sets:
-        for walk in ("walk on LiteMedSAM, tuned", "what tune chooses"):
-            parts += [
-                f'## Targets, "{walk}", alpha = {SURFACE_ALPHA}\n',
-                "Distances of the sets that are not empty:\n",
-                target_table(slices_sets, walk, with_empty=False),
-                "With empty sets as far off as the image's diagonal:\n",
-                target_table(slices_sets, walk, with_empty=True),
-            ]
+    """Write the parts of some sets with their pictures, and the page of all parts that are there."""
+    folder = page.parent / "results" / "study"
+    folder.mkdir(parents=True, exist_ok=True)
     for name in names:
         study = study_set(name, shared, out, slices)
         candidates = candidates_of(name, study)
         curves = load_curves(study, candidates, out / "curves" / name)
-        parts += _section(name, study, curves, rows[name], sets[name], pictures, seed)
+        rows, sets = read_rows(out / f"{name}.csv"), read_rows(out / f"{name}-sets.csv")
+        parts = _section(name, study, curves, rows, sets, folder, seed)
         ablation = out / f"{name}-ablation.csv"
         if ablation.exists():
-            parts += [f"## {study.name}: what each setting does\n", ablation_section(read_rows(ablation))]
+            parts += [f"### {study.name}: what each setting does\n", ablation_section(read_rows(ablation))]
+        _write(folder / f"{name}.md", parts)
         click.echo(f"{name}: done")
-    with written_whole(page) as temporary:
-        temporary.write_text("\n".join(parts).rstrip() + "\n", encoding="utf-8")
+    # Parts of other sets stay as they were made.
+    there = [name for name in SETS if (folder / f"{name}.md").exists()]
+    head = _HEAD.format(sets=" ".join(f"--set {name}" for name in there), alpha=SURFACE_ALPHA)
+    _write(page, [head, *((folder / f"{name}.md").read_text(encoding="utf-8") for name in there)])
     click.echo(f"{page}")
+
+
+def _write(path: Path, parts: Sequence[str]) -> None:
+    with written_whole(path) as temporary:
+        temporary.write_text("\n".join(parts).rstrip() + "\n", encoding="utf-8")
+
+
+def _targets(name: str, sets: list[Row]) -> list[str]:
+    parts = []
+    if name.startswith("acdc-slices"):
+        for walk in ("walk on LiteMedSAM, tuned", "what tune chooses"):
+            parts += [f'Targets, "{walk}", distances of the sets that are not empty:\n']
+            parts += [target_table({name: sets}, walk, with_empty=False)]
+            parts += ["The same with empty sets as far off as the image's diagonal:\n"]
+            parts += [target_table({name: sets}, walk, with_empty=True)]
+    return parts
 
 
 def _section(
@@ -135,10 +135,13 @@ def _section(
     total = sum(picked.values())
     return [
         f"## {study.name}\n",
-        f"{len(study.units)} unseen patients, {len(study.infos)} images.\n",
+        f"{len(study.units)} unseen patients, {len(study.infos)} images, {_count(rows)} splits ({_versions()}).\n",
+        *coverage_lines({name: rows}),
+        "",
         split_table(rows),
-        f"At alpha = {SURFACE_ALPHA}, sets of test images that show the class:\n",
+        f"At alpha = {SURFACE_ALPHA}, sets of test images that show the class, {_count(sets)} splits:\n",
         distance_table(sets, study.unit_of_length),
+        *_targets(name, sets),
         f"![Methods](results/study/{name}-methods.png)\n",
         "What `tune` chooses: " + ", ".join(f"{kind} {count / total:.0%}" for kind, count in kinds.items()) + ".\n",
         f"![Settings](results/study/{name}-settings.png)\n",
@@ -151,6 +154,14 @@ def _section(
         f"{rule}\n",
         f"![Images](results/study/{name}.png)\n",
     ]
+
+
+def _count(rows: list[Row]) -> int:
+    return len({row["split"] for row in rows})
+
+
+def _versions() -> str:
+    return ", ".join(f"{package} {version(package)}" for package in ("monai_rwcp", "torch", "monai", "numpy"))
 
 
 _AT_SPLITS = {"stretch": "stretch", "Dice": "dice"}

@@ -215,10 +215,18 @@ def test_two_commands_make_the_page(
     ran = CliRunner().invoke(report, [*common, "--page", str(page)])
     assert ran.exit_code == 0, ran.output
     text = page.read_text()
-    assert "split at random, 4 times" in text
-    assert "of 2 splits at alpha = 0.1" in text.replace("\n", " ")
+    assert "60 images, 4 splits" in text
+    assert "sets of test images that show the class, 2 splits" in text
+    assert text.endswith((tmp_path / "results/study/hippocampus-weak.md").read_text())
     pictures = re.findall(r"\]\((results/study/.*?png)\)", text)
     assert len(pictures) == 4
+    # A part that another run left is kept.
+    (tmp_path / "results/study/acdc-slices-3.md").write_text("## of another run\n")
+    ran = CliRunner().invoke(report, [*common, "--page", str(page)])
+    assert ran.exit_code == 0, ran.output
+    both = page.read_text()
+    assert "## of another run" in both
+    assert "--set acdc-slices-3 --set hippocampus-weak" in both
     for picture in pictures:
         assert matplotlib.image.imread(tmp_path / picture)[..., :3].std() > 0.05
 
