@@ -145,7 +145,8 @@ def evaluate(sets: Path, labels: Path, units: Path | None, calibration: Path, ou
 
         from monai_rwcp.conformal import Calibration
         from monai_rwcp.files import check_writable, written_whole
-        from monai_rwcp.folders.runs import evaluate_folder, figures_table
+        from monai_rwcp.folders.runs import evaluate_folder
+        from monai_rwcp.report.figures import figures_table
 
         if out is not None:
             if out.exists():
@@ -176,7 +177,7 @@ def report(
     with _told():
         from monai_rwcp.conformal import Calibration
         from monai_rwcp.files import check_writable, written_whole
-        from monai_rwcp.report.folder_report import folder_report
+        from monai_rwcp.folders.report import folder_report
 
         if out.exists():
             raise FileExistsError(f"'{out}' exists. Name a new file.")

@@ -24,7 +24,7 @@ from monai_rwcp.handlers import ConformalCalibrationHandler, PredictionSetMetric
 from monai_rwcp.transforms import ConformalThresholdd
 from monai_rwcp.walk.progress import shown_progress
 
-__all__ = ["ScoreChoice", "calibrate_folder", "evaluate_folder", "figures_table", "predict_folder"]
+__all__ = ["ScoreChoice", "calibrate_folder", "evaluate_folder", "predict_folder"]
 
 _RUN = "run.json"
 
@@ -165,25 +165,6 @@ def evaluate_folder(
         return {"pred_set": found, "label": read_grid_file(case.label, found), "case": case.name, "patient": case.unit}
 
     return _run(handler, cases, load, "evaluate", progress)
-
-
-def figures_table(figures: dict[str, float], calibration: Calibration) -> str:
-    """The figures of :py:func:`evaluate_folder` as a markdown table, a row for each class."""
-    names = {
-        "observed FNR": "fnr",
-        "s.e.": "fnr_standard_error",
-        "stretch (median)": "stretch_median",
-        "Dice": "dice",
-        "ASSD (mm)": "assd",
-        "HD95 (mm)": "hd95",
-        "false alarms": "false_alarm_rate",
-        "units": "n_units",
-    }
-    lines = ["| " + " | ".join(("class", "promised FNR", *names)) + " |", "|" + "---|" * (2 + len(names))]
-    for c in calibration.classes:
-        cells = [f"{figures[f'pred_set_{name}_{c}']:.4g}" for name in names.values()]
-        lines.append(f"| {calibration.class_name(c)} | {calibration.alpha:g} | {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
 
 
 def _label_mode(form: MapForm) -> LabelMode:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 
 from monai_rwcp.conformal import Calibration
-from monai_rwcp.folders.runs import figures_table
+from monai_rwcp.report.figures import figures_table
 
 __all__ = ["calibration_card"]
 
@@ -74,7 +74,7 @@ def calibration_card(
     if figures is None:
         lines += ["*Not evaluated. `monai-rwcp evaluate` measures the sets of labelled patients of your own.*", ""]
     else:
-        lines += [figures_table(dict(figures), calibration)]
+        lines += [figures_table(figures, calibration)]
     lines += ["## What it does not say", "", *(f"- {limit}" for limit in _limits(calibration)), ""]
     if known_failures:
         lines += ["## Known failures", "", known_failures, ""]

@@ -10,7 +10,8 @@ from monai.data import MetaTensor
 from monai.transforms import Orientation
 
 from monai_rwcp.conformal import Calibration, LabelMode, truth_masks
-from monai_rwcp.folders import FolderCase, read_grid_file, read_map
+from monai_rwcp.folders.maps import read_grid_file, read_map
+from monai_rwcp.folders.match import FolderCase
 from monai_rwcp.metrics import prediction_set_metrics
 from monai_rwcp.report.page import ReportCase, ShownCase, report_page
 from monai_rwcp.report.slices import slice_pictures
