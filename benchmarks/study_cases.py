@@ -117,12 +117,17 @@ def acdc_slices(data: Path, weights: Path, encoder: Path, cache: Path, slices: i
 
 
 def acdc_volumes(data: Path, weights: Path) -> StudySet:
-    """ACDC as volumes of all their slices, with the features of the 2D segmentation network."""
+    """ACDC as volumes of all their slices, with the features of the 2D segmentation network.
+
+    One volume of each patient, the first frame (end-diastole): the other would double the hours, and no patient more.
+    """
     network = load_network(weights)
     extractor = NetworkFeatures(network, DECODER_LAYERS, slice_axis=2)
     volumes: dict[str, list[dict[Any, Any]]] = {}
     for item in slice_items(data, unseen_patients(data, weights), None):
-        volumes.setdefault(Path(item["volume"]).stem, []).append(item)
+        stem = Path(item["volume"]).stem
+        if stem.endswith("_frame01"):
+            volumes.setdefault(stem, []).append(item)
     read = LoadSlice()
 
     def load(info: CaseInfo) -> StudyCase:
