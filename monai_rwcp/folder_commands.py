@@ -92,7 +92,7 @@ def calibrate(
             class_names=None if class_names is None else [name.strip() for name in class_names.split(",")],
             progress=True,
         )
-        click.echo(f"{found.promise}\n{out}")
+        _say(f"{found.promise}\n{out}")
 
 
 @click.command()
@@ -129,7 +129,7 @@ def predict(
             overwrite=overwrite,
             progress=True,
         )
-        click.echo(f"{log['promise']}\n{len(log['cases'])} sets in {out}, their sizes in {out / 'run.json'}")
+        _say(f"{log['promise']}\n{len(log['cases'])} sets in {out}, their sizes in {out / 'run.json'}")
 
 
 @click.command()
@@ -146,6 +146,7 @@ def evaluate(sets: Path, labels: Path, units: Path | None, calibration: Path, ou
         from monai_rwcp.conformal import Calibration
         from monai_rwcp.files import check_writable, written_whole
         from monai_rwcp.folders.runs import evaluate_folder
+        from monai_rwcp.processes import is_first_process
         from monai_rwcp.report.figures import figures_table
 
         if out is not None:
@@ -155,8 +156,8 @@ def evaluate(sets: Path, labels: Path, units: Path | None, calibration: Path, ou
         promised = Calibration.load(calibration)
         cases = match_folders(sets, labels=labels, units=units)
         figures = evaluate_folder(cases, promised, progress=True)
-        click.echo(figures_table(figures, promised))
-        if out is not None:
+        _say(figures_table(figures, promised))
+        if out is not None and is_first_process():
             with written_whole(out) as temporary:
                 temporary.write_text(json.dumps(figures, indent=1), encoding="utf-8")
             click.echo(f"{out}")
@@ -227,19 +228,30 @@ def _source(extractor: str | None, intensity: str | None) -> Any:
     return None if extractor is None else chosen_extractor(extractor, intensity)
 
 
+def _say(text: str) -> None:
+    """Once, however many processes share the folder."""
+    from monai_rwcp.processes import is_first_process
+
+    if is_first_process():
+        click.echo(text)
+
+
 def _shown(cases: list[FolderCase], dry_run: bool) -> bool:
     if dry_run:
         for case in cases:
             others = [str(path) for path in (case.label, case.image) if path is not None]
-            click.echo(f"{case.name} (unit {case.unit}): {', '.join([str(case.map), *others])}")
-        click.echo(f"{len(cases)} cases of {len({case.unit for case in cases})} units; nothing was written.")
+            _say(f"{case.name} (unit {case.unit}): {', '.join([str(case.map), *others])}")
+        _say(f"{len(cases)} cases of {len({case.unit for case in cases})} units; nothing was written.")
     return dry_run
 
 
 @contextmanager
 def _told() -> Iterator[None]:
-    """Errors that a user can mend, as a message and exit code 1."""
+    """Errors that a user can mend, as a message and exit code 1; under torchrun the processes share the work."""
+    from monai_rwcp.processes import joined_processes
+
     try:
-        yield
+        with joined_processes():
+            yield
     except (ImportError, OSError, ValueError, RuntimeError) as error:
         raise click.ClickException(str(error)) from error

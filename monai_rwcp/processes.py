@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import chain, zip_longest
 from typing import Any, TypeVar
 
 import torch.distributed
 
-__all__ = ["done_by_first", "from_all", "from_all_in_turn", "is_first_process", "n_processes"]
+__all__ = ["done_by_first", "from_all", "from_all_in_turn", "is_first_process", "joined_processes", "n_processes"]
 
 T = TypeVar("T")
 
@@ -22,6 +23,18 @@ def n_processes() -> int:
 def is_first_process() -> bool:
     """Whether this process is the one that writes files."""
     return n_processes() == 1 or torch.distributed.get_rank() == 0
+
+
+@contextmanager
+def joined_processes() -> Iterator[None]:
+    """Join the processes that `torchrun` has started, if it has, for as long as the block runs without an error."""
+    if not torch.distributed.is_torchelastic_launched() or torch.distributed.is_initialized():
+        yield
+        return
+    torch.distributed.init_process_group("gloo")
+    yield
+    # After an error the others may be waiting for this process, whose end makes torchrun end them.
+    torch.distributed.destroy_process_group()
 
 
 def from_all(own: T) -> list[T]:

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import nibabel
 import numpy as np
+import torch.distributed
 from ignite.engine import Engine
 from monai.data import MetaTensor
 
@@ -17,16 +18,16 @@ from monai_rwcp.conformal import Calibration, LabelMode
 from monai_rwcp.conformal.documents import digest
 from monai_rwcp.features import FeatureExtractor
 from monai_rwcp.files import written_whole
+from monai_rwcp.folders.log import SetLog
 from monai_rwcp.folders.maps import MapForm, read_grid_file, read_map
 from monai_rwcp.folders.match import FolderCase
 from monai_rwcp.folders.scores import ScoreChoice, score_chain, score_item
 from monai_rwcp.handlers import ConformalCalibrationHandler, PredictionSetMetricsHandler
+from monai_rwcp.processes import is_first_process, n_processes
 from monai_rwcp.transforms import ConformalThresholdd
 from monai_rwcp.walk.progress import shown_progress
 
 __all__ = ["ScoreChoice", "calibrate_folder", "evaluate_folder", "predict_folder"]
-
-_RUN = "run.json"
 
 
 def calibrate_folder(
@@ -88,6 +89,7 @@ def predict_folder(
 
     Each case becomes ``NAME.nii.gz``, uint8 of 0 and 1 ``[x, y, z, C]`` with the affine of its map. A run that was
     interrupted goes on where it was: what is there is kept, when the log tells that it was made the same way.
+    Processes of `torch.distributed` share the cases.
 
     Args:
         cases: what is predicted.
@@ -113,25 +115,21 @@ def predict_folder(
         "score": score if not score.endswith(".json") else digest(json.loads(Path(score).read_text(encoding="utf-8"))),
         "extractor": None if extractor is None else extractor.name,
     }
-    out.mkdir(parents=True, exist_ok=True)
-    done = {} if overwrite else _already_done(out, made_with)
-    log: dict[str, Any] = {"made_with": made_with, "promise": calibration.promise, "cases": done}
-    _write_log(out, log)
-    with shown_progress(len(cases), progress, "predict", "case") as advance:
-        for case in cases:
-            if case.name not in done:
-                start = time.perf_counter()
-                item = score_item(case, form, chain)
-                try:
-                    found = threshold(item)["pred_set"]
-                except ValueError as error:
-                    raise ValueError(f"'{case.map}': {error}") from error
-                _save_set(found, out / f"{case.name}.nii.gz")
-                sizes = [int(size) for size in found.as_tensor().flatten(1).sum(dim=1)]
-                done[case.name] = {"voxels": sizes, "seconds": round(time.perf_counter() - start, 3)}
-                _write_log(out, log)
+    log = SetLog(out, made_with, calibration.promise, overwrite)
+    left = _share([case for case in cases if case.name not in log.cases])
+    with shown_progress(len(left), progress and is_first_process(), "predict", "case") as advance:
+        for case in left:
+            start = time.perf_counter()
+            item = score_item(case, form, chain)
+            try:
+                found = threshold(item)["pred_set"]
+            except ValueError as error:
+                raise ValueError(f"'{case.map}': {error}") from error
+            _save_set(found, out / f"{case.name}.nii.gz")
+            sizes = [int(size) for size in found.as_tensor().flatten(1).sum(dim=1)]
+            log.add(case.name, {"voxels": sizes, "seconds": round(time.perf_counter() - start, 3)})
             advance(1)
-    return log
+    return log.finish()
 
 
 def evaluate_folder(
@@ -178,7 +176,12 @@ def _run(
     title: str,
     progress: bool,
 ) -> dict[str, float]:
-    with shown_progress(len(cases), progress, title, "case") as advance:
+    if len(cases) < n_processes():
+        raise ValueError(
+            f"Expected a case for each of the {n_processes()} processes, but got {len(cases)} in all. Start fewer."
+        )
+    own = _share(cases)
+    with shown_progress(len(own), progress and is_first_process(), title, "case") as advance:
 
         def step(engine: Engine, case: FolderCase) -> list[dict[Hashable, Any]]:
             advance(1)
@@ -186,7 +189,12 @@ def _run(
 
         engine = Engine(step)
         handler.attach(engine)
-        return dict(engine.run(cases).metrics)
+        return dict(engine.run(own).metrics)
+
+
+def _share(cases: Sequence[FolderCase]) -> Sequence[FolderCase]:
+    """The cases of this process, dealt out in turn."""
+    return cases if n_processes() == 1 else cases[torch.distributed.get_rank() :: n_processes()]
 
 
 def _save_set(found: MetaTensor, path: Path) -> None:
@@ -194,26 +202,3 @@ def _save_set(found: MetaTensor, path: Path) -> None:
     values = values[..., None] if values.ndim == 3 else values
     with written_whole(path) as temporary:
         nibabel.save(nibabel.Nifti1Image(np.moveaxis(values, 0, -1), found.affine.numpy()), temporary)
-
-
-def _write_log(out: Path, log: dict[str, Any]) -> None:
-    with written_whole(out / _RUN) as temporary:
-        temporary.write_text(json.dumps(log, indent=1), encoding="utf-8")
-
-
-def _already_done(out: Path, made_with: dict[str, Any]) -> dict[str, Any]:
-    others = sorted(path.name for path in out.iterdir() if not path.name.startswith("."))
-    if not others:
-        return {}
-    if _RUN not in others:
-        raise FileExistsError(
-            f"'{out}' is not empty ({others[:3]} ...), and nothing there is overwritten. Name an empty or a new "
-            "folder, or ask for overwriting."
-        )
-    log = json.loads((out / _RUN).read_text(encoding="utf-8"))
-    if log.get("made_with") != made_with:
-        raise FileExistsError(
-            f"'{out}' holds sets that were made another way: {log.get('made_with')} instead of {made_with}. Name "
-            "another folder, or ask for overwriting."
-        )
-    return {name: entry for name, entry in log["cases"].items() if (out / f"{name}.nii.gz").exists()}

@@ -18,7 +18,7 @@ ALLOWED = {
     "transforms": BOTTOM | {"transforms", "tune"},
     "handlers": BOTTOM | {"transforms", "tune", "handlers", "files", "processes"},
     "report": BOTTOM | {"report", "tune", "files"},
-    "folders": BOTTOM | {"transforms", "tune", "handlers", "files", "report", "folders"},
+    "folders": BOTTOM | {"transforms", "tune", "handlers", "files", "processes", "report", "folders"},
     "dicom": BOTTOM | {"dicom", "files", "version"},
 }
 
