@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
-
-from monai.data import Dataset
-from monai.transforms import Compose, LoadImaged, Transform
+from typing import Any, overload
 
 from monai_rwcp.features import FeatureExtractor
 from monai_rwcp.files import written_whole
+from monai_rwcp.folders import read_grid_file, read_map
 from monai_rwcp.report.tuning import draw_tuning, tuning_table
 from monai_rwcp.transforms import DenseFeaturesd
 from monai_rwcp.tune import Choice, Objective, TunedSettings, default_candidates, tune_settings
@@ -56,12 +54,8 @@ def tune_from_files(
         ValueError: when the data list is of another form, a unit is in two sections, or tuning refuses a case.
     """
     items, others = read_section(datalist, section, unit_key, with_image=extractor is not None)
-    keys = ["pred", "label"] if extractor is None else ["image", "pred", "label"]
-    steps: list[Transform] = [LoadImaged(keys, ensure_channel_first=True)]
-    if extractor is not None:
-        steps.append(DenseFeaturesd("image", extractor))
     choice = tune_settings(
-        cast("Sequence[Mapping[Hashable, Any]]", Dataset(items, Compose(steps))),
+        _FileCases(items, unit_key, extractor),
         alpha=alpha,
         candidates=default_candidates(("features",) if extractor is not None else (), grid=grid),
         objective=objective,
@@ -115,3 +109,52 @@ def read_section(
         if isinstance(item, Mapping) and unit_key in item
     }
     return items, others
+
+
+class _FileCase(Mapping[Hashable, Any]):
+    """A case whose files are read when they are first asked for; the name of its unit is known without."""
+
+    def __init__(self, item: Mapping[str, str], unit_key: str, extractor: FeatureExtractor | None) -> None:
+        self._item, self._unit_key, self._extractor = item, unit_key, extractor
+        self._read: dict[Hashable, Any] | None = None
+
+    def __getitem__(self, key: Hashable) -> Any:
+        if key == self._unit_key:
+            return self._item[self._unit_key]
+        if self._read is None:
+            self._read = self._from_files()
+        return self._read[key]
+
+    def __iter__(self) -> Iterator[Hashable]:
+        features = () if self._extractor is None else ("features",)
+        return iter(("pred", "label", self._unit_key, *features))
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+    def _from_files(self) -> dict[Hashable, Any]:
+        found = read_map(Path(self._item["pred"]), "channels-last")
+        read: dict[Hashable, Any] = {"pred": found, "label": read_grid_file(Path(self._item["label"]), found)}
+        if self._extractor is not None:
+            read["image"] = read_grid_file(Path(self._item["image"]), found)
+            read = DenseFeaturesd("image", self._extractor)(read)
+        return read
+
+
+class _FileCases(Sequence[_FileCase]):
+    """Cases from files, none of which stays in memory."""
+
+    def __init__(self, items: Sequence[Mapping[str, str]], unit_key: str, extractor: FeatureExtractor | None) -> None:
+        self._items, self._unit_key, self._extractor = items, unit_key, extractor
+
+    @overload
+    def __getitem__(self, number: int) -> _FileCase: ...
+    @overload
+    def __getitem__(self, number: slice) -> _FileCases: ...
+    def __getitem__(self, number: int | slice) -> _FileCase | _FileCases:
+        if isinstance(number, slice):
+            return _FileCases(self._items[number], self._unit_key, self._extractor)
+        return _FileCase(self._items[number], self._unit_key, self._extractor)
+
+    def __len__(self) -> int:
+        return len(self._items)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 from typing import Any
 
 from monai.data import MetaTensor
-from monai.transforms import Compose
 
 from monai_rwcp.features import FeatureExtractor
 from monai_rwcp.folders.maps import MapForm, read_grid_file, read_map
@@ -42,21 +41,24 @@ def needs_features(score: ScoreChoice) -> bool:
     return isinstance(TunedSettings.load(score).candidate, WalkedScore)
 
 
-def score_chain(score: ScoreChoice, extractor: FeatureExtractor | None) -> Compose:
+ScoreStep = Callable[[dict[Hashable, Any]], dict[Hashable, Any]]
+
+
+def score_chain(score: ScoreChoice, extractor: FeatureExtractor | None) -> Sequence[ScoreStep]:
     """The transforms that make a score of ``pred``, by the features of ``image`` where it is walked.
 
     Raises:
         ValueError: when a walk has no source of features.
     """
     if not needs_features(score):
-        return Compose([] if score == "plain" else [TunedScored("pred", score)])
+        return () if score == "plain" else (TunedScored("pred", score),)
     if extractor is None:
         raise ValueError(f"The score '{score}' walks by features of the images: name an extractor and the images.")
     walk = RandomWalkDiffusiond("pred", **_NAMED[score]()) if score in _NAMED else TunedScored("pred", score)
-    return Compose([DenseFeaturesd("image", extractor), walk])
+    return DenseFeaturesd("image", extractor), walk
 
 
-def score_item(case: FolderCase, form: MapForm, chain: Compose) -> dict[Hashable, Any]:
+def score_item(case: FolderCase, form: MapForm, chain: Sequence[ScoreStep]) -> dict[Hashable, Any]:
     """Load a case and make its score.
 
     Args:
@@ -76,7 +78,10 @@ def score_item(case: FolderCase, form: MapForm, chain: Compose) -> dict[Hashable
     for key, path in (("label", case.label), ("image", case.image)):
         if path is not None:
             item[key] = read_grid_file(path, found)
-    try:
-        return dict(chain(item))
-    except (ValueError, RuntimeError) as error:
-        raise ValueError(f"'{case.map}': {error}") from error
+    # Not as a chain of MONAI's, whose errors say only which transform was at work.
+    for step in chain:
+        try:
+            item = step(item)
+        except (ValueError, RuntimeError) as error:
+            raise ValueError(f"'{case.map}': {error}") from error
+    return item

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import pickle
+import re
 from pathlib import Path
 
 import nibabel
@@ -252,4 +253,19 @@ def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
     )
     assert ran.exit_code == 0, ran.output
     assert "12 cases of 6 units; nothing was written." in ran.output
+    assert not (tmp_path / "c.json").exists()
+
+
+def test_a_step_that_fails_says_why(tmp_path: Path) -> None:
+    write_cohort(tmp_path, "channels-last")
+    save(np.ones(SHAPE, np.float32), tmp_path / "calibrate/images/case_004_0000.nii.gz")
+    ran = run(
+        *("calibrate", tmp_path / "calibrate/maps", "--form", "channels-last", "--out", tmp_path / "c.json"),
+        *("--labels", tmp_path / "calibrate/labels", "--score", "recommended", "--extractor", "mind"),
+        *("--images", tmp_path / "calibrate/images"),
+    )
+    assert ran.exit_code == 1
+    assert re.search(
+        r"case_004.nii.gz': Key 'image': Expected an image whose values vary", ran.output.replace("\n", " ")
+    ), ran.output
     assert not (tmp_path / "c.json").exists()

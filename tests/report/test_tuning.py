@@ -82,6 +82,18 @@ def test_walks_are_compared_with_an_extractor(datalist: Path, tmp_path: Path) ->
     assert "plain" in table
 
 
+def test_slices_go_through_a_network_of_two_axes(datalist: Path, tmp_path: Path) -> None:
+    """MONAI saves a slice with a third axis of length 1, which is not there any more when it is read again."""
+    network = {
+        "_target_": "UNet", "spatial_dims": 2, "in_channels": 1, "out_channels": 2, "channels": [4, 8], "strides": [2],
+    }  # fmt: skip
+    extractor = {"_target_": "monai_rwcp.NetworkFeatures", "network": network, "layers": "model.0"}
+    (tmp_path / "extractor.json").write_text(json.dumps({"extractor": extractor}))
+    result = tune(datalist, "--out", tmp_path / "tuned", "--extractor", tmp_path / "extractor.json", "--grid", 2)
+    assert result.exit_code == 0, result.output
+    assert "walk k=" in (tmp_path / "tuned" / "table.md").read_text()
+
+
 @pytest.mark.parametrize(
     ("change", "arguments", "message"),
     [
