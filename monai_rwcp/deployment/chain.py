@@ -119,11 +119,11 @@ def _declared_findings(before: tuple[Any, ...], key: Hashable, parts: DeployedPa
         told, runs = weights_hash(transform.network), None if parts.network is None else weights_hash(parts.network)
         if runs is not None and told != runs:
             advice = f"NetworkProvenanced records {told}, but the evaluator runs {runs}: give both one network."
-            found.append(Finding("recorded network", "differs", told, runs, advice))
+            found.append(Finding("NetworkProvenanced.network", "differs", told, runs, advice))
         if transform.inferer is not None and inferer_record(transform.inferer) != inferer_record(parts.inferer):
             advice = "NetworkProvenanced records another inferer than the evaluator runs: give both the same."
             recorded, run = inferer_record(transform.inferer), inferer_record(parts.inferer)
-            found.append(Finding("recorded inferer", "differs", recorded, run, advice))
+            found.append(Finding("NetworkProvenanced.inferer", "differs", recorded, run, advice))
     return found
 
 

@@ -85,9 +85,11 @@ def observed_score(parser: ConfigParser, parts: DeployedParts, key: Hashable) ->
     """
     # Sets need the entries and files of a real case, and a check writes nothing.
     left_out = (ConformalThresholdd, ConformalSandwichd, SaveImaged)
-    with config_trouble("The deployment cannot be run on the image"):
+    with config_trouble("The deployment cannot be run on one image of its data"):
         names = [name for name in parser["evaluator"] if name not in _REPLACED | ConfigComponent.non_arg_keys]
         given = {name: parser.get_parsed_content(f"evaluator::{name}") for name in ["_target_", *names]}
+        if given.get("decollate") is False:
+            raise ValueError("a score has to be split from its batch. Give the evaluator decollate=True.")
         batch = next(iter(parser.get_parsed_content("evaluator::val_data_loader")))
         evaluator: Any = ConfigComponent(given, locator=parser.locator).instantiate(
             val_data_loader=[batch],

@@ -65,7 +65,7 @@ def planned_record(parts: DeployedParts, key: Hashable, axes: int | None) -> dic
             records |= {name: {**transform.record(), "spacing": size(name)} for name in transform.keys}
         elif isinstance(transform, DenseFeaturesd):
             made = {"extractor": transform.converter.extractor.name}
-            features |= {output: made for output in transform.output_keys}
+            features |= dict.fromkeys(transform.output_keys, made)
         elif isinstance(transform, RandomWalkDiffusiond):
             walk(transform)
         elif isinstance(transform, TunedScored):
