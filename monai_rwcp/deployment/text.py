@@ -33,7 +33,7 @@ def check_text(check: DeploymentCheck) -> str:
         DIFFERS  walk.k  20          5
         <BLANKLINE>
         What differs, and what to do:
-        - walk.k: 20 was calibrated, 5 is deployed. Set it.
+        - walk.k: 20 expected, 5 found. Set it.
         <BLANKLINE>
         1 field differs: the calibration's promise does not hold for this deployment.
     """
@@ -47,7 +47,7 @@ def check_text(check: DeploymentCheck) -> str:
         if found:
             lines += ["", heading]
         for f in found:
-            values = f": {_value(f.calibrated)} was calibrated, {_value(f.deployed)} is deployed"
+            values = f": {_value(f.calibrated)} expected, {_value(f.deployed)} found"
             lines.append(f"- {f.field}{'' if status == 'not known' else values}. {f.advice}")
     return "\n".join([*lines, "", _result(check)])
 
@@ -68,5 +68,11 @@ def _value(value: Any) -> str:
 
 
 def _short(value: Any) -> str:
-    text = "-" if value is None else _value(value)
+    text = "-" if value is None else _value(_rounded(value))
     return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 3]}..."
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_rounded(part) for part in value]
+    return float(f"{value:.6g}") if isinstance(value, float) else value

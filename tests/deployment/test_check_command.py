@@ -209,8 +209,8 @@ def test_code_in_the_bundle_and_an_inferer_that_flips(bundle: Path, changed: Cal
     )
     result = check(root, calibration_of(bundle))
     assert result.exit_code == 1, result.output
-    assert "- inferer.flips: nothing was calibrated, [[0]] is deployed." in result.output
-    assert "- inferer.class: SlidingWindowInferer was calibrated, Flipping is deployed." in result.output
+    assert "- inferer.flips: nothing expected, [[0]] found." in result.output
+    assert "- inferer.class: SlidingWindowInferer expected, Flipping found." in result.output
 
 
 def test_overlays_and_overrides(bundle: Path, changed: Callable[..., Path]) -> None:
@@ -236,7 +236,7 @@ def test_an_old_calibration_and_other_packages(bundle: Path, changed: Callable[.
     assert result.exit_code == 0, result.output
     found = lines(result)
     assert (found["inferer"], found["flips"], found["torch"]) == ("NOT KNOWN", "NOT KNOWN", "NOTE")
-    assert f"- torch: 1.0 was calibrated, {torch.__version__} is deployed." in result.output
+    assert f"- torch: 1.0 expected, {torch.__version__} found." in result.output
 
 
 @pytest.mark.parametrize(
