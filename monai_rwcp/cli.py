@@ -13,6 +13,7 @@ try:
 except ModuleNotFoundError as error:
     raise SystemExit('The command line needs the extra "demo": pip install "monai-rwcp[demo]"') from error
 
+from monai_rwcp.check_command import check
 from monai_rwcp.dicom_command import dicom_seg
 from monai_rwcp.folder_commands import calibrate, card, evaluate, predict, report
 
@@ -25,7 +26,7 @@ def main() -> None:
     """Prediction sets with a statistical promise for MONAI segmentation networks."""
 
 
-for command in (calibrate, predict, evaluate, report, card, dicom_seg):
+for command in (calibrate, predict, evaluate, report, card, check, dicom_seg):
     main.add_command(command)
 
 

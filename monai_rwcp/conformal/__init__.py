@@ -25,7 +25,7 @@ from monai_rwcp.conformal.losses import (
 from monai_rwcp.conformal.monitor import ExchangeabilityMonitor, LossOfCase, MonitoredCase, MonitorVerdict
 from monai_rwcp.conformal.prediction_set import prediction_set
 from monai_rwcp.conformal.promises import Bound, Method, Promise, minimum_n
-from monai_rwcp.conformal.provenance import UNRECORDED, VARIES, first_difference, join_provenance
+from monai_rwcp.conformal.provenance import UNRECORDED, VARIES, compared_fields, first_difference, join_provenance
 from monai_rwcp.conformal.realised_loss import RealisedLossMonitor, realised_losses
 from monai_rwcp.conformal.sandwich import Sandwich, conformal_sandwich
 from monai_rwcp.conformal.summaries import CaseSummaries, ImageSummary
@@ -84,6 +84,7 @@ __all__ = [
     "check_label",
     "check_score",
     "check_single_channel",
+    "compared_fields",
     "conformal_sandwich",
     "false_negative_rate_table",
     "first_difference",

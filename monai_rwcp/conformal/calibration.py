@@ -17,7 +17,7 @@ from monai_rwcp.conformal.sentences import promise_in_words
 from monai_rwcp.conformal.shares import check_weight
 from monai_rwcp.conformal.weighted import WeightedLosses
 
-__all__ = ["Calibration", "ClassCalibration"]
+__all__ = ["Calibration", "ClassCalibration", "installed_packages"]
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,8 @@ class ClassCalibration:
         return 1.0 - self.threshold
 
 
-def _installed_packages() -> dict[str, str]:
+def installed_packages() -> dict[str, str]:
+    """Versions of the packages that have a part in a score and its threshold."""
     names = ("monai-rwcp", "monai", "torch", "torch-geometric", "numpy")
     found = {}
     for name in names:
@@ -118,7 +119,7 @@ class Calibration:
     bound: str | None = None
     order_seed: int | None = None
     masked: bool = False
-    packages: Mapping[str, str] = field(default_factory=_installed_packages)
+    packages: Mapping[str, str] = field(default_factory=installed_packages)
     created: str = field(default_factory=_now)
 
     @property

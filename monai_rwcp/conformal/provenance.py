@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-__all__ = ["UNRECORDED", "VARIES", "first_difference", "join_provenance"]
+__all__ = ["UNRECORDED", "VARIES", "compared_fields", "first_difference", "join_provenance"]
 
 UNRECORDED: Mapping[str, Any] = {"record": "unrecorded"}
 """Provenance of a score that carries no record."""
@@ -71,18 +71,29 @@ def first_difference(expected: Mapping[str, Any], got: Mapping[str, Any]) -> tup
         >>> first_difference({"walk": {"k": 20}}, {"walk": {"k": 5}})
         ('walk.k', 20, 5)
     """
+    differing = ((path, one, other) for path, one, other, equal in compared_fields(expected, got) if not equal)
+    return next(differing, None)
+
+
+def compared_fields(expected: Mapping[str, Any], got: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any, bool]]:
+    """Go through all fields of two records, as :py:func:`first_difference` compares them.
+
+    Yields:
+        ``(path, expected value, value at hand, whether they count as equal)``, with None for a field that is absent.
+
+    Example:
+        >>> list(compared_fields({"walk": {"k": 20}, "side": "original"}, {"walk": {"k": 5}, "side": "original"}))
+        [('walk.k', 20, 5, False), ('side', 'original', 'original', True)]
+    """
     for name in [*expected, *(name for name in got if name not in expected)]:
         one, other = expected.get(name), got.get(name)
         if isinstance(one, Mapping) and isinstance(other, Mapping):
-            inner = first_difference(one, other)
-            if inner is not None:
-                return f"{name}.{inner[0]}", inner[1], inner[2]
+            for path, *values in compared_fields(one, other):
+                yield (f"{name}.{path}", *values)
         elif name == _MAY_VARY:
-            if one != VARIES and not _same_spacing(one, other):
-                return name, one, other
-        elif one != other:
-            return name, one, other
-    return None
+            yield name, one, other, one == VARIES or _same_spacing(one, other)
+        else:
+            yield name, one, other, bool(one == other)
 
 
 def _same_spacing(one: Any, other: Any) -> bool:

@@ -190,17 +190,20 @@ class RandomWalkDiffusiond(MapTransform):
                 walked = self.converter(d[key], d[feature_key])
             except ValueError as error:
                 raise ValueError(f"Keys '{key}' and '{feature_key}': {error}") from error
-            record = dict(d.get(provenance_key(key), {}))
-            if "walk" in record:
-                record = {"walked_before": record}
-            record["features"] = d.get(provenance_key(feature_key), "unrecorded")
-            record["walk"] = {**self.converter.settings, "side": grid_side(d[key])}
-            spacing = map_spacing(d[key])
-            if spacing is not None:
-                record["spacing"] = spacing
+            d[provenance_key(output_key)] = self.record(
+                d.get(provenance_key(key), {}),
+                d.get(provenance_key(feature_key), "unrecorded"),
+                grid_side(d[key]),
+                map_spacing(d[key]),
+            )
             d[output_key] = walked
-            d[provenance_key(output_key)] = record
         return d
+
+    def record(self, before: Mapping[str, Any], features: Any, side: Any, spacing: Any) -> dict[str, Any]:
+        """Record of a map that has walked, from that of the map before and what is known of features and grid."""
+        record = {"walked_before": before} if "walk" in before else dict(before)
+        record |= {"features": features, "walk": {**self.converter.settings, "side": side}}
+        return record if spacing is None else record | {"spacing": spacing}
 
 
 RandomWalkDiffusionD = RandomWalkDiffusionDict = RandomWalkDiffusiond

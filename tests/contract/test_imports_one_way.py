@@ -19,6 +19,7 @@ ALLOWED = {
     "handlers": BOTTOM | {"transforms", "tune", "handlers", "files", "processes"},
     "report": BOTTOM | {"report", "tune", "files"},
     "folders": BOTTOM | {"transforms", "tune", "handlers", "files", "processes", "report", "folders"},
+    "deployment": BOTTOM | {"transforms", "tune", "handlers", "deployment"},
     "dicom": BOTTOM | {"dicom", "files", "version"},
 }
 

@@ -65,6 +65,19 @@ def run(
     return seen
 
 
+@pytest.mark.parametrize("inferer", [SimpleInferer(), SlidingWindowInferer((16, 16), overlap=0.5)])
+def test_the_prediction_lies_where_it_would_without_the_handler(inferer: Inferer) -> None:
+    items = cases((16, 32), n=3)
+    for i, item in enumerate(items):
+        item["image"].affine = torch.diag(torch.tensor([2.0, 3.0 + i, 1.0, 1.0], dtype=torch.float64))
+        item["image"].meta["filename_or_obj"] = f"{i}.nii"
+    plain, caught = (run(unet(), items, given, inferer=inferer) for given in ([], [ForwardFeaturesHandler("model.0")]))
+    for one, other in zip(plain, caught, strict=True):
+        torch.testing.assert_close(other["pred"].affine, one["pred"].affine)
+        assert other["pred"].meta["filename_or_obj"] == one["pred"].meta["filename_or_obj"]
+        torch.testing.assert_close(other["pred"].as_tensor(), one["pred"].as_tensor())
+
+
 @pytest.mark.parametrize("layers", ["model.0", LAYERS])
 def test_each_item_keeps_the_features_of_its_own_image(layers: str | list[str]) -> None:
     network, items = unet(), cases((16, 24))

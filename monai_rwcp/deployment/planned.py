@@ -1,0 +1,103 @@
+"""The record that a chain will write, as far as that can be read from its transforms."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any
+
+import numpy as np
+from monai.transforms import Invertd, Spacingd
+
+from monai_rwcp.conformal import UNRECORDED
+from monai_rwcp.deployment.findings import NOT_KNOWN
+from monai_rwcp.deployment.parts import DeployedParts
+from monai_rwcp.handlers import ForwardFeaturesHandler
+from monai_rwcp.transforms import DenseFeaturesd, NetworkProvenanced, RandomWalkDiffusiond, TunedScored
+from monai_rwcp.tune import BlurredScore, WalkedScore
+
+__all__ = ["planned_record"]
+
+_GEOMETRY = ("monai.transforms.spatial.", "monai.transforms.croppad.")
+
+
+def planned_record(parts: DeployedParts, key: Hashable, axes: int | None) -> dict[str, Any]:
+    """Foretell the record of a score; ``NOT_KNOWN`` stands for what only a run tells, such as the dtype.
+
+    Args:
+        parts: the deployment.
+        key: key of the score.
+        axes: number of spatial axes of its images; None when it is not known.
+
+    Raises:
+        OSError: when the settings file of a `TunedScored` is missing.
+        ValueError: when it is not whole.
+
+    Example:
+        >>> import torch
+        >>> from monai.inferers import SimpleInferer
+        >>> network = torch.nn.Conv2d(1, 2, 1)
+        >>> chain = (NetworkProvenanced("pred", network),)
+        >>> record = planned_record(DeployedParts(network, SimpleInferer(), (), chain, ()), "pred", 2)
+        >>> sorted(record), record["side"] is NOT_KNOWN
+        (['dtype', 'network', 'side', 'spacing'], True)
+    """
+    spacing = _planned_spacing(parts.preprocessing, axes)
+    moved = any(_module(t).startswith(_GEOMETRY) for t in parts.preprocessing)
+    # Features of the forward pass are named when it runs.
+    forward = any(isinstance(handler, ForwardFeaturesHandler) for handler in parts.handlers)
+    features: dict[Hashable, Any] = {}
+    records: dict[Hashable, dict[str, Any]] = {}
+    inverted: set[Hashable] = set()
+
+    def side(name: Hashable) -> Any:
+        return "original" if name in inverted else "processed" if moved else NOT_KNOWN
+
+    def size(name: Hashable) -> Any:
+        return NOT_KNOWN if name in inverted else spacing
+
+    def walk(one: RandomWalkDiffusiond) -> None:
+        for name, feature_key, output in zip(one.keys, one.feature_keys, one.output_keys, strict=True):
+            source = features.get(feature_key, NOT_KNOWN if forward else "unrecorded")
+            records[output] = one.record(records.get(name, {}), source, side(name), size(name))
+
+    for transform in parts.postprocessing:
+        if isinstance(transform, NetworkProvenanced):
+            records |= {name: {**transform.record(), "spacing": size(name)} for name in transform.keys}
+        elif isinstance(transform, DenseFeaturesd):
+            made = {"extractor": transform.converter.extractor.name}
+            features |= dict.fromkeys(transform.output_keys, made)
+        elif isinstance(transform, RandomWalkDiffusiond):
+            walk(transform)
+        elif isinstance(transform, TunedScored):
+            candidate = transform.converter.source.current().candidate
+            for name, feature_key, output in zip(
+                transform.keys, transform.feature_keys, transform.output_keys, strict=True
+            ):
+                if isinstance(candidate, WalkedScore):
+                    walk(RandomWalkDiffusiond(name, feature_key, **candidate.walk, output_keys=output))
+                elif isinstance(candidate, BlurredScore):
+                    blur = {"sigma": candidate.sigma, "side": side(name)}
+                    records[output] = {**records.get(name, {}), "blur": blur}
+                elif name in records:
+                    records[output] = records[name]
+        elif isinstance(transform, Invertd):
+            inverted |= set(transform.keys)
+    return {**records.get(key, UNRECORDED), "dtype": NOT_KNOWN, "side": side(key)}
+
+
+def _planned_spacing(preprocessing: tuple[Any, ...], axes: int | None) -> Any:
+    """Voxel size that the last Spacingd asks for, unless something after it may change it again."""
+    for transform in reversed(preprocessing):
+        if isinstance(transform, Spacingd):
+            asked = transform.spacing_transform
+            sizes = [float(size) for size in asked.pixdim]
+            at_will = not np.isnan([*asked.min_pixdim, *asked.max_pixdim]).all()
+            known = axes is not None and len(sizes) >= axes and min(sizes[:axes]) > 0 and not at_will
+            return sizes[:axes] if known else NOT_KNOWN
+        if _module(transform).startswith(_GEOMETRY[0]) or not _module(transform).startswith("monai."):
+            return NOT_KNOWN
+    return NOT_KNOWN
+
+
+def _module(transform: Any) -> str:
+    return type(transform).__module__
