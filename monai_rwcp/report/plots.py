@@ -103,11 +103,9 @@ def plot_prediction_set(
         ("inner", _INNER_COLOUR, "dotted", "inner set"),
     ):
         if name in masks:
-            # A margin around the mask closes its outline at the image's edge.
-            padded = np.pad(masks[name].astype(float), 1)
-            x, y = ((np.arange(n) - 0.5) * size for n, size in zip(padded.shape, sizes, strict=True))
             if masks[name].any():
-                axes.contour(x, y, padded.T, levels=[0.5], colors=[colour], linestyles=[style], linewidths=1.8)
+                x, y, heights = _stairs(masks[name], sizes)
+                axes.contour(x, y, heights, levels=[0.5], colors=[colour], linestyles=[style], linewidths=1.8)
             axes.plot([], [], color=colour, linestyle=style, label=label)
     axes.set(xlim=extent[:2], ylim=extent[2:])
     axes.set_axis_off()
@@ -213,6 +211,17 @@ def plot_observed(
     axes.invert_yaxis()
     axes.set_xlabel("false negative rate; dashed: promised")
     return axes
+
+
+def _stairs(mask: np.ndarray, sizes: Sequence[float]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Heights whose contour runs along the edges of the pixels, with a margin that closes it at the image's edge."""
+    padded = np.pad(mask.astype(float), 1)
+    # Each pixel twice along each axis, at its two edges: nothing lies between it and its neighbour's.
+    x, y = (
+        ((np.arange(-1, n - 1)[:, None] + [0.001, 0.999]) * size).ravel()
+        for n, size in zip(padded.shape, sizes, strict=True)
+    )
+    return x, y, padded.repeat(2, axis=0).repeat(2, axis=1).T
 
 
 def new_figure(size: tuple[float, float]) -> Figure:

@@ -86,8 +86,8 @@ def test_the_whole_image_and_nothing_have_outlines_of_their_own() -> None:
     corners = np.concatenate(
         [path.vertices for path in plot_prediction_set(image(), np.ones(SHAPE)).collections[0].get_paths()]
     )
-    assert corners.min(axis=0).tolist() == [0, 0]
-    assert corners.max(axis=0).tolist() == list(SHAPE)
+    np.testing.assert_allclose(corners.min(axis=0), (0, 0), atol=1e-9)
+    np.testing.assert_allclose(corners.max(axis=0), SHAPE)
     assert not plot_prediction_set(image(), np.zeros(SHAPE)).collections
 
 
