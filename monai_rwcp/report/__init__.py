@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from monai_rwcp.report.feature_picture import draw_features
 from monai_rwcp.report.picture import draw_case
+from monai_rwcp.report.plots import plot_observed, plot_prediction_set, plot_risk
 from monai_rwcp.report.table import MeasuredSet, Row, render_table, summarise, write_table
 from monai_rwcp.report.tuning import draw_tuning, tuning_table
 
@@ -13,6 +14,9 @@ __all__ = [
     "draw_case",
     "draw_features",
     "draw_tuning",
+    "plot_observed",
+    "plot_prediction_set",
+    "plot_risk",
     "render_table",
     "summarise",
     "tuning_table",

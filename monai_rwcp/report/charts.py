@@ -10,6 +10,7 @@ import numpy as np
 
 from monai_rwcp.conformal import Calibration
 from monai_rwcp.metrics import ImageFigures, unit_false_negative_rates
+from monai_rwcp.report.plots import new_figure, plot_observed
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,17 +25,8 @@ def observed_chart(calibration: Calibration, figures: Mapping[int, Mapping[str, 
         calibration: what was promised.
         figures: of each class, see :py:func:`monai_rwcp.metrics.class_figures`.
     """
-    figure = _figure((6.5, 0.6 + 0.45 * len(figures)))
-    axes = figure.subplots()
-    names = [calibration.class_name(c) for c in figures]
-    rates = [of_class["fnr"] for of_class in figures.values()]
-    errors = [1.96 * of_class["fnr_standard_error"] for of_class in figures.values()]
-    axes.errorbar(rates, names, xerr=errors, fmt="o", color="black", capsize=4)
-    axes.axvline(calibration.alpha, color="#c0392b", linestyle="--")
-    axes.set_xlim(left=0)
-    axes.margins(y=0.3)
-    axes.invert_yaxis()
-    axes.set_xlabel("false negative rate; dashed: promised")
+    figure = new_figure((6.5, 0.6 + 0.45 * len(figures)))
+    plot_observed(calibration, figures, axes=figure.subplots())
     return _svg(figure)
 
 
@@ -45,7 +37,7 @@ def histograms(calibration: Calibration, by_class: Mapping[int, Sequence[ImageFi
         calibration: what was promised.
         by_class: figures of all images by class.
     """
-    figure = _figure((3.1 * len(by_class), 4.2))
+    figure = new_figure((3.1 * len(by_class), 4.2))
     panels = figure.subplots(2, len(by_class), squeeze=False)
     for column, (c, of_class) in enumerate(by_class.items()):
         rates = list(unit_false_negative_rates(of_class).values())
@@ -57,14 +49,6 @@ def histograms(calibration: Calibration, by_class: Mapping[int, Sequence[ImageFi
         panels[1][column].hist(stretches, bins=20, color="#aab7b8", edgecolor="black", hatch="//")
         panels[1][column].set_xlabel("stretch (images)")
     return _svg(figure)
-
-
-def _figure(size: tuple[float, float]) -> Figure:
-    try:
-        from matplotlib.figure import Figure as NewFigure
-    except ModuleNotFoundError as error:
-        raise ImportError('The report needs matplotlib: pip install "monai-rwcp[report]".') from error
-    return NewFigure(figsize=size, layout="constrained")
 
 
 def _svg(figure: Figure) -> str:

@@ -165,7 +165,7 @@ def draw_features(
         panel.scatter(*at, marker="x", s=80, color=_POINT, lw=2.4)
         panel.set(xlim=extent[:2], ylim=extent[2:])
 
-    where = "" if slice_index is None else f", {len(shown)} of them in this slice"
+    where = "" if slice_index is None else f"\n{len(shown)} of them in this slice"
     show(panels[0], image, f"image; point (x) and its {k} nearest (o){where}", cmap="gray")
     mark(panels[0])
     show(panels[1], colours.numpy(), f"features, first three components, {' x '.join(map(str, cells))} cells")

@@ -6,9 +6,10 @@ import io
 
 import numpy as np
 
+from monai_rwcp.report.plots import MISSED_COLOUR, SET_COLOUR, TRUTH_COLOUR
+
 __all__ = ["slice_pictures"]
 
-_TRUTH, _SET, _MISSED = (0.0, 0.85, 0.35), (1.0, 0.6, 0.0), (0.9, 0.1, 0.2)
 _MOST, _MARGIN, _PIXELS = 24, 12, 320
 
 
@@ -67,11 +68,11 @@ def _drawn(ground: np.ndarray, true: np.ndarray, claimed: np.ndarray, spacing: t
     at = np.ix_(*((np.arange(n) * size // n) for n, size in zip(sides, ground.shape, strict=True)))
     picture = np.repeat(ground[at][..., None], 3, axis=-1)
     missed = (true & ~claimed)[at]
-    picture[missed] = 0.5 * picture[missed] + 0.5 * np.array(_MISSED)
+    picture[missed] = 0.5 * picture[missed] + 0.5 * np.array(MISSED_COLOUR)
     i, j = np.indices(picture.shape[:2])
     dashes = (i + j) // 5 % 2 == 0
-    picture[_outline(claimed[at]) & dashes] = _SET
-    picture[_outline(true[at])] = _TRUTH
+    picture[_outline(claimed[at]) & dashes] = SET_COLOUR
+    picture[_outline(true[at])] = TRUTH_COLOUR
     # Rows of a picture run down, columns to the right: the patient's front is up when the axes are those of RAS.
     return np.ascontiguousarray(picture.transpose(1, 0, 2)[::-1])
 

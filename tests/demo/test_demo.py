@@ -80,15 +80,3 @@ def test_bundle_on_the_demo(small_demo: Path) -> None:
         own = small_demo / "sets" / path.name.replace("_set", "_walked_set")
         np.testing.assert_array_equal(nibabel.load(path).get_fdata(), nibabel.load(own).get_fdata())
     assert len(list((small_demo / "bundle_sets").iterdir())) == 3
-
-
-def test_notebook_runs_from_top_to_bottom() -> None:
-    import nbformat
-    from nbclient import NotebookClient
-
-    path = Path(__file__).parents[2] / "tutorials" / "01_ten_minutes.ipynb"
-    notebook = nbformat.read(path, 4)
-    NotebookClient(notebook, timeout=900, kernel_name="python3").execute()
-    printed = "".join(o.get("text", "") for c in notebook.cells for o in c.get("outputs", []))
-    assert "On average at most 10 % of core is missed" in printed
-    assert any("image/png" in o.get("data", {}) for c in notebook.cells for o in c.get("outputs", []))
