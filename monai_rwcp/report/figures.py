@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from monai_rwcp.conformal import Calibration
@@ -31,6 +32,7 @@ def figures_table(figures: Mapping[str, float], calibration: Calibration) -> str
     }
     lines = ["| " + " | ".join(("class", "promised FNR", *names)) + " |", "|" + "---|" * (2 + len(names))]
     for c in calibration.classes:
-        cells = [f"{figures[f'pred_set_{name}_{c}']:.4g}" for name in names.values()]
+        values = (figures[f"pred_set_{name}_{c}"] for name in names.values())
+        cells = ["-" if math.isnan(value) else f"{value:.4g}" for value in values]
         lines.append(f"| {calibration.class_name(c)} | {calibration.alpha:g} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
