@@ -13,7 +13,7 @@ import numpy as np
 from ignite.engine import Engine
 from monai.data import MetaTensor
 
-from monai_rwcp.conformal import Calibration, LabelMode
+from monai_rwcp.conformal import Calibration, LabelMode, curve_thresholds, set_sizes
 from monai_rwcp.conformal.documents import digest
 from monai_rwcp.features import FeatureExtractor
 from monai_rwcp.files import written_whole
@@ -24,9 +24,10 @@ from monai_rwcp.handlers import ConformalCalibrationHandler, PredictionSetMetric
 from monai_rwcp.transforms import ConformalThresholdd
 from monai_rwcp.walk.progress import shown_progress
 
-__all__ = ["ScoreChoice", "calibrate_folder", "evaluate_folder", "predict_folder"]
+__all__ = ["RUN_LOG", "ScoreChoice", "calibrate_folder", "evaluate_folder", "predict_folder"]
 
-_RUN = "run.json"
+RUN_LOG = "run.json"
+"""Name of the log beside the sets."""
 
 
 def calibrate_folder(
@@ -98,7 +99,9 @@ def predict_folder(
         progress: whether a progress bar is shown.
 
     Returns:
-        the log: what the sets were made with, and by case the voxels of the set of each channel and the seconds.
+        the log: what the sets were made with, the thresholds of :py:func:`monai_rwcp.conformal.curve_thresholds`, and
+        by case the voxels of the set of each channel, those at each of these thresholds by class (``voxels_at``), and
+        the seconds.
 
     Raises:
         FileExistsError: when the folder holds something else than an unfinished run of this kind.
@@ -115,7 +118,8 @@ def predict_folder(
     }
     out.mkdir(parents=True, exist_ok=True)
     done = {} if overwrite else _already_done(out, made_with)
-    log: dict[str, Any] = {"made_with": made_with, "promise": calibration.promise, "cases": done}
+    log: dict[str, Any] = {"made_with": made_with, "promise": calibration.promise}
+    log |= {"thresholds": curve_thresholds().tolist(), "cases": done}
     _write_log(out, log)
     with shown_progress(len(cases), progress, "predict", "case") as advance:
         for case in cases:
@@ -127,8 +131,16 @@ def predict_folder(
                 except ValueError as error:
                     raise ValueError(f"'{case.map}': {error}") from error
                 _save_set(found, out / f"{case.name}.nii.gz")
-                sizes = [int(size) for size in found.as_tensor().flatten(1).sum(dim=1)]
-                done[case.name] = {"voxels": sizes, "seconds": round(time.perf_counter() - start, 3)}
+                sizes = set_sizes(
+                    item["pred"].as_tensor(),
+                    list(calibration.classes),
+                    include_outside=not calibration.loss.of_excess,
+                )
+                done[case.name] = {
+                    "voxels": [int(size) for size in found.as_tensor().flatten(1).sum(dim=1)],
+                    "voxels_at": {str(c): of_class for c, of_class in sizes.items()},
+                    "seconds": round(time.perf_counter() - start, 3),
+                }
                 _write_log(out, log)
             advance(1)
     return log
@@ -197,7 +209,7 @@ def _save_set(found: MetaTensor, path: Path) -> None:
 
 
 def _write_log(out: Path, log: dict[str, Any]) -> None:
-    with written_whole(out / _RUN) as temporary:
+    with written_whole(out / RUN_LOG) as temporary:
         temporary.write_text(json.dumps(log, indent=1), encoding="utf-8")
 
 
@@ -205,12 +217,12 @@ def _already_done(out: Path, made_with: dict[str, Any]) -> dict[str, Any]:
     others = sorted(path.name for path in out.iterdir() if not path.name.startswith("."))
     if not others:
         return {}
-    if _RUN not in others:
+    if RUN_LOG not in others:
         raise FileExistsError(
             f"'{out}' is not empty ({others[:3]} ...), and nothing there is overwritten. Name an empty or a new "
             "folder, or ask for overwriting."
         )
-    log = json.loads((out / _RUN).read_text(encoding="utf-8"))
+    log = json.loads((out / RUN_LOG).read_text(encoding="utf-8"))
     if log.get("made_with") != made_with:
         raise FileExistsError(
             f"'{out}' holds sets that were made another way: {log.get('made_with')} instead of {made_with}. Name "
