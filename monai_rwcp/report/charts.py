@@ -28,7 +28,7 @@ def observed_chart(calibration: Calibration, figures: Mapping[int, Mapping[str, 
         figures: of each class, see :py:func:`monai_rwcp.metrics.class_figures`.
         compared: whether the promise is about these rates.
     """
-    figure = _figure((5.2, 0.75 + 0.4 * len(figures)))
+    figure = _figure((4.4, 0.75 + 0.4 * len(figures)))
     axes = figure.subplots()
     rates = np.array([of_class["fnr"] for of_class in figures.values()])
     ends = np.array([observed_interval(of_class) for of_class in figures.values()])
@@ -97,8 +97,11 @@ def size_curve(stretches: np.ndarray, threshold: float | None, observed: float) 
         axes.plot([marked], [max(observed, floor / 2)], marker="D", color="black")
         left, right = min(left, marked - 1), max(right, marked + 1)
     axes.set(xlim=(left, right), ylim=(floor, max(1.5 * float(upper.max()), 2.0)), yscale="log")
-    ticks = [tick for tick in _LAMBDA_TICKS if left <= tick <= right]
-    ticks = ticks[:: 1 + len(ticks) // 7]
+    ticks: list[float] = []
+    for tick in sorted(_LAMBDA_TICKS):
+        # Labels need a fifth of the width.
+        if left <= tick <= right - (right - left) / 20 and (not ticks or tick - ticks[-1] >= (right - left) / 5):
+            ticks.append(tick)
     axes.set_xticks(ticks, [_LAMBDA_TICKS[tick] for tick in ticks])
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.set(xlabel="lambda", ylabel="size over the truth's")

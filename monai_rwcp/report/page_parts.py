@@ -48,18 +48,20 @@ def percent(value: float) -> Cell:
     return Cell("-", math.nan) if math.isnan(value) else Cell(f"{100 * value:.1f} %", value)
 
 
-def table(caption: str, heads: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
+def table(about: str, heads: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
     """A table that a click on a heading sorts.
 
     Args:
-        caption: what it shows.
+        about: what it shows, written above.
         heads: of the columns.
         rows: cells, of which the first names the row.
     """
     head = "".join(f'<th scope="col"><button type="button">{escape(text)}</button></th>' for text in heads)
     body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
+    # The text stays where it is when a wide table is scrolled.
     return (
-        f'<div class="wide" tabindex="0"><table><caption>{escape(caption)}</caption>'
+        f'<p class="about">{escape(about)}</p>'
+        f'<div class="wide" tabindex="0" role="region" aria-label="{escape(about)}"><table>'
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 

@@ -12,21 +12,23 @@ h3 { font-size: 1.05rem; margin: 1.5rem 0 0; }
 section { border-left: 4px solid #5d6d7e; padding: .1rem 1rem; background: #f4f6f7; margin: 1rem 0; }
 section.warning { border: 2px solid #922b21; border-left-width: 10px; background: #fdedec; }
 section h2 { margin-top: .6rem; } section ul { padding-left: 1.2rem; }
-.wide { overflow: auto; max-height: 32rem; margin: 1rem 0; width: fit-content; max-width: 100%; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; overflow-wrap: normal; }
-caption { text-align: left; color: #566573; font-size: .9rem; padding-bottom: .3rem; }
+.about { color: #566573; font-size: .9em; margin: 1rem 0 .3rem; }
+.wide { overflow: auto; max-height: 32rem; margin: 0 0 1rem; width: fit-content; max-width: 100%; }
+table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; overflow-wrap: normal; }
 th { position: sticky; top: 0; background: #fff; box-shadow: 0 1px #1b2631; vertical-align: bottom; }
-th, td { padding: .25rem .6rem; text-align: right; } td { border-bottom: 1px solid #d5dbdb; white-space: nowrap; }
+th, td { padding: .25rem .5rem; text-align: right; } td { border-bottom: 1px solid #d5dbdb; white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; }
-td:first-child { white-space: normal; overflow-wrap: anywhere; min-width: 7rem; }
+td:first-child { white-space: normal; overflow-wrap: anywhere; min-width: 8rem; }
 th button { font: inherit; font-weight: 600; border: 0; background: none; padding: 0; cursor: pointer; color: inherit;
   text-align: inherit; }
 th button::after { content: "\\2195"; color: #909da6; padding-left: .25em; }
 th[aria-sort="ascending"] button::after { content: "\\2191"; color: inherit; }
 th[aria-sort="descending"] button::after { content: "\\2193"; color: inherit; }
 figure { margin: 1rem 0; } figure svg { max-width: 100%; height: auto; display: block; }
-figcaption { color: #566573; font-size: .9rem; }
-.charts, .cases { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(19rem, 100%), 1fr)); gap: 0 1rem; }
+figcaption { color: #566573; font-size: .9em; }
+.charts, .cases { display: grid; gap: 0 1.5rem; }
+.charts { grid-template-columns: repeat(auto-fill, minmax(min(19rem, 100%), 1fr)); }
+.cases { grid-template-columns: repeat(auto-fill, minmax(min(24rem, 100%), 1fr)); max-width: 64rem; }
 .legend { list-style: none; padding: 0; display: flex; flex-wrap: wrap; gap: .3rem 1.4rem; }
 .legend img { vertical-align: middle; }
 .slices { display: flex; flex-direction: column; } .slices figcaption { color: inherit; }
@@ -35,10 +37,12 @@ figcaption { color: #566573; font-size: .9rem; }
 pre { background: #f4f6f7; padding: 1rem; font-size: .85rem; white-space: pre-wrap; }
 @page { margin: 14mm; }
 @media print {
-  body { font-size: 10pt; max-width: none; margin: 0; padding: 0; } h2, h3 { break-after: avoid; }
-  .wide { overflow: visible; max-height: none; width: auto; } table { font-size: 8pt; } th { position: static; }
-  th, td { padding: .15rem .35rem; } tr, figure, section, .legend { break-inside: avoid; }
-  .charts, .cases { grid-template-columns: repeat(3, 1fr); }
+  body { font-size: 9.5pt; line-height: 1.35; max-width: none; margin: 0; padding: 0; }
+  h2, h3, .legend, .about { break-after: avoid; } h2 { margin-top: 1.2rem; } h3 { margin-top: .6rem; }
+  figure { margin: .5rem 0; }
+  .wide { overflow: visible; max-height: none; width: auto; } table { font-size: 8pt; }
+  th { position: static; box-shadow: none; border-bottom: 1px solid; } th, td { padding: .1rem .35rem; } thead, tr, figure, section, .legend { break-inside: avoid; }
+  .charts { grid-template-columns: repeat(3, 1fr); } .cases { grid-template-columns: repeat(2, 1fr); }
   .slices input, th button::after { display: none; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
 }

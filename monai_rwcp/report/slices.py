@@ -8,11 +8,11 @@ import numpy as np
 
 __all__ = ["legend_pictures", "slice_pictures"]
 
-_MOST, _MARGIN, _PIXELS = 24, 12, 400
+_MOST, _MARGIN, _PIXELS = 24, 12, 480
 
 # A picture holds numbers of colours: greys, then what is drawn. Without mixed colours the files stay small.
 _GREYS = 64
-_COLORS = {"black": (0, 0, 0), "truth": (0, 217, 89), "set": (255, 153, 0), "missed": (230, 26, 51)}
+_COLORS = {"black": (0, 0, 0), "truth": (80, 255, 140), "set": (255, 170, 0), "missed": (230, 26, 51)}
 _COLORS |= {"band": (102, 194, 255), "inner": (255, 255, 255), "white": (255, 255, 255)}
 _NUMBER = {name: _GREYS + i for i, name in enumerate(_COLORS)}
 
