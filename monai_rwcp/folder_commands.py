@@ -169,7 +169,13 @@ def evaluate(sets: Path, labels: Path, units: Path | None, calibration: Path, ou
 @click.option("--inner", type=_FOLDER, help="Folder of inner sets, called as the sets, to show the band between both.")
 @_UNITS
 @click.option("--calibration", type=_FILE, required=True, help="What the sets were made with.")
-@click.option("--worst", type=click.IntRange(min=0), default=4, show_default=True, help="How many of the worst sets are shown slice by slice.")
+@click.option(
+    "--worst",
+    type=click.IntRange(min=0),
+    default=4,
+    show_default=True,
+    help="How many of the worst sets are shown slice by slice.",
+)
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="The page, HTML.")
 def report(
     sets: Path,

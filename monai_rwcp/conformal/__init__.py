@@ -28,7 +28,7 @@ from monai_rwcp.conformal.promises import Bound, Method, Promise, minimum_n
 from monai_rwcp.conformal.provenance import UNRECORDED, VARIES, first_difference, join_provenance
 from monai_rwcp.conformal.realised_loss import RealisedLossMonitor, realised_losses
 from monai_rwcp.conformal.sandwich import Sandwich, conformal_sandwich
-from monai_rwcp.conformal.set_sizes import curve_thresholds, set_sizes
+from monai_rwcp.conformal.sizes import curve_thresholds, set_sizes
 from monai_rwcp.conformal.summaries import CaseSummaries, ImageSummary
 from monai_rwcp.conformal.truth import (
     LabelMode,

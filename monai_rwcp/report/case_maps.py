@@ -179,4 +179,3 @@ def _turned(values: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
         return plain
     lying = MetaTensor(plain, affine=like.affine.cpu())
     return lying if plain.ndim == 3 else cast("torch.Tensor", Orientation(axcodes="LAS", labels=None)(lying))
-

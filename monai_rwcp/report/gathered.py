@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from monai_rwcp.conformal import Calibration
 from monai_rwcp.processes import from_all, from_all_in_turn
 from monai_rwcp.report.case_maps import CaseMaps, ReportCase, ShownCase, measured, shown
@@ -85,7 +88,18 @@ class GatheredReport:
             ValueError: when there is no case, or some have a voxel size and others none.
             ImportError: when matplotlib or scipy is missing.
         """
-        return report_page(self.calibration, list(self._cases.values()), self._worst)
+        short = _short_names(list(self._cases))
+        cases = [
+            replace(case, name=short[case.name], unit=short[case.name] if case.unit == case.name else case.unit)
+            for case in self._cases.values()
+        ]
+        return report_page(self.calibration, cases, [replace(one, name=short[one.name]) for one in self._worst])
+
+
+def _short_names(names: Sequence[str]) -> dict[str, str]:
+    """Names that are paths without their folders, where that tells them apart."""
+    last = {name: name.replace("\\", "/").rsplit("/", 1)[-1] for name in names}
+    return last if len(set(last.values())) == len(last) else {name: name for name in names}
 
 
 def _check_same(one: ReportCase, other: ReportCase) -> None:

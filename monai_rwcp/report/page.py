@@ -45,7 +45,9 @@ def report_page(calibration: Calibration, cases: Sequence[ReportCase], shown: Se
             "Expected a voxel size for every case or for none, but some carry one and others do not, so distances "
             "would mix mm and voxels. Load all sets or labels as MetaTensor."
         )
-    images = {c: [ImageFigures(case.figures[c], case.unit, case.stratum) for case in cases] for c in calibration.classes}
+    images = {
+        c: [ImageFigures(case.figures[c], case.unit, case.stratum) for case in cases] for c in calibration.classes
+    }
     figures = {c: class_figures(of_class, calibration.alpha) for c, of_class in images.items()}
     unit = calibration.unit_name
     n_units = len({case.unit for case in cases})
@@ -105,7 +107,7 @@ def _class_table(
 ) -> str:
     strata = {c: stratum_false_negative_rates(of_class) for c, of_class in images.items()}
     heads = ["class", "promised", "missed", "95 % interval", *(["worst stratum"] if any(strata.values()) else [])]
-    heads += ["stretch (median)", "Dice", f"ASSD ({length})", f"HD95 ({length})", "components", "false alarms"]
+    heads += ["stretch (median)", "Dice", f"ASSD ({length})", f"HD95 ({length})", "pieces", "false alarms"]
     rows = []
     for c, of_class in figures.items():
         low, high = observed_interval(of_class)
@@ -119,7 +121,9 @@ def _class_table(
         if any(strata.values()):
             known = {name: rate for name, rate in strata[c].items() if not np.isnan(rate)}
             worst = max(known, key=lambda name: known[name], default=None)
-            row.append(Cell("-", np.nan) if worst is None else Cell(f"{worst}: {percent(known[worst]).text}", known[worst]))
+            row.append(
+                Cell("-", np.nan) if worst is None else Cell(f"{worst}: {percent(known[worst]).text}", known[worst])
+            )
         row += [number(of_class["stretch_median"], 2), number(of_class["dice"], 3)]
         row += [number(of_class[name], 1) for name in ("assd", "hd95", "components")]
         n_without = int(of_class["n_without_class"])
@@ -129,7 +133,8 @@ def _class_table(
         rows.append(row)
     caption = (
         f"Missed: mean over {calibration.unit_name}s who show the class of the share of its truth that the set misses. "
-        "Stretch: size of the set over size of the truth. False alarms: images without the class that have a set of it."
+        "Stretch: size of the set over size of the truth. Pieces: connected components of the set. False alarms: images "
+        "without the class that have a set of it."
     )
     return table(caption, [*heads, f"{calibration.unit_name}s"], rows)
 

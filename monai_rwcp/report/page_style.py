@@ -14,11 +14,11 @@ section.warning { border: 2px solid #922b21; border-left-width: 10px; background
 section h2 { margin-top: .6rem; } section ul { padding-left: 1.2rem; }
 .about { color: #566573; font-size: .9em; margin: 1rem 0 .3rem; }
 .wide { overflow: auto; max-height: 32rem; margin: 0 0 1rem; width: fit-content; max-width: 100%; }
-table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; overflow-wrap: normal; }
+table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums; overflow-wrap: normal; }
 th { position: sticky; top: 0; background: #fff; box-shadow: 0 1px #1b2631; vertical-align: bottom; }
-th, td { padding: .25rem .5rem; text-align: right; } td { border-bottom: 1px solid #d5dbdb; white-space: nowrap; }
+th, td { padding: .25rem .4rem; text-align: right; } td { border-bottom: 1px solid #d5dbdb; white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; }
-td:first-child { white-space: normal; overflow-wrap: anywhere; min-width: 8rem; }
+td:first-child { white-space: normal; overflow-wrap: anywhere; min-width: 6.5rem; }
 th button { font: inherit; font-weight: 600; border: 0; background: none; padding: 0; cursor: pointer; color: inherit;
   text-align: inherit; }
 th button::after { content: "\\2195"; color: #909da6; padding-left: .25em; }
@@ -38,11 +38,13 @@ pre { background: #f4f6f7; padding: 1rem; font-size: .85rem; white-space: pre-wr
 @page { margin: 14mm; }
 @media print {
   body { font-size: 9.5pt; line-height: 1.35; max-width: none; margin: 0; padding: 0; }
-  h2, h3, .legend, .about { break-after: avoid; } h2 { margin-top: 1.2rem; } h3 { margin-top: .6rem; }
-  figure { margin: .5rem 0; }
+  h2 { margin-top: 1.2rem; } h3 { margin-top: .6rem; } h2, h3, .legend, .about { break-after: avoid; }
+  tr, figure, section, .legend { break-inside: avoid; } figure { margin: .5rem 0; }
   .wide { overflow: visible; max-height: none; width: auto; } table { font-size: 8pt; }
-  th { position: static; box-shadow: none; border-bottom: 1px solid; } th, td { padding: .1rem .35rem; } thead, tr, figure, section, .legend { break-inside: avoid; }
+  th { position: static; box-shadow: none; border-bottom: 1px solid; } th, td { padding: .1rem .35rem; }
+  th button { display: contents; } /* else a table's second page has no headings */
   .charts { grid-template-columns: repeat(3, 1fr); } .cases { grid-template-columns: repeat(2, 1fr); }
+  .slices img { width: auto; max-width: 100%; max-height: 88mm; align-self: start; }
   .slices input, th button::after { display: none; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
 }

@@ -32,7 +32,7 @@ def report_warnings(calibration: Calibration, figures: Mapping[int, Mapping[str,
         if calibration.groups is None and calibration.weighted is None and calibration.classes[c].threshold <= 0:
             found.append(f"The sets of {name} are the whole image: too few {unit}s, or scores of no use.")
         if n < _FEW:
-            found.append(f"Only {n} {unit}s here show {name}: its figures say little.")
+            found.append(f"Few {unit}s here show {name} ({n}): its figures say little.")
         low, high = observed_interval(of_class)
         if not other and low > calibration.alpha:
             found.append(
