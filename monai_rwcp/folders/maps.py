@@ -105,7 +105,8 @@ def read_set_like(path: Path, like: MetaTensor) -> MetaTensor:
     read = read_map(path, "channels-last")
     if read.shape[0] != like.shape[0]:
         raise ValueError(
-            f"'{path}' has {read.shape[0]} channels, but '{like.meta['filename_or_obj']}' {like.shape[0]}."
+            f"'{path}' has {read.shape[0]} channels, but '{like.meta['filename_or_obj']}' {like.shape[0]}. "
+            "Take both from one ConformalSandwich."
         )
     _check_same_grid(read, like, path)
     return read

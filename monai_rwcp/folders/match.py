@@ -98,8 +98,8 @@ def match_folders(
         more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
         raise FileNotFoundError(
             f"{len(found)} maps in '{maps}', but not found: {', '.join(missing[:_SHOWN])}{more}. Labels and inner "
-            "sets are called as the map, images as the map or with _0000 behind it, and the CSV file of units names every "
-            "map."
+            "sets are called as the map, images as the map or with _0000 behind it, and the CSV file of units "
+            "names all maps."
         )
     return cases
 

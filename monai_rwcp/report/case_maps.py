@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
 import torch
@@ -164,7 +163,7 @@ def _on_grid_of(case: CaseMaps, image: torch.Tensor) -> torch.Tensor:
     found = case.found
     if isinstance(image, MetaTensor) and isinstance(found, MetaTensor):
         same = image.shape[1:] == found.shape[1:] and np.allclose(image.affine, found.affine, rtol=1e-3, atol=1e-3)
-        return image if same else cast("torch.Tensor", ResampleToMatch()(image.cpu().float(), found.cpu()))
+        return image if same else ResampleToMatch()(image.cpu().float(), found.cpu())
     if image.shape[1:] != found.shape[1:]:
         raise ValueError(
             f"Expected the image on the grid of the set, {tuple(found.shape[1:])}, but its shape is "
@@ -178,4 +177,4 @@ def _turned(values: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     if not isinstance(like, MetaTensor):
         return plain
     lying = MetaTensor(plain, affine=like.affine.cpu())
-    return lying if plain.ndim == 3 else cast("torch.Tensor", Orientation(axcodes="LAS", labels=None)(lying))
+    return lying if plain.ndim == 3 else Orientation(axcodes="LAS", labels=None)(lying)

@@ -36,7 +36,8 @@ def observed_chart(calibration: Calibration, figures: Mapping[int, Mapping[str, 
     axes.errorbar(100 * rates, range(len(rates)), xerr=100 * margins, fmt="o", color="black", capsize=4)
     axes.set_yticks(range(len(rates)), [calibration.class_name(c) for c in figures])
     shown = np.nan_to_num(np.append(rates + margins[1], calibration.alpha if compared else 0.0))
-    axes.set(xlim=(0, 100 * min(1.0, 1.15 * shown.max() + 0.01)), ylim=(len(rates) - 0.4, -0.6))
+    right = 100 * min(1.0, 1.15 * float(shown.max()) + 0.01)
+    axes.set(xlim=(-0.02 * right, right), ylim=(len(rates) - 0.4, -0.6))
     axes.set_xlabel("missed share of the truth in %" + ("; dashed: the promise" if compared else ""))
     if compared:
         axes.axvline(100 * calibration.alpha, color=_PROMISE, linestyle="--")

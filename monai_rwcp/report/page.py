@@ -15,7 +15,7 @@ from monai_rwcp.metrics import ImageFigures, class_figures, stratum_false_negati
 from monai_rwcp.report.case_maps import ReportCase, ShownCase
 from monai_rwcp.report.charts import missed_histogram, observed_chart, size_curve, stretch_histogram
 from monai_rwcp.report.intervals import observed_interval
-from monai_rwcp.report.page_parts import Cell, chart, number, percent, shown_cases, table
+from monai_rwcp.report.page_parts import TableCell, chart, number, percent, shown_cases, table
 from monai_rwcp.report.page_style import SCRIPT, STYLE
 from monai_rwcp.report.page_warnings import is_compared, report_warnings
 from monai_rwcp.version import __version__
@@ -113,30 +113,34 @@ def _class_table(
         low, high = observed_interval(of_class)
         interval = "-" if np.isnan(low) else f"{100 * low:.1f} to {100 * high:.1f} %"
         row = [
-            Cell(calibration.class_name(c)),
-            Cell(f"{100 * calibration.alpha:g} %" if is_compared(calibration) else "see above", calibration.alpha),
+            TableCell(calibration.class_name(c)),
+            TableCell(f"{100 * calibration.alpha:g} %" if is_compared(calibration) else "see above", calibration.alpha),
             percent(of_class["fnr"]),
-            Cell(interval, low),
+            TableCell(interval, low),
         ]
         if any(strata.values()):
             known = {name: rate for name, rate in strata[c].items() if not np.isnan(rate)}
             worst = max(known, key=lambda name: known[name], default=None)
             row.append(
-                Cell("-", np.nan) if worst is None else Cell(f"{worst}: {percent(known[worst]).text}", known[worst])
+                TableCell("-", np.nan)
+                if worst is None
+                else TableCell(f"{worst}: {percent(known[worst]).text}", known[worst])
             )
         row += [number(of_class["stretch_median"], 2), number(of_class["dice"], 3)]
         row += [number(of_class[name], 1) for name in ("assd", "hd95", "components")]
         n_without = int(of_class["n_without_class"])
         alarms = of_class["false_alarm_rate"]
-        row.append(Cell(f"{round(alarms * n_without)} of {n_without}", alarms) if n_without else Cell("-", np.nan))
-        row.append(Cell(f"{of_class['n_units']:.0f}", of_class["n_units"]))
+        row.append(
+            TableCell(f"{round(alarms * n_without)} of {n_without}", alarms) if n_without else TableCell("-", np.nan)
+        )
+        row.append(TableCell(f"{of_class['n_units']:.0f}", of_class["n_units"]))
         rows.append(row)
-    caption = (
+    about = (
         f"Missed: mean over {calibration.unit_name}s who show the class of the share of its truth that the set misses. "
-        "Stretch: size of the set over size of the truth. Pieces: connected components of the set. False alarms: images "
-        "without the class that have a set of it."
+        "Stretch: size of the set over size of the truth. Pieces: connected components of the set. False alarms: "
+        "images without the class that have a set of it."
     )
-    return table(caption, [*heads, f"{calibration.unit_name}s"], rows)
+    return table(about, [*heads, f"{calibration.unit_name}s"], rows)
 
 
 def _class_charts(
@@ -162,33 +166,26 @@ def _class_charts(
             "Stretch of images. Dotted: as large as the truth.",
         ),
     ]
-    curves = np.array(
-        [
-            np.array(case.sizes[c]) / case.figures[c].true
-            for case in cases
-            if case.sizes is not None and case.figures[c].true
-        ]
-    )
-    n_images = sum(image.metrics.true > 0 for image in images)
-    missing = ""
-    if len(curves):
-        single = calibration.groups is None and calibration.weighted is None
-        threshold = calibration.classes[c].threshold if single else None
-        marked = ""
-        if threshold is not None and 0 < threshold < 1:
-            marked = f" Dashed: lambda_hat = {1 - threshold:.6g}; diamond: the observed mean."
-        described = (
-            "Stretch against lambda. Line: mean; grey: quartiles; dotted: as large as the truth."
-            f"{marked}{f' Of {len(curves)} of {n_images} images.' if len(curves) < n_images else ''}"
-        )
-        charts.append(chart(size_curve(curves, threshold, figures["stretch_mean"]), described))
-    else:
-        missing = (
+    return f'<h3>{escape(name)}</h3><div class="charts">{"".join(charts)}{_curve(calibration, c, cases, figures)}</div>'
+
+
+def _curve(calibration: Calibration, c: int, cases: Sequence[ReportCase], figures: Mapping[str, float]) -> str:
+    showing = [case for case in cases if case.figures[c].true]
+    stretches = [np.array(case.sizes[c]) / case.figures[c].true for case in showing if case.sizes is not None]
+    if not stretches:
+        return (
             "<p>Set size against lambda is left out, because the scores are not known here: ReportHandler takes them "
             "from its score_key, and monai-rwcp report from the run.json that monai-rwcp predict leaves beside the "
             "sets.</p>"
         )
-    return f'<h3>{escape(name)}</h3><div class="charts">{"".join(charts)}</div>{missing}'
+    described = "Stretch against lambda. Line: mean; grey: quartiles; dotted: as large as the truth."
+    single = calibration.groups is None and calibration.weighted is None
+    threshold = calibration.classes[c].threshold if single else None
+    if threshold is not None and 0 < threshold < 1:
+        described += f" Dashed: lambda_hat = {1 - threshold:.6g}; diamond: the observed mean."
+    if len(stretches) < len(showing):
+        described += f" Of {len(stretches)} of {len(showing)} images."
+    return chart(size_curve(np.array(stretches), threshold, figures["stretch_mean"]), described)
 
 
 def _where_worst(calibration: Calibration, shown: Sequence[ShownCase], turned: bool) -> str:
@@ -196,8 +193,8 @@ def _where_worst(calibration: Calibration, shown: Sequence[ShownCase], turned: b
         return ""
     way = " Volumes: the right side is on the left, the front up; slices count from 0 upwards." if turned else ""
     return (
-        f"<h2>Where it is worst</h2><p>The {len(shown)} largest missed shares of an image, each at the slice where most "
-        f"is missed; the sliders show the others.{way}</p>{shown_cases(shown, calibration)}"
+        f"<h2>Where it is worst</h2><p>The {len(shown)} largest missed shares of an image, each at the slice where "
+        f"most is missed; the sliders show the others.{way}</p>{shown_cases(shown, calibration)}"
     )
 
 
@@ -208,7 +205,7 @@ def _unit_table(calibration: Calibration, images: Mapping[int, Sequence[ImageFig
             of_unit.setdefault(str(image.unit), {}).setdefault(c, []).append(image)
     rows = []
     for unit in sorted(of_unit):
-        row = [Cell(unit), number(len(next(iter(of_unit[unit].values()))), 0)]
+        row = [TableCell(unit), number(len(next(iter(of_unit[unit].values()))), 0)]
         for c in images:
             showing = [image for image in of_unit[unit][c] if image.metrics.true]
             true = sum(image.metrics.true for image in showing)
@@ -216,8 +213,8 @@ def _unit_table(calibration: Calibration, images: Mapping[int, Sequence[ImageFig
             row.append(number(sum(image.metrics.size for image in showing) / true if true else np.nan, 2))
         rows.append(row)
     heads = [f"{calibration.class_name(c)}: {what}" for c in images for what in ("missed", "stretch")]
-    caption = "Missed share and stretch over all images that show the class. A click on a heading sorts."
-    return table(caption, [calibration.unit_name, "images", *heads], rows)
+    about = "Missed share and stretch over all images that show the class. A click on a heading sorts."
+    return table(about, [calibration.unit_name, "images", *heads], rows)
 
 
 def _calibration_table(calibration: Calibration) -> str:
@@ -226,10 +223,10 @@ def _calibration_table(calibration: Calibration) -> str:
         entries += [(f", {group}", c, entry) for c, entry in classes.items()]
     rows = [
         [
-            Cell(calibration.class_name(c) + of_group),
-            Cell(str(entry.n), entry.n),
-            Cell(f"{entry.lambda_hat:.7g}", entry.lambda_hat),
-            Cell(f"{entry.threshold:.4g}", entry.threshold),
+            TableCell(calibration.class_name(c) + of_group),
+            TableCell(str(entry.n), entry.n),
+            TableCell(f"{entry.lambda_hat:.7g}", entry.lambda_hat),
+            TableCell(f"{entry.threshold:.4g}", entry.threshold),
             number(entry.empirical_risk, 4),
             number(np.nan if entry.working_level is None else entry.working_level, 4),
         ]

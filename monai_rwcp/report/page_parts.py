@@ -12,11 +12,11 @@ from monai_rwcp.conformal import Calibration
 from monai_rwcp.report.case_maps import ShownCase
 from monai_rwcp.report.slices import legend_pictures
 
-__all__ = ["Cell", "chart", "number", "percent", "shown_cases", "table"]
+__all__ = ["TableCell", "chart", "number", "percent", "shown_cases", "table"]
 
 
 @dataclass(frozen=True)
-class Cell:
+class TableCell:
     """One cell of a table.
 
     Args:
@@ -28,27 +28,27 @@ class Cell:
     value: float | None = None
 
 
-def number(value: float, digits: int) -> Cell:
+def number(value: float, digits: int) -> TableCell:
     """A cell with a number; a dash where it is not defined.
 
     Example:
         >>> number(2.345, 1).text, number(float("nan"), 1).text
         ('2.3', '-')
     """
-    return Cell("-", math.nan) if math.isnan(value) else Cell(f"{value:.{digits}f}", value)
+    return TableCell("-", math.nan) if math.isnan(value) else TableCell(f"{value:.{digits}f}", value)
 
 
-def percent(value: float) -> Cell:
+def percent(value: float) -> TableCell:
     """A cell with a share in %; a dash where it is not defined.
 
     Example:
         >>> percent(0.1234).text
         '12.3 %'
     """
-    return Cell("-", math.nan) if math.isnan(value) else Cell(f"{100 * value:.1f} %", value)
+    return TableCell("-", math.nan) if math.isnan(value) else TableCell(f"{100 * value:.1f} %", value)
 
 
-def table(about: str, heads: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
+def table(about: str, heads: Sequence[str], rows: Sequence[Sequence[TableCell]]) -> str:
     """A table that a click on a heading sorts.
 
     Args:
@@ -111,6 +111,6 @@ def _picture(png: bytes, described: str, attributes: str = "") -> str:
     return f'<img src="data:image/png;base64,{base64.b64encode(png).decode()}" alt="{escape(described)}"{attributes}>'
 
 
-def _cell(cell: Cell) -> str:
+def _cell(cell: TableCell) -> str:
     value = "" if cell.value is None else f' data-value="{"" if math.isnan(cell.value) else repr(float(cell.value))}"'
     return f"<td{value}>{escape(cell.text)}</td>"

@@ -36,13 +36,13 @@ def report_warnings(calibration: Calibration, figures: Mapping[int, Mapping[str,
         low, high = observed_interval(of_class)
         if not other and low > calibration.alpha:
             found.append(
-                f"Of {name} {of_class['fnr']:.1%} is missed (95 % interval {low:.1%} to {high:.1%}), more than the "
-                f"promised {calibration.alpha:.1%}: these {unit}s are not like the calibration's, their scores were "
+                f"Of {name} {100 * of_class['fnr']:.1f} % is missed (95 % interval {100 * low:.1f} to "
+                f"{100 * high:.1f} %), more than the promised {100 * calibration.alpha:g} %: these {unit}s are not like the calibration's, their scores were "
                 f"made another way, or the calibration had few {unit}s."
             )
         if of_class["false_alarm_rate"] > 0.5:
             found.append(
-                f"{of_class['false_alarm_rate']:.0%} of the {int(of_class['n_without_class'])} images without {name} "
+                f"{100 * of_class['false_alarm_rate']:.0f} % of the {int(of_class['n_without_class'])} images without {name} "
                 "have a set of it: nothing is promised there."
             )
     return found

@@ -27,8 +27,8 @@ def slice_pictures(
     """Draw the slices along the last axis that show the truth or the set, at most 24 of them, evenly spread.
 
     Told apart in black and white, too: the truth has a solid outline (green), the set a dashed one (orange), what the
-    set misses is filled with dots (red), the inner set has a dotted outline (white), and the band between both sets is striped
-    (blue). The picture is cut to truth and set with a margin.
+    set misses is filled with dots (red), the inner set has a dotted outline (white), and the band between both sets is
+    striped (blue). The picture is cut to truth and set with a margin.
 
     Args:
         image: float ``[x, y(, z)]``, or None for none (a grey ground).

@@ -103,7 +103,7 @@ def test_warnings_come_first_and_names_are_escaped(page: str) -> None:
     assert page.index("Look at this first") < page.index("The promise")
     assert "The sets of a&lt;b are the whole image" in page
     assert re.search(
-        r"Of organ 2\d\.\d% is missed \(95 % interval 1\d\.\d% to 3\d\.\d%\), more than the promised", page
+        r"Of organ 2\d\.\d % is missed \(95 % interval 1\d\.\d to 3\d\.\d %\), more than the promised 10 %", page
     )
     assert "a<b" not in page
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +128,7 @@ def test_the_chart_marks_lambda_hat_and_shows_all_labels(monkeypatch: pytest.Mon
         assert level == pytest.approx(1 / (1 + np.exp(-tick)), rel=1e-6)
     boxes = [label.get_window_extent() for label in axes.get_xticklabels()]
     assert len(boxes) > 2
-    assert all(one.x1 < other.x0 for one, other in zip(boxes, boxes[1:], strict=False))
+    assert all(one.x1 < other.x0 for one, other in pairwise(boxes))
     # Whole images, empty sets, and a single case are drawn, too.
     for threshold in (None, 0.0, 1e-7):
         size_curve(np.zeros((1, 33)), threshold, 0.0)
