@@ -36,14 +36,14 @@ def report_warnings(calibration: Calibration, figures: Mapping[int, Mapping[str,
         low, high = observed_interval(of_class)
         if not other and low > calibration.alpha:
             found.append(
-                f"Of {name} {100 * of_class['fnr']:.1f} % is missed (95 % interval {100 * low:.1f} to "
-                f"{100 * high:.1f} %), more than the promised {100 * calibration.alpha:g} %: these {unit}s are not like the calibration's, their scores were "
-                f"made another way, or the calibration had few {unit}s."
+                f"Of {name} {100 * of_class['fnr']:.1f} % is missed (95 % interval {100 * low:.1f} to {100 * high:.1f} "
+                f"%), more than the promised {100 * calibration.alpha:g} %: these {unit}s are not like the "
+                f"calibration's, their scores were made another way, or the calibration had few {unit}s."
             )
         if of_class["false_alarm_rate"] > 0.5:
+            share, n_without = 100 * of_class["false_alarm_rate"], int(of_class["n_without_class"])
             found.append(
-                f"{100 * of_class['false_alarm_rate']:.0f} % of the {int(of_class['n_without_class'])} images without {name} "
-                "have a set of it: nothing is promised there."
+                f"{share:.0f} % of the {n_without} images without {name} have a set of it: nothing is promised there."
             )
     return found
 
