@@ -34,6 +34,7 @@ from monai_rwcp.handlers import (
     PredictionSetMetricsHandler,
 )
 from monai_rwcp.metrics import PredictionSetMetrics
+from monai_rwcp.report import ReportHandler
 from monai_rwcp.transforms import (
     ConformalSandwich,
     ConformalSandwichD,
@@ -107,6 +108,7 @@ __all__ = [
     "RandomWalkDiffusionDict",
     "RandomWalkDiffusiond",
     "RealisedLossMonitor",
+    "ReportHandler",
     "ShiftWeight",
     "ShiftWeightD",
     "ShiftWeightDict",

@@ -167,12 +167,26 @@ def evaluate(sets: Path, labels: Path, units: Path | None, calibration: Path, ou
 @click.argument("sets", type=_FOLDER)
 @click.option("--labels", type=_FOLDER, required=True, help="Folder of the labels: NIfTI, called as the sets.")
 @click.option("--images", type=_FOLDER, help="Folder of the images, to show the worst cases on.")
+@click.option("--inner", type=_FOLDER, help="Folder of inner sets, called as the sets, to show the band between both.")
 @_UNITS
 @click.option("--calibration", type=_FILE, required=True, help="What the sets were made with.")
-@click.option("--worst", default=4, show_default=True, help="How many of the worst sets are shown slice by slice.")
+@click.option(
+    "--worst",
+    type=click.IntRange(min=0),
+    default=4,
+    show_default=True,
+    help="How many of the worst sets are shown slice by slice.",
+)
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="The page, HTML.")
 def report(
-    sets: Path, labels: Path, images: Path | None, units: Path | None, calibration: Path, worst: int, out: Path
+    sets: Path,
+    labels: Path,
+    images: Path | None,
+    inner: Path | None,
+    units: Path | None,
+    calibration: Path,
+    worst: int,
+    out: Path,
 ) -> None:
     """Write a page of what was promised and observed, from the sets in SETS and labels not calibrated on."""
     with _told():
@@ -184,7 +198,7 @@ def report(
             raise FileExistsError(f"'{out}' exists. Name a new file.")
         check_writable(out)
         promised = Calibration.load(calibration)
-        cases = match_folders(sets, labels=labels, images=images, units=units)
+        cases = match_folders(sets, labels=labels, images=images, inner=inner, units=units)
         page = folder_report(cases, promised, n_shown=worst, progress=True)
         with written_whole(out) as temporary:
             temporary.write_text(page, encoding="utf-8")

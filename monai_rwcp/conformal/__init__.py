@@ -28,6 +28,7 @@ from monai_rwcp.conformal.promises import Bound, Method, Promise, minimum_n
 from monai_rwcp.conformal.provenance import UNRECORDED, VARIES, compared_fields, first_difference, join_provenance
 from monai_rwcp.conformal.realised_loss import RealisedLossMonitor, realised_losses
 from monai_rwcp.conformal.sandwich import Sandwich, conformal_sandwich
+from monai_rwcp.conformal.sizes import curve_thresholds, set_sizes
 from monai_rwcp.conformal.summaries import CaseSummaries, ImageSummary
 from monai_rwcp.conformal.truth import (
     LabelMode,
@@ -86,6 +87,7 @@ __all__ = [
     "check_single_channel",
     "compared_fields",
     "conformal_sandwich",
+    "curve_thresholds",
     "false_negative_rate_table",
     "first_difference",
     "fit_density_ratio",
@@ -97,6 +99,7 @@ __all__ = [
     "outside_field",
     "prediction_set",
     "realised_losses",
+    "set_sizes",
     "threshold_levels",
     "truth_masks",
 ]

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch.distributed
 
+from monai_rwcp.conformal import curve_thresholds
 from monai_rwcp.files import written_whole
 from monai_rwcp.processes import done_by_first, from_all, n_processes
 
@@ -39,7 +40,8 @@ class SetLog:
     """
 
     def __init__(self, out: Path, made_with: Mapping[str, Any], promise: str, overwrite: bool) -> None:
-        self.out, self.head = out, {"made_with": dict(made_with), "promise": promise}
+        self.out = out
+        self.head = {"made_with": dict(made_with), "promise": promise, "thresholds": curve_thresholds().tolist()}
         self.cases: dict[str, Any] = {}
         self._own: dict[str, Any] = {}
         done_by_first(lambda: self._begin(overwrite))

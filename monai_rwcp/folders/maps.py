@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from monai.data import MetaTensor
 
-__all__ = ["MapForm", "map_endings", "read_grid_file", "read_map"]
+__all__ = ["MapForm", "map_endings", "read_grid_file", "read_map", "read_set_like"]
 
 MapForm = Literal["channels-last", "channels-first", "one-class", "nnunet"]
 
@@ -84,17 +84,31 @@ def read_grid_file(path: Path, like: MetaTensor) -> MetaTensor:
     if values.ndim == 4 and values.shape[-1] == 1:
         values = values[..., 0]
     read = _on_grid(values[None], affine, path)
-    if read.shape[1:] != like.shape[1:]:
+    _check_same_grid(read, like, path)
+    return read
+
+
+def read_set_like(path: Path, like: MetaTensor) -> MetaTensor:
+    """Read another set of the same case, as :py:func:`read_map` reads it with ``"channels-last"``.
+
+    Args:
+        path: a NIfTI file ``[x, y, z, C]``.
+        like: the set.
+
+    Returns:
+        float32 of the shape of ``like``.
+
+    Raises:
+        FileNotFoundError: when it is missing.
+        ValueError: when it cannot be read, has other channels, or lies on another grid.
+    """
+    read = read_map(path, "channels-last")
+    if read.shape[0] != like.shape[0]:
         raise ValueError(
-            f"'{path}' has the shape {tuple(read.shape[1:])}, but its map '{like.meta['filename_or_obj']}' has "
-            f"{tuple(like.shape[1:])}. Both must lie on one grid: export the map on the grid of the original image."
+            f"'{path}' has {read.shape[0]} channels, but '{like.meta['filename_or_obj']}' {like.shape[0]}. "
+            "Take both from one ConformalSandwich."
         )
-    if not np.allclose(read.affine, like.affine, rtol=1e-3, atol=1e-3):
-        raise ValueError(
-            f"'{path}' and its map '{like.meta['filename_or_obj']}' have the same shape but other affines:\n"
-            f"{read.affine.numpy()}\n{like.affine.numpy()}\nThey do not show the same place: one of them has lost or "
-            "changed its header, or was flipped."
-        )
+    _check_same_grid(read, like, path)
     return read
 
 
@@ -157,6 +171,20 @@ def _on_grid(values: np.ndarray, affine: np.ndarray, path: Path) -> MetaTensor:
         raise ValueError(f"Expected 2 or 3 spatial axes in '{path}', but its shape is {values.shape}.")
     meta = {"filename_or_obj": str(path), "original_affine": affine, "spatial_shape": np.array(array.shape[1:])}
     return MetaTensor(torch.from_numpy(array), affine=torch.as_tensor(affine, dtype=torch.float64), meta=meta)
+
+
+def _check_same_grid(read: MetaTensor, like: MetaTensor, path: Path) -> None:
+    if read.shape[1:] != like.shape[1:]:
+        raise ValueError(
+            f"'{path}' has the shape {tuple(read.shape[1:])}, but its map '{like.meta['filename_or_obj']}' has "
+            f"{tuple(like.shape[1:])}. Both must lie on one grid: export the map on the grid of the original image."
+        )
+    if not np.allclose(read.affine, like.affine, rtol=1e-3, atol=1e-3):
+        raise ValueError(
+            f"'{path}' and its map '{like.meta['filename_or_obj']}' have the same shape but other affines:\n"
+            f"{read.affine.numpy()}\n{like.affine.numpy()}\nThey do not show the same place: one of them has lost or "
+            "changed its header, or was flipped."
+        )
 
 
 def _other_form(path: Path, shape: tuple[int, ...], expected: str) -> str:

@@ -23,6 +23,7 @@ class FolderCase:
         map: the probability map, or the prediction set.
         label: the truth, or None.
         image: the image, or None.
+        inner: the inner prediction set, or None.
     """
 
     name: str
@@ -30,6 +31,7 @@ class FolderCase:
     map: Path
     label: Path | None = None
     image: Path | None = None
+    inner: Path | None = None
 
 
 def match_folders(
@@ -38,18 +40,20 @@ def match_folders(
     endings: Sequence[str] = _NIFTI,
     labels: Path | None = None,
     images: Path | None = None,
+    inner: Path | None = None,
     units: Path | None = None,
 ) -> list[FolderCase]:
     """Find the files of every case.
 
-    A case is called what its map is called without its ending; its label has the same name, its image the same or that
-    with nnU-Net's ``_0000`` behind it. Labels and images that no map asks for are passed over.
+    A case is called what its map is called without its ending; its label and inner set have the same
+    name, its image the same or that with nnU-Net's ``_0000`` behind it. Files that no map asks for are passed over.
 
     Args:
         maps: folder of the maps.
         endings: of the maps' names.
         labels: folder of the labels, in NIfTI; None for none.
         images: folder of the images, in NIfTI; None for none.
+        inner: folder of inner prediction sets, in NIfTI; None for none.
         units: a CSV file with the columns ``case`` and ``unit``; None takes every case as a unit of its own.
 
     Returns:
@@ -72,7 +76,8 @@ def match_folders(
             f"No map in '{maps}': expected files that end in {' or '.join(endings)}, but found "
             f"{sorted(path.name for path in maps.iterdir())[:_SHOWN]}. Name the right folder, or another form of maps."
         )
-    others = {kind: _by_name(folder, _NIFTI) for kind, folder in (("label", labels), ("image", images)) if folder}
+    folders = {"label": labels, "image": images, "inner": inner}
+    others = {kind: _by_name(folder, _NIFTI) for kind, folder in folders.items() if folder}
     owner = {name: name for name in found} if units is None else read_units(units)
     cases, missing = [], []
     for name, path in sorted(found.items()):
@@ -84,7 +89,7 @@ def match_folders(
             if names:
                 files[kind] = of_kind[names[0]]
             else:
-                missing.append(f"{kind} of {name}")
+                missing.append(f"{'inner set' if kind == 'inner' else kind} of {name}")
         if name not in owner:
             missing.append(f"unit of {name}")
         else:
@@ -92,8 +97,9 @@ def match_folders(
     if missing:
         more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
         raise FileNotFoundError(
-            f"{len(found)} maps in '{maps}', but not found: {', '.join(missing[:_SHOWN])}{more}. A label is called as "
-            "its map, an image as its map or with _0000 behind it, and the CSV file of units names every map."
+            f"{len(found)} maps in '{maps}', but not found: {', '.join(missing[:_SHOWN])}{more}. Labels and inner "
+            "sets are called as the map, images as the map or with _0000 behind it, and the CSV file of units "
+            "names all maps."
         )
     return cases
 

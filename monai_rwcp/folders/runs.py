@@ -14,7 +14,7 @@ import torch.distributed
 from ignite.engine import Engine
 from monai.data import MetaTensor
 
-from monai_rwcp.conformal import Calibration, LabelMode
+from monai_rwcp.conformal import Calibration, LabelMode, set_sizes
 from monai_rwcp.conformal.documents import digest
 from monai_rwcp.features import FeatureExtractor
 from monai_rwcp.files import written_whole
@@ -100,7 +100,9 @@ def predict_folder(
         progress: whether a progress bar is shown.
 
     Returns:
-        the log: what the sets were made with, and by case the voxels of the set of each channel and the seconds.
+        the log: what the sets were made with, the thresholds of :py:func:`monai_rwcp.conformal.curve_thresholds`, and
+        by case the voxels of the set of each channel, those at each of these thresholds by class (``voxels_at``), and
+        the seconds.
 
     Raises:
         FileExistsError: when the folder holds something else than an unfinished run of this kind.
@@ -126,8 +128,15 @@ def predict_folder(
             except ValueError as error:
                 raise ValueError(f"'{case.map}': {error}") from error
             _save_set(found, out / f"{case.name}.nii.gz")
-            sizes = [int(size) for size in found.as_tensor().flatten(1).sum(dim=1)]
-            log.add(case.name, {"voxels": sizes, "seconds": round(time.perf_counter() - start, 3)})
+            sizes = set_sizes(
+                item["pred"].as_tensor(), list(calibration.classes), include_outside=not calibration.loss.of_excess
+            )
+            entry = {
+                "voxels": [int(size) for size in found.as_tensor().flatten(1).sum(dim=1)],
+                "voxels_at": {str(c): of_class for c, of_class in sizes.items()},
+                "seconds": round(time.perf_counter() - start, 3),
+            }
+            log.add(case.name, entry)
             advance(1)
     return log.finish()
 

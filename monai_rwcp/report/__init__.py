@@ -1,8 +1,9 @@
-"""Tables and pictures of what was promised and what was observed."""
+"""Tables, pictures and the page of what was promised and what was observed."""
 
 from __future__ import annotations
 
 from monai_rwcp.report.feature_picture import draw_features
+from monai_rwcp.report.handler import ReportHandler
 from monai_rwcp.report.picture import draw_case
 from monai_rwcp.report.plots import plot_observed, plot_prediction_set, plot_risk
 from monai_rwcp.report.table import MeasuredSet, Row, render_table, summarise, write_table
@@ -10,6 +11,7 @@ from monai_rwcp.report.tuning import draw_tuning, tuning_table
 
 __all__ = [
     "MeasuredSet",
+    "ReportHandler",
     "Row",
     "draw_case",
     "draw_features",

@@ -14,12 +14,15 @@ from monai.utils import convert_to_tensor
 from monai_rwcp.conformal import Calibration, LossTable, calibrate
 from monai_rwcp.conformal.unit_losses import UnitLosses
 from monai_rwcp.metrics.prediction_set import check_mask, check_spacing
+from monai_rwcp.report.intervals import observed_interval
+from monai_rwcp.report.page_warnings import is_compared
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 __all__ = [
+    "LIMIT_COLOUR",
     "MISSED_COLOUR",
     "SET_COLOUR",
     "TRUTH_COLOUR",
@@ -31,7 +34,7 @@ __all__ = [
 
 # Told apart in black and white by their lines: the truth is solid, the set dashed, the inner set dotted.
 TRUTH_COLOUR, SET_COLOUR, MISSED_COLOUR = (0.0, 0.85, 0.35), (1.0, 0.6, 0.0), (0.9, 0.1, 0.2)
-_INNER_COLOUR, _LIMIT_COLOUR = (0.35, 0.75, 1.0), "#c0392b"
+_INNER_COLOUR, LIMIT_COLOUR = (0.35, 0.75, 1.0), "#c0392b"
 
 
 def plot_prediction_set(
@@ -158,13 +161,13 @@ def plot_risk(
     axes.plot(lambdas, losses.by_unit.T, color="0.75", linewidth=0.6)
     share = "mean loss" if calibration.tau is None else f"share of {unit}s that lose more than {1 - calibration.tau:g}"
     axes.plot(lambdas, losses.mean(calibration.tau), color="black", linewidth=2, label=f"{share} ({entry.n} {unit}s)")
-    axes.axhline(alpha, color=_LIMIT_COLOUR, linestyle="dotted", label=f"promised: {alpha:g}")
+    axes.axhline(alpha, color=LIMIT_COLOUR, linestyle="dotted", label=f"promised: {alpha:g}")
     if entry.working_level is not None:
         level = entry.working_level
-        axes.axhline(level, color=_LIMIT_COLOUR, linestyle="dashed", label=f"allowed here: {level:.4g}")
-    axes.axvline(entry.lambda_hat, color=_LIMIT_COLOUR, linewidth=0.8)
+        axes.axhline(level, color=LIMIT_COLOUR, linestyle="dashed", label=f"allowed here: {level:.4g}")
+    axes.axvline(entry.lambda_hat, color=LIMIT_COLOUR, linewidth=0.8)
     calibrated = rf"$\hat\lambda$ = {entry.lambda_hat:.4f}"
-    axes.plot([entry.lambda_hat], [entry.empirical_risk], "o", color=_LIMIT_COLOUR, label=calibrated)
+    axes.plot([entry.lambda_hat], [entry.empirical_risk], "o", color=LIMIT_COLOUR, label=calibrated)
     # The empty set of an inner calibration has lambda -1.
     axes.set(xlim=(min(0.0, entry.lambda_hat), 1.0), ylim=(0.0, 1.0), ylabel="loss")
     axes.set_xlabel(r"$\lambda$ (prediction sets grow to the right)")
@@ -176,7 +179,7 @@ def plot_risk(
 def plot_observed(
     calibration: Calibration, figures: Mapping[int, Mapping[str, float]], *, axes: Axes | None = None
 ) -> Axes:
-    """Plot observed false negative rates with their 95 % intervals beside the promise.
+    """Plot observed false negative rates with their 95 % intervals, and the promise where it is about these rates.
 
     Args:
         calibration: what was promised.
@@ -188,7 +191,7 @@ def plot_observed(
         the axes.
 
     Raises:
-        ImportError: when matplotlib is missing.
+        ImportError: when matplotlib or scipy is missing.
 
     Example:
         >>> from monai_rwcp.conformal import ClassCalibration
@@ -196,20 +199,23 @@ def plot_observed(
         ...     alpha=0.1, method="crc", scope="per_class", unit_loss="pooled", empty="exclude", outside="include",
         ...     label_mode="index", unit_name="patient", n_channels=2, n_images=30, class_names=None,
         ...     classes={1: ClassCalibration(0.25, 30, 0.05, 0.07)}, provenance={})
-        >>> axes = plot_observed(calibration, {1: {"fnr": 0.08, "fnr_standard_error": 0.01}})
+        >>> axes = plot_observed(calibration, {1: {"fnr": 0.08, "fnr_standard_error": 0.01, "n_units": 40}})
         >>> [label.get_text() for label in axes.get_yticklabels()]
         ['class 1']
     """
-    axes = new_figure((6.5, 0.6 + 0.45 * len(figures))).subplots() if axes is None else axes
-    names = [calibration.class_name(c) for c in figures]
-    rates = [of_class["fnr"] for of_class in figures.values()]
-    errors = [1.96 * of_class["fnr_standard_error"] for of_class in figures.values()]
-    axes.errorbar(rates, names, xerr=errors, fmt="o", color="black", capsize=4)
-    axes.axvline(calibration.alpha, color=_LIMIT_COLOUR, linestyle="--")
-    axes.set_xlim(left=0)
-    axes.margins(y=0.3)
-    axes.invert_yaxis()
-    axes.set_xlabel("false negative rate; dashed: promised")
+    axes = new_figure((5.5, 0.9 + 0.45 * len(figures))).subplots() if axes is None else axes
+    compared = is_compared(calibration)
+    rates = np.array([of_class["fnr"] for of_class in figures.values()])
+    ends = np.array([observed_interval(of_class) for of_class in figures.values()])
+    margins = np.nan_to_num(np.abs(ends.T - rates))
+    axes.errorbar(100 * rates, range(len(rates)), xerr=100 * margins, fmt="o", color="black", capsize=4)
+    axes.set_yticks(range(len(rates)), [calibration.class_name(c) for c in figures])
+    shown = np.nan_to_num(np.append(rates + margins[1], calibration.alpha if compared else 0.0))
+    right = 100 * min(1.0, 1.15 * float(shown.max()) + 0.01)
+    axes.set(xlim=(-0.02 * right, right), ylim=(len(rates) - 0.4, -0.6))
+    axes.set_xlabel("missed share of the truth in %" + ("; dashed: the promise" if compared else ""))
+    if compared:
+        axes.axvline(100 * calibration.alpha, color=LIMIT_COLOUR, linestyle="--")
     return axes
 
 

@@ -1,4 +1,4 @@
-"""Slices of one case as small pictures: image, truth, prediction set, and what the set misses."""
+"""Slices of one case as small pictures: image, truth, prediction set, the band around an inner set, what is missed."""
 
 from __future__ import annotations
 
@@ -6,39 +6,48 @@ import io
 
 import numpy as np
 
-from monai_rwcp.report.plots import MISSED_COLOUR, SET_COLOUR, TRUTH_COLOUR
+__all__ = ["legend_pictures", "slice_pictures"]
 
-__all__ = ["slice_pictures"]
+_MOST, _MARGIN, _PIXELS = 24, 12, 480
 
-_MOST, _MARGIN, _PIXELS = 24, 12, 320
+# A picture holds numbers of colours: greys, then what is drawn. Without mixed colours the files stay small.
+_GREYS = 64
+_COLORS = {"black": (0, 0, 0), "truth": (80, 255, 140), "set": (255, 170, 0), "missed": (230, 26, 51)}
+_COLORS |= {"band": (102, 194, 255), "inner": (255, 255, 255), "white": (255, 255, 255)}
+_NUMBER = {name: _GREYS + i for i, name in enumerate(_COLORS)}
 
 
 def slice_pictures(
-    image: np.ndarray | None, truth: np.ndarray, found: np.ndarray, spacing: tuple[float, ...]
+    image: np.ndarray | None,
+    truth: np.ndarray,
+    found: np.ndarray,
+    spacing: tuple[float, ...],
+    inner: np.ndarray | None = None,
 ) -> list[tuple[int, bytes]]:
     """Draw the slices along the last axis that show the truth or the set, at most 24 of them, evenly spread.
 
-    The truth is outlined in solid green, the set in dashed orange (told apart by the dashes in black and white), what
-    the set misses is filled in red. The picture is cut to both with a margin.
+    Told apart in black and white, too: the truth has a solid outline (green), the set a dashed one (orange), what the
+    set misses is filled with dots (red), the inner set has a dotted outline (white), and the band between both sets is
+    striped (blue). The picture is cut to truth and set with a margin.
 
     Args:
         image: float ``[x, y(, z)]``, or None for none (a grey ground).
         truth: bool of the same shape.
         found: the set, bool of the same shape.
         spacing: voxel size in mm along x and y (and z).
+        inner: the inner set, bool of the same shape; None for none.
 
     Returns:
         number of each slice from 0, and its PNG; empty when neither truth nor set holds a voxel.
 
     Raises:
-        ImportError: when matplotlib is missing.
+        ImportError: when matplotlib (and Pillow with it) is missing.
     """
-    try:
-        from matplotlib.image import imsave
-    except ModuleNotFoundError as error:
-        raise ImportError('The report needs matplotlib: pip install "monai-rwcp[report]".') from error
-    volumes = [None if v is None else v.reshape(*v.shape[:2], -1) for v in (image, truth, found)]
-    grey, true, claimed = volumes[0], np.asarray(volumes[1]), np.asarray(volumes[2])
+    grey, true, claimed, sure = (
+        None if v is None else v.reshape(*v.shape[:2], -1) for v in (image, truth, found, inner)
+    )
+    assert true is not None
+    assert claimed is not None
     either = true | claimed
     if not either.any():
         return []
@@ -54,34 +63,80 @@ def slice_pictures(
         ground = (
             np.full(true[box].shape[:2], 0.35) if grey is None else (grey[box][..., z] - low) / max(high - low, 1e-12)
         )
-        picture = _drawn(np.clip(ground, 0, 1), true[box][..., z], claimed[box][..., z], spacing)
-        file = io.BytesIO()
-        imsave(file, picture, format="png")
-        pictures.append((z, file.getvalue()))
+        true_z, claimed_z = true[box][..., z], claimed[box][..., z]
+        marks = [("missed", true_z & ~claimed_z), ("set", claimed_z), ("truth", true_z)]
+        if sure is not None:
+            sure_z = sure[box][..., z]
+            marks = [("band", claimed_z & ~sure_z), *marks[:2], ("inner", sure_z), *marks[2:]]
+        pictures.append((z, _drawn(np.clip(ground, 0, 1), marks, spacing)))
     return pictures
 
 
-def _drawn(ground: np.ndarray, true: np.ndarray, claimed: np.ndarray, spacing: tuple[float, ...]) -> np.ndarray:
+def legend_pictures() -> dict[str, bytes]:
+    """Draw a sample of each mark that :py:func:`slice_pictures` makes.
+
+    Returns:
+        PNG by what the mark shows: ``"truth"``, ``"set"``, ``"missed"``, ``"inner"``, ``"band"``.
+
+    Example:
+        >>> list(legend_pictures())
+        ['truth', 'set', 'missed', 'inner', 'band']
+    """
+    ground, mask = np.full((14, 10), 0.35), np.zeros((14, 10), dtype=bool)
+    mask[2:-2, 2:-2] = True
+    names = ("truth", "set", "missed", "inner", "band")
+    return {name: _drawn(ground, [(name, mask)], (1.0, 1.0), pixels=56) for name in names}
+
+
+def _drawn(
+    ground: np.ndarray, marks: list[tuple[str, np.ndarray]], spacing: tuple[float, ...], pixels: int = _PIXELS
+) -> bytes:
     millimetres = (ground.shape[0] * spacing[0], ground.shape[1] * spacing[1])
-    scale = _PIXELS / max(millimetres)
-    sides = [max(1, round(mm * scale)) for mm in millimetres]
+    sides = [max(1, round(mm * pixels / max(millimetres))) for mm in millimetres]
     at = np.ix_(*((np.arange(n) * size // n) for n, size in zip(sides, ground.shape, strict=True)))
-    picture = np.repeat(ground[at][..., None], 3, axis=-1)
-    missed = (true & ~claimed)[at]
-    picture[missed] = 0.5 * picture[missed] + 0.5 * np.array(MISSED_COLOUR)
-    i, j = np.indices(picture.shape[:2])
-    dashes = (i + j) // 5 % 2 == 0
-    picture[_outline(claimed[at]) & dashes] = SET_COLOUR
-    picture[_outline(true[at])] = TRUTH_COLOUR
-    # Rows of a picture run down, columns to the right: the patient's front is up when the axes are those of RAS.
-    return np.ascontiguousarray(picture.transpose(1, 0, 2)[::-1])
+    picture = np.round(ground[at] * (_GREYS - 1)).astype(np.uint8)
+    for name, mask in marks:
+        _mark(picture, mask[at], name)
+    # Rows of a picture run down, columns to the right.
+    return _png(np.ascontiguousarray(picture.T[::-1]))
 
 
-def _outline(mask: np.ndarray) -> np.ndarray:
-    """Two pixels wide, inside the mask."""
-    padded = np.pad(mask, 2)
-    inside = np.ones_like(mask)
-    for down in (-2, 0, 2):
-        for across in (-2, 0, 2):
-            inside &= padded[2 + down : 2 + down + mask.shape[0], 2 + across : 2 + across + mask.shape[1]]
-    return mask & ~inside
+def _mark(picture: np.ndarray, mask: np.ndarray, name: str) -> None:
+    i, j = np.indices(picture.shape)
+    color, black = _NUMBER[name], _NUMBER["black"]
+    if name == "missed":
+        # Red on grey of the same brightness is nothing in black and white: the white dots are.
+        picture[mask & ((i // 4 + j // 4) % 2 == 0)] = color
+        picture[mask & ((i // 4 + j // 4) % 2 == 0) & (i % 4 // 2 + j % 4 // 2 == 0)] = _NUMBER["white"]
+    elif name == "band":
+        picture[mask & ((i + j) % 10 < 2)] = color
+    elif name == "truth":
+        picture[mask & ~_shrunk(mask, 3)] = black
+        picture[mask & ~_shrunk(mask, 2)] = color
+    else:
+        # The set's outline lies around it, where that of a truth with the same border does not hide it. Dashes are
+        # black between, to be seen on any ground; their slope is one that outlines seldom have.
+        around = ~_shrunk(~mask, 3) & ~mask if name == "set" else mask & ~_shrunk(mask, 2)
+        at_edge = mask & ~_shrunk(mask, 3, beyond=False)
+        rim, period = (around | at_edge, 16) if name == "set" else (around, 6)
+        picture[rim] = np.where((2 * i + 3 * j) // period % 2 == 0, color, black)[rim]
+
+
+def _shrunk(mask: np.ndarray, width: int, beyond: bool = True) -> np.ndarray:
+    """Without the pixels near its border; what lies beyond the picture belongs to it or not."""
+    padded = np.pad(mask, width, constant_values=beyond)
+    rows = np.logical_and.reduce([padded[d : d + mask.shape[0]] for d in range(2 * width + 1)])
+    return np.logical_and.reduce([rows[:, d : d + mask.shape[1]] for d in range(2 * width + 1)])
+
+
+def _png(picture: np.ndarray) -> bytes:
+    try:
+        from PIL import Image
+    except ModuleNotFoundError as error:
+        raise ImportError('The report needs matplotlib: pip install "monai-rwcp[report]".') from error
+    image = Image.fromarray(picture, mode="P")
+    greys = np.repeat(np.linspace(0, 255, _GREYS).round().astype(int), 3).tolist()
+    image.putpalette([*greys, *(part for color in _COLORS.values() for part in color)])
+    file = io.BytesIO()
+    image.save(file, format="png", optimize=True)
+    return file.getvalue()

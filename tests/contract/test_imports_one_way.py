@@ -17,7 +17,7 @@ ALLOWED = {
     "tune": BOTTOM | {"tune", "files"},
     "transforms": BOTTOM | {"transforms", "tune"},
     "handlers": BOTTOM | {"transforms", "tune", "handlers", "files", "processes"},
-    "report": BOTTOM | {"report", "tune", "files"},
+    "report": BOTTOM | {"transforms", "tune", "handlers", "report", "files", "processes", "version"},
     "folders": BOTTOM | {"transforms", "tune", "handlers", "files", "processes", "report", "folders"},
     "deployment": BOTTOM | {"transforms", "tune", "handlers", "deployment"},
     "dicom": BOTTOM | {"dicom", "files", "version"},

@@ -206,13 +206,15 @@ def test_risk_takes_axes_and_refuses_what_has_no_single_answer() -> None:
 def test_observed_rates_with_their_intervals() -> None:
     calibration: Calibration = calibrate(table(), 0.2, class_names=("background", "heart"))
     axes = axes_of_a_figure()
-    assert plot_observed(calibration, {1: {"fnr": 0.15, "fnr_standard_error": 0.02}}, axes=axes) is axes
+    figures = {1: {"fnr": 0.15, "fnr_standard_error": 0.02, "n_units": 21}}
+    assert plot_observed(calibration, figures, axes=axes) is axes
     (bars,) = axes.containers
-    assert bars[0].get_xdata().tolist() == [0.15]
+    np.testing.assert_allclose(bars[0].get_xdata(), [15])
     (interval,) = bars[2][0].get_segments()
-    np.testing.assert_allclose(interval[:, 0], [0.15 - 1.96 * 0.02, 0.15 + 1.96 * 0.02])
+    # Of Student's t with 20 degrees of freedom the 97.5th percentile is 2.086.
+    np.testing.assert_allclose(interval[:, 0], [15 - 2.086 * 2, 15 + 2.086 * 2], atol=1e-3)
     assert [label.get_text() for label in axes.get_yticklabels()] == ["heart"]
-    assert any(set(drawn.get_xdata()) == {0.2} for drawn in axes.get_lines())
+    assert any(set(drawn.get_xdata()) == {20.0} for drawn in axes.get_lines())
 
 
 def test_missing_matplotlib_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
