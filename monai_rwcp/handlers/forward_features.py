@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from ignite.engine import Engine, Events
+from monai.data import MetaTensor
 from monai.data.utils import dense_patch_slices
 from monai.engines import Evaluator
 from monai.engines.utils import IterationEvents
@@ -131,6 +132,9 @@ class _CatchingInferer(Inferer):
                 "Use DenseFeaturesd with NetworkFeatures instead."
             )
         prediction, *maps = result
+        if isinstance(inputs, MetaTensor):
+            # Of several outputs, sliding windows forget that they are batches, and decollation would spoil the affine.
+            prediction = MetaTensor(prediction.as_subclass(torch.Tensor)).copy_meta_from(inputs)
         self.features = combined_maps([m.as_subclass(torch.Tensor) for m in maps])
         return prediction
 
