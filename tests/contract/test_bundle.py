@@ -6,7 +6,6 @@ import csv
 import json
 import re
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 from pydoc import locate
 from typing import Any
@@ -19,10 +18,11 @@ from bundle_commands import BUNDLE, documented_commands, run_command
 from monai.bundle import ConfigParser, ConfigWorkflow
 from monai.bundle.config_item import ConfigComponent
 from monai.data import load_decathlon_datalist
-from monai.utils import set_determinism
 
 import monai_rwcp
 from monai_rwcp import Calibration
+
+pytestmark = pytest.mark.usefixtures("bundle_runs")
 
 CONFIGS = BUNDLE / "configs"
 WORKFLOWS = {
@@ -32,12 +32,6 @@ WORKFLOWS = {
     "evaluate": ["inference.json", "evaluate.json"],
 }
 SIZES = ("--n_train", "2", "--n_calibrate", "12", "--n_test", "3", "--epochs", "12")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def determinism_ends_here() -> Iterator[None]:
-    yield
-    set_determinism(None)
 
 
 def run_all(folder: Path, *of_training: str) -> Path:
@@ -127,12 +121,14 @@ def test_training_again_gives_the_same_weights_and_keeps_the_list(phantoms: Path
 @pytest.mark.parametrize("name", WORKFLOWS)
 def test_every_target_is_found_and_monai_finds_its_properties(name: str, phantoms: Path) -> None:
     files = [str(CONFIGS / file) for file in WORKFLOWS[name]]
-    kind = "train" if name == "train" else "inference"
-    workflow = ConfigWorkflow(files, workflow_type=kind, output_dir=str(phantoms), dataset_dir=str(phantoms))
+    kind, changed = "inference", {"output_dir": str(phantoms)}
+    if name == "train":
+        sizes = dict(zip((name.removeprefix("--") for name in SIZES[::2]), map(int, SIZES[1::2]), strict=True))
+        kind, changed = "train", changed | {"dataset_dir": str(phantoms / "none")} | sizes
+    workflow = ConfigWorkflow(files, workflow_type=kind, **changed)
+    workflow.initialize()
     assert workflow.check_properties() == []
     parser = workflow.parser
-    parser.parse(reset=True)
-    parser.get_parsed_content("imports")
     components = [item for item in parser.ref_resolver.items.values() if isinstance(item, ConfigComponent)]
     components = [item for item in components if "_target_" in item.get_config()]
     assert len(components) > 15

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +25,14 @@ from monai.transforms import (
     ScaleIntensityRanged,
     Spacingd,
 )
-from monai.utils import set_determinism
 
 import monai_rwcp
 from monai_rwcp import Calibration, LossTable, NetworkFeatures, calibrate, false_negative_rate_table, recommended
 from monai_rwcp.conformal import prediction_set
 from monai_rwcp.demo import train_network, write_cohort
 from monai_rwcp.walk import diffuse_probabilities
+
+pytestmark = pytest.mark.usefixtures("bundle_runs")
 
 N_TRAINING, N_CALIBRATION, N_NEW = 3, 12, 2
 LAYERS = ("model.1.submodule.2", "model.1.submodule.1.submodule")
@@ -112,12 +112,6 @@ INFERENCE = {
     "initialize": ["$setattr(torch.backends.cudnn, 'benchmark', True)"],
     "run": ["$@evaluator.run()"],
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module", autouse=True)
-def determinism_ends_here() -> Iterator[None]:
-    yield
-    set_determinism(None)
 
 
 @pytest.fixture(scope="module")
