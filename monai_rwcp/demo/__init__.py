@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from monai_rwcp.demo.datalist import write_datalist
 from monai_rwcp.demo.phantoms import CLASS_NAMES, phantom_patient, write_cohort
 from monai_rwcp.demo.training import FEATURE_LAYERS, build_network, image_preprocessing, train_network
 
@@ -13,4 +14,5 @@ __all__ = [
     "phantom_patient",
     "train_network",
     "write_cohort",
+    "write_datalist",
 ]

@@ -46,8 +46,8 @@ def score_provenance(score: NdarrayOrTensor, record: Mapping[str, Any] | None) -
 
     Returns:
         the record (or "unrecorded"), with ``dtype`` and ``side``: ``"original"`` when the score lies on the grid of
-        the file the image was loaded from, ``"processed"`` when it lies on another (before `Invertd`), ``"unknown"``
-        when it carries no meta data to tell.
+        the file the image was loaded from, ``"processed"`` when it lies on another or has transforms to be inverted
+        (before `Invertd`), ``"unknown"`` when it carries no meta data to tell.
 
     Example:
         >>> import torch
@@ -65,6 +65,9 @@ def grid_side(score: NdarrayOrTensor) -> str:
     affine, shape = score.meta.get("original_affine"), score.meta.get("spatial_shape")
     if affine is None or shape is None:
         return "unknown"
+    # Transforms that change nothing in this image change others: the side is the chain's, not the image's.
+    if score.applied_operations:
+        return "processed"
     axes = score.ndim - 1
     same_shape = tuple(int(n) for n in np.asarray(shape).reshape(-1)[:axes]) == tuple(score.shape[1:])
     # The axes of a 2D map come first in an affine of any rank; the last column is the offset.

@@ -65,18 +65,3 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
     assert result.exit_code == 2
     assert "is not empty; nothing there is overwritten" in result.output
     assert list(tmp_path.iterdir()) == [tmp_path / "mine.txt"]
-
-
-def test_bundle_on_the_demo(small_demo: Path) -> None:
-    from monai.bundle import run as run_bundle
-
-    configs = Path(__file__).parents[2] / "tutorials" / "bundle" / "configs"
-    inference, overlay = str(configs / "inference.json"), str(configs / "calibrate.json")
-    run_bundle(config_file=[inference, overlay], demo_dir=str(small_demo))
-    made = Calibration.load(small_demo / "bundle_calibration.json")
-    assert made.classes == Calibration.load(small_demo / "calibration.json").classes
-    run_bundle(config_file=inference, demo_dir=str(small_demo))
-    for path in sorted((small_demo / "bundle_sets").iterdir()):
-        own = small_demo / "sets" / path.name.replace("_set", "_walked_set")
-        np.testing.assert_array_equal(nibabel.load(path).get_fdata(), nibabel.load(own).get_fdata())
-    assert len(list((small_demo / "bundle_sets").iterdir())) == 3

@@ -163,6 +163,17 @@ def test_sliding_windows_are_stitched_like_the_prediction(shape: tuple, roi: tup
             assert "SlidingWindowInferer roi_size=" in found["features_provenance"]["extractor"]
 
 
+def test_sliding_windows_keep_the_affine_of_each_image() -> None:
+    items = cases((16, 16, 16), n=3)
+    for i, item in enumerate(items):
+        item["image"].affine = torch.diag(torch.tensor([2.0 + i, 3, 4, 1], dtype=torch.float64))
+    seen = run(
+        Cells(3), items, [ForwardFeaturesHandler("coarse")], inferer=SlidingWindowInferer(roi_size=(8, 8, 8), overlap=0)
+    )
+    for found, item in zip(seen, items, strict=True):
+        torch.testing.assert_close(found["pred"].affine, item["image"].affine)
+
+
 @pytest.mark.parametrize(
     ("shape", "roi", "overlap"),
     [((30, 40), (16, 16), 0.25), ((32, 40), (16, 16), 0.3), ((20, 20), (26, 26), 0.0)],

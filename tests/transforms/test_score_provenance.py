@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from monai.data import MetaTensor
-from monai.transforms import Compose, Flipd, Spacingd
+from monai.transforms import Compose, DivisiblePadd, Flipd, Spacingd
 
 from monai_rwcp import NetworkProvenanceD, NetworkProvenanced, NetworkProvenanceDict
 from monai_rwcp.features import weights_hash
@@ -22,6 +22,8 @@ AFFINE = torch.tensor(
 )
 
 FLIP = Flipd("s", 0)
+# Changes nothing in a map whose size is even already.
+PAD = DivisiblePadd("s", 2)
 
 
 def _loaded(shape: tuple[int, ...] = (8, 6, 4)) -> MetaTensor:
@@ -79,6 +81,8 @@ def _cropped(score: MetaTensor) -> MetaTensor:
         (lambda score: FLIP({"s": score})["s"], "processed"),
         (lambda score: Spacingd("s", (2, 2, 2))({"s": score})["s"], "processed"),
         (lambda score: FLIP.inverse(FLIP({"s": score}))["s"], "original"),
+        (lambda score: PAD({"s": score})["s"], "processed"),
+        (lambda score: PAD.inverse(PAD({"s": score}))["s"], "original"),
         (lambda score: score.as_tensor(), "unknown"),
         (lambda score: MetaTensor(score.as_tensor(), affine=AFFINE), "unknown"),
     ],
