@@ -74,8 +74,8 @@ def slopes(curves: SetCurves, alpha: float) -> tuple[float, float]:
     r"""How much set size changes around the threshold, as means over classes.
 
     Returns:
-        :math:`-\mathrm{d}\log q/\mathrm{d}\lambda`, by a threshold .02 lower and higher, and the same by promise: the
-        relative change of stretch between alpha .02 higher and lower, over .04.
+        :math:`\mathrm{d}\log q/\mathrm{d}\lambda`, by a lambda .02 lower and higher (lambda is 1 less the threshold),
+        and the same by promise: the relative change of stretch between alpha .02 higher and lower, over .04.
     """
     thresholds, along_threshold, along_alpha = tuning_thresholds(), [], []
     for row in range(len(curves.classes)):
@@ -107,10 +107,11 @@ def save_slopes(
                 axes.semilogy(along, stretch, label=name)
                 axes.plot(along[step], stretch[step], "o", color=axes.lines[-1].get_color())
         panels[0][row].set_title(class_names[c])
-        panels[0][row].set_xlabel("threshold lambda")
+        panels[0][row].set_xlabel("threshold, 1 - lambda")
         panels[1][row].set_xlabel("mean false negative rate")
         panels[1][row].set_xlim(0, 0.4)
         for axes in (panels[0][row], panels[1][row]):
+            axes.set_ylim(bottom=0.05)
             axes.set_ylabel("stretch")
             axes.grid(alpha=0.3)
     figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside lower center")

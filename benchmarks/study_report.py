@@ -55,7 +55,9 @@ these patients, and are no independent evidence about others. "Development": `re
 ACDC, so its rows there are no held-out result. `keep_peak` and the rule by which `tune` prefers the simpler were
 found by looking at the patients of acdc-slices-8 and -30; the hippocampus was not looked at for them. LiteMedSAM's
 medical pre-training may have seen images of ACDC. Of ACDC as volumes one volume of each patient is looked at. All of
-this was looked at while the package was built. MAPIE's own recall control on the same maps: [`README.md`](README.md).
+this was looked at while the package was built. In the pictures of slopes sets shrink to the right, where the threshold,
+1 - lambda, is higher (some axes are called "threshold lambda"). MAPIE's own recall control on the same maps:
+[`README.md`](README.md).
 """
 
 
@@ -146,7 +148,7 @@ def _section(
         f"![Methods](results/study/{name}-methods.png)\n",
         "What `tune` chooses: " + ", ".join(f"{kind} {count / total:.0%}" for kind, count in kinds.items()) + ".\n",
         f"![Settings](results/study/{name}-settings.png)\n",
-        f"Set size along the threshold, of the walk chosen most often (`{walked.name}`): -d log(stretch)/d lambda at "
+        f"Set size along the threshold, of the walk chosen most often (`{walked.name}`): d log(stretch)/d lambda at "
         f"lambda_hat is {by_threshold[0]} for the plain and {by_threshold[1]} for the walked score; relative change of "
         f"stretch with alpha, which does not depend on the score's scale: {by_alpha[0]} and {by_alpha[1]}.\n",
         f"![Slopes](results/study/{name}-slopes.png)\n",

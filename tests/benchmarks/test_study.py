@@ -314,7 +314,7 @@ def test_change_is_against_plain() -> None:
 
 
 def test_slopes_of_a_known_curve() -> None:
-    """Sets that shrink as exp(-3 lambda), of which the threshold itself is missed."""
+    """Sets that shrink as exp(-3 t) with the threshold t, of which t itself is missed."""
     thresholds = tuning_thresholds().astype(np.float64)
     n = 10**6
     missed = np.round(n * thresholds).astype(np.int64)[None, None]
