@@ -122,6 +122,10 @@ class Calibration:
     packages: Mapping[str, str] = field(default_factory=installed_packages)
     created: str = field(default_factory=_now)
 
+    def __repr__(self) -> str:
+        found = ", ".join(f"{self.class_name(c)} >= {e.threshold:.4g} (n = {e.n})" for c, e in self.classes.items())
+        return f"Calibration({self.method}, {self.loss.name} <= {self.alpha:g}: {found})"
+
     @property
     def lambda_hat(self) -> dict[int, float]:
         """Calibrated level of each class, ``1 - threshold``."""

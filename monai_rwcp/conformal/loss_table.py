@@ -136,6 +136,10 @@ class LossTable:
     level_grid: str = LEVEL_GRID
     masked: bool = False
 
+    def __repr__(self) -> str:
+        counted = f"{len(self.units)} {self.unit_name}s, {len(self.images)} images"
+        return f"LossTable({self.loss.name} of classes {list(self.classes)}: {counted})"
+
     @property
     def units(self) -> tuple[str, ...]:
         """Names of the units, sorted: the rows of :py:meth:`missed` and :py:meth:`true`."""

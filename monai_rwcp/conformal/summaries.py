@@ -79,6 +79,9 @@ class CaseSummaries:
         """Names of the numbers."""
         return tuple(next(iter(self.images.values())).values)
 
+    def __repr__(self) -> str:
+        return f"CaseSummaries({len(self.units)} {self.unit_name}s, {len(self.images)} images)"
+
     @property
     def units(self) -> dict[str, dict[str, float]]:
         """The mean of each number over the images of a unit, in the order in which units first occur."""

@@ -78,6 +78,9 @@ class CachedFeatures:
         if not os.access(self.directory, os.W_OK):
             raise PermissionError(f"Cannot keep features in '{directory}': no permission to write there.")
 
+    def __repr__(self) -> str:
+        return f"CachedFeatures({self.extractor!r}, '{self.directory}', dtype={self.dtype!r})"
+
     @property
     def name(self) -> str:
         """The extractor's name; with ``"float16"``, it says so."""

@@ -54,6 +54,9 @@ class ExportedFeatures:
         self._digest: str | None = None
         self._program: _Program | None = None
 
+    def __repr__(self) -> str:
+        return f"ExportedFeatures('{self.path}', intensity={self.intensity!r})"
+
     @property
     def name(self) -> str:
         """Class, intensity step, slice axis and hash of the file."""

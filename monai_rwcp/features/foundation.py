@@ -108,6 +108,9 @@ class FoundationFeatures:
         self.slice_axis = checked_slice_axis(slice_axis)
         self._loaded: tuple[PretrainedNetwork, Normalization] | None = None
 
+    def __repr__(self) -> str:
+        return f"FoundationFeatures('{self.name_or_path}', layers={list(self.layers)}, intensity={self.intensity!r})"
+
     @property
     def name(self) -> str:
         """Kind of network, hash of its weights, and every argument that the features depend on; loads the network."""

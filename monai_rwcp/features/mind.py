@@ -46,6 +46,9 @@ class MINDFeatures:
                 raise ValueError(f"Expected `{name}` to be an integer of at least {lowest}, but got {value!r}.")
         self.radius, self.dilation = radius, dilation
 
+    def __repr__(self) -> str:
+        return self.name
+
     @property
     def name(self) -> str:
         """Class, radius and dilation."""

@@ -68,6 +68,9 @@ class NetworkFeatures:
             raise ValueError(f"Expected `batch_size` of at least 1, but got {batch_size}.")
         self.overlap, self.batch_size = overlap, batch_size
 
+    def __repr__(self) -> str:
+        return f"NetworkFeatures({type(self.network).__name__}, {list(self.layers)})"
+
     @property
     def name(self) -> str:
         """Network class, layers, how images are gone through, and hash of the weights as they are now."""

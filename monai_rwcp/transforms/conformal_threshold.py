@@ -137,6 +137,9 @@ class ConformalThresholdd(MapTransform):
                 f"output_keys must differ from keys, so that no score is lost, but are {self.output_keys}."
             )
 
+    def __repr__(self) -> str:
+        return f"ConformalThresholdd({self.keys}: {[converter.source.given for converter in self.converters]})"
+
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Write the prediction set of each key."""
         d = dict(data)

@@ -116,6 +116,9 @@ class DenseFeaturesd(MapTransform):
         self.converter = DenseFeatures(extractor)
         self.output_keys = output_keys_of(self.keys, output_keys)
 
+    def __repr__(self) -> str:
+        return f"DenseFeaturesd({self.keys}: {self.converter.extractor!r})"
+
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Write the features of each key."""
         d = dict(data)

@@ -79,6 +79,9 @@ class RandomWalkDiffusion(Transform):
         self.search_backend: Backend = backend
         self.progress = progress
 
+    def __repr__(self) -> str:
+        return repr(self.settings).replace("WalkSettings", "RandomWalkDiffusion")
+
     def __call__(  # type: ignore[override]
         self, probabilities: NdarrayOrTensor, features: NdarrayOrTensor
     ) -> NdarrayOrTensor:
@@ -176,6 +179,9 @@ class RandomWalkDiffusiond(MapTransform):
         )
         self.feature_keys = ensure_tuple_rep(feature_keys, len(self.keys))
         self.output_keys = self.keys if output_keys is None else output_keys_of(self.keys, output_keys)
+
+    def __repr__(self) -> str:
+        return f"RandomWalkDiffusiond({self.keys}: {self.converter.settings})"
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Walk the map under each key."""

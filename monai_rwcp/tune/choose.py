@@ -66,6 +66,10 @@ class Choice:
     units: tuple[str, ...]
     why: str
 
+    def __repr__(self) -> str:
+        compared = f"of {len(self.results)} by {self.objective} at {self.alpha:g} on {len(self.units)} units"
+        return f"Choice({self.chosen.name}, {compared})"
+
 
 def check_comparison(alpha: float, objective: Objective) -> None:
     """Refuse what candidates cannot be compared by.

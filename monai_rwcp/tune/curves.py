@@ -74,6 +74,9 @@ class SetCurves:
         if len(set(self.units)) != len(self.units):
             raise ValueError(f"Expected every unit once, but got {list(self.units)}. Pool the images of a unit.")
 
+    def __repr__(self) -> str:
+        return f"SetCurves({len(self.units)} units, classes {list(self.classes)})"
+
     @staticmethod
     def join(parts: Iterable[SetCurves]) -> SetCurves:
         """Put curves of different units together.

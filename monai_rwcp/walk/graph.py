@@ -53,6 +53,9 @@ class KNNGraph:
         if int(self.neighbors.min()) < 0 or int(self.neighbors.max()) >= n:
             raise ValueError(f"Expected neighbours from 0 to {n - 1}, but some lie outside.")
 
+    def __repr__(self) -> str:
+        return f"KNNGraph({self.n_nodes} nodes, k={self.k})"
+
     @property
     def n_nodes(self) -> int:
         """Number of nodes ``N``."""
