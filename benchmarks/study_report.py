@@ -54,10 +54,9 @@ empty set is as far off as the image's diagonal. The splits share their patients
 these patients, and are no independent evidence about others. "Development": `recommended()` was chosen on patients of
 ACDC, so its rows there are no held-out result. `keep_peak` and the rule by which `tune` prefers the simpler were
 found by looking at the patients of acdc-slices-8 and -30; the hippocampus was not looked at for them. LiteMedSAM's
-medical pre-training may have seen images of ACDC. Of ACDC as volumes one volume of each patient is looked at. All of
-this was looked at while the package was built. In the pictures of slopes sets shrink to the right, where the threshold,
-1 - lambda, is higher (some axes are called "threshold lambda"). MAPIE's own recall control on the same maps:
-[`README.md`](README.md).
+medical pre-training may have seen images of ACDC. All of this was looked at while the package was built. In the
+pictures of slopes sets shrink to the right, where the threshold, 1 - lambda, is higher (some axes are called "threshold
+lambda"). MAPIE's own recall control on the same maps: [`README.md`](README.md).
 """
 
 

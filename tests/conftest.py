@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
+# They hold no examples, and collected as modules of one name they stand in each other's way.
+collect_ignore_glob = ["*/conftest.py"]
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 torch.set_num_threads(min(2, os.cpu_count() or 1))

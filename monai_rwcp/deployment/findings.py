@@ -83,11 +83,11 @@ def compared_record(calibration: Calibration, record: Mapping[str, Any]) -> list
     """
     findings = []
     for field, one, other, equal in compared_fields(calibration.provenance, record):
-        if equal:
-            findings.append(Finding(field, "agrees", one, other))
-        elif other is NOT_KNOWN:
+        if other is NOT_KNOWN:
             advice = "Only a run tells: give --image, any image of the kind, without a label."
             findings.append(Finding(field, "not known", one, None, advice))
+        elif equal:
+            findings.append(Finding(field, "agrees", one, other))
         else:
             advice = f"{_ADVICE.get(field.partition('.')[0], 'Use the calibrated value')}, {_RECALIBRATE}."
             findings.append(Finding(field, "differs", one, other, advice))

@@ -12,6 +12,10 @@ __all__ = ["check_text"]
 
 _WIDEST = 34
 _SHOWN: dict[Status, str] = {"differs": "DIFFERS", "not known": "NOT KNOWN", "agrees": "OK", "note": "NOTE"}
+_NOT_COMPARED = (
+    "Not recorded, and so never compared: how the image is prepared beyond its voxel size (intensities, crops), "
+    "activations, mixed precision, and transforms of the score by others. They must be those of the calibration, too."
+)
 _HEADINGS: dict[Status, str] = {"differs": "What differs, and what to do:", "not known": "Not known:", "note": "Notes:"}
 
 
@@ -26,7 +30,8 @@ def check_text(check: DeploymentCheck) -> str:
 
     Example:
         >>> from monai_rwcp.deployment.findings import Finding
-        >>> print(check_text(DeploymentCheck((Finding("walk.k", "differs", 20, 5, "Set it."),), "a run on a.nii")))
+        >>> found = (Finding("walk.k", "differs", 20, 5, "Set it."),)
+        >>> print(check_text(DeploymentCheck(found, "a run on a.nii")))  # doctest: +ELLIPSIS
         Looked at: a run on a.nii.
         <BLANKLINE>
         result   field   calibrated  deployed
@@ -36,6 +41,7 @@ def check_text(check: DeploymentCheck) -> str:
         - walk.k: 20 expected, 5 found. Set it.
         <BLANKLINE>
         1 field differs: the calibration's promise does not hold for this deployment.
+        Not recorded, and so never compared: ...
     """
     rows = [("result", "field", "calibrated", "deployed")]
     rows += [(_SHOWN[f.status], f.field, _short(f.calibrated), _short(f.deployed)) for f in check.findings]
@@ -49,7 +55,7 @@ def check_text(check: DeploymentCheck) -> str:
         for f in found:
             values = f": {_value(f.calibrated)} expected, {_value(f.deployed)} found"
             lines.append(f"- {f.field}{'' if status == 'not known' else values}. {f.advice}")
-    return "\n".join([*lines, "", _result(check)])
+    return "\n".join([*lines, "", _result(check), _NOT_COMPARED])
 
 
 def _result(check: DeploymentCheck) -> str:
@@ -60,7 +66,7 @@ def _result(check: DeploymentCheck) -> str:
     if unknown:
         one = "1 field is" if unknown == 1 else f"{unknown} fields are"
         return f"Nothing differs in what could be compared; {one} not known."
-    return "Everything agrees with what was calibrated."
+    return "Everything that was recorded agrees with what was calibrated."
 
 
 def _value(value: Any) -> str:

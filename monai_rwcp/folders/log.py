@@ -11,11 +11,10 @@ import torch.distributed
 
 from monai_rwcp.conformal import curve_thresholds
 from monai_rwcp.files import written_whole
+from monai_rwcp.folders.sets import LOG_NAME, read_log
 from monai_rwcp.processes import done_by_first, from_all, n_processes
 
-__all__ = ["LOG_NAME", "SetLog"]
-
-LOG_NAME = "run.json"
+__all__ = ["SetLog"]
 
 
 class SetLog:
@@ -65,7 +64,12 @@ class SetLog:
 
     def _begin(self, overwrite: bool) -> None:
         self.out.mkdir(parents=True, exist_ok=True)
-        if not overwrite:
+        if overwrite:
+            # Sets of an earlier calibration must not stand beside those of this one.
+            for path in self._logs():
+                for name in read_log(path)["cases"]:
+                    (self.out / f"{name}.nii.gz").unlink(missing_ok=True)
+        else:
             self.cases = self._found()
         self._settle()
 
@@ -73,6 +77,9 @@ class SetLog:
         self._write(LOG_NAME, self.cases)
         for part in self._parts():
             part.unlink()
+
+    def _logs(self) -> list[Path]:
+        return [*self.out.glob(LOG_NAME), *self._parts()]
 
     def _parts(self) -> list[Path]:
         return sorted(self.out.glob(".run-*.json"))
@@ -89,11 +96,11 @@ class SetLog:
                 "new folder, or ask for overwriting."
             )
         found: dict[str, Any] = {}
-        for path in [*self.out.glob(LOG_NAME), *self._parts()]:
-            log = json.loads(path.read_text(encoding="utf-8"))
-            if log.get("made_with") != self.head["made_with"]:
+        for path in self._logs():
+            log = read_log(path)
+            if log["made_with"] != self.head["made_with"]:
                 raise FileExistsError(
-                    f"'{self.out}' holds sets that were made another way: {log.get('made_with')} instead of "
+                    f"'{self.out}' holds sets that were made another way: {log['made_with']} instead of "
                     f"{self.head['made_with']}. Name another folder, or ask for overwriting."
                 )
             found |= log["cases"]

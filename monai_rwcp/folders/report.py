@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from monai.data import MetaTensor
 
 from monai_rwcp.conformal import Calibration, LabelMode, curve_thresholds
-from monai_rwcp.conformal.storage import to_document
-from monai_rwcp.folders.log import LOG_NAME
-from monai_rwcp.folders.maps import read_grid_file, read_map, read_set_like
+from monai_rwcp.folders.maps import read_grid_file, read_set_like
 from monai_rwcp.folders.match import FolderCase
+from monai_rwcp.folders.sets import check_made_with, read_set
 from monai_rwcp.report.case_maps import CaseMaps
 from monai_rwcp.report.gathered import GatheredReport
 from monai_rwcp.walk.progress import shown_progress
@@ -45,11 +42,10 @@ def folder_report(
         ImportError: when matplotlib or scipy is missing.
     """
     gathered = GatheredReport(calibration, n_shown)
-    folders = {case.map.parent for case in cases}
-    sizes = {folder: _recorded_sizes(folder, calibration) for folder in folders}
+    logs = check_made_with(cases, calibration)
     with shown_progress(len(cases), progress, "report", "case") as advance:
         for case in cases:
-            maps = _maps(case, calibration, sizes[case.map.parent].get(case.name))
+            maps = _maps(case, calibration, _recorded_sizes(case, logs.get(case.map.parent), calibration))
             try:
                 gathered.add(maps)
             except ValueError as error:
@@ -61,12 +57,7 @@ def folder_report(
 def _maps(case: FolderCase, calibration: Calibration, sizes: Mapping[int, Sequence[int]] | None) -> CaseMaps:
     if case.label is None:
         raise ValueError(f"'{case.name}' has no label, and a report is of labelled cases.")
-    found = read_map(case.map, "channels-last")
-    if found.shape[0] != calibration.n_channels:
-        raise ValueError(
-            f"'{case.map}' has {found.shape[0]} channels, but the calibration {calibration.n_channels}: it was made "
-            "with another one."
-        )
+    found = read_set(case, calibration)
 
     def image() -> MetaTensor:
         assert case.image is not None
@@ -84,20 +75,11 @@ def _maps(case: FolderCase, calibration: Calibration, sizes: Mapping[int, Sequen
     )
 
 
-def _recorded_sizes(folder: Path, calibration: Calibration) -> dict[str, dict[int, list[int]]]:
-    """What the log beside the sets says of their sizes, by case; nothing where there is none, or an old one."""
-    path = folder / LOG_NAME
-    if not path.is_file():
-        return {}
-    try:
-        log = json.loads(path.read_text(encoding="utf-8"))
-        made_with, thresholds = log["made_with"]["calibration"], log.get("thresholds")
-        entries = {name: entry["voxels_at"] for name, entry in log["cases"].items() if "voxels_at" in entry}
-        sizes = {name: {c: entry[str(c)] for c in calibration.classes} for name, entry in entries.items()}
-    except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"'{path}' is not the log of monai-rwcp predict, or was changed: {error!r}.") from error
-    if made_with != to_document(calibration)["digest"]:
-        raise ValueError(
-            f"'{path}' tells that the sets there were made with another calibration. Give the one that made them."
-        )
-    return sizes if thresholds == curve_thresholds().tolist() else {}
+def _recorded_sizes(
+    case: FolderCase, log: Mapping[str, Any] | None, calibration: Calibration
+) -> dict[int, list[int]] | None:
+    """What the log beside the sets says of the sizes of one; nothing where there is none, or an old one."""
+    if log is None or log.get("thresholds") != curve_thresholds().tolist():
+        return None
+    at = log["cases"][case.name].get("voxels_at")
+    return None if at is None else {c: at[str(c)] for c in calibration.classes}

@@ -22,6 +22,7 @@ from monai_rwcp.folders.log import SetLog
 from monai_rwcp.folders.maps import MapForm, read_grid_file, read_map
 from monai_rwcp.folders.match import FolderCase
 from monai_rwcp.folders.scores import ScoreChoice, score_chain, score_item
+from monai_rwcp.folders.sets import check_made_with, read_set
 from monai_rwcp.handlers import ConformalCalibrationHandler, PredictionSetMetricsHandler
 from monai_rwcp.processes import is_first_process, n_processes
 from monai_rwcp.transforms import ConformalThresholdd
@@ -61,6 +62,13 @@ def calibrate_folder(
         ValueError: when a case does not fit; the message names it.
     """
     chain = score_chain(score, extractor)
+    if class_names is not None and cases:
+        n_channels = read_map(cases[0].map, form).shape[0]
+        if len(class_names) != n_channels:
+            raise ValueError(
+                f"Expected a name for each of the {n_channels} channels of '{cases[0].map}', but got "
+                f"{len(class_names)}: {', '.join(class_names)}. Name the background, too, where there is one."
+            )
     handler = ConformalCalibrationHandler(
         alpha=alpha,
         unit_key="patient",
@@ -88,7 +96,8 @@ def predict_folder(
     """Write the prediction sets of maps, and a log of them, ``run.json``.
 
     Each case becomes ``NAME.nii.gz``, uint8 of 0 and 1 ``[x, y, z, C]`` with the affine of its map. A run that was
-    interrupted goes on where it was: what is there is kept, when the log tells that it was made the same way.
+    interrupted goes on where it was: what is there is kept, when the log tells that it was made the same way of the
+    same files.
     Processes of `torch.distributed` share the cases.
 
     Args:
@@ -101,8 +110,8 @@ def predict_folder(
 
     Returns:
         the log: what the sets were made with, the thresholds of :py:func:`monai_rwcp.conformal.curve_thresholds`, and
-        by case the voxels of the set of each channel, those at each of these thresholds by class (``voxels_at``), and
-        the seconds.
+        by case size and time stamp of its files (``made_of``), the voxels of the set of each channel, those at each of
+        these thresholds by class (``voxels_at``), and the seconds.
 
     Raises:
         FileExistsError: when the folder holds something else than an unfinished run of this kind.
@@ -110,6 +119,12 @@ def predict_folder(
         ValueError: when a case does not fit, or was made another way; the message names it.
     """
     calibration = Calibration.load(calibration_path)
+    if calibration.groups is not None or calibration.weighted is not None:
+        raise ValueError(
+            f"Expected a calibration with one threshold for all, but '{calibration_path}' has thresholds by group or "
+            "weight, and no folder tells those of a case. Use ConformalThresholdd in Python, with its group_key or "
+            "weight_key."
+        )
     chain, threshold = score_chain(score, extractor), ConformalThresholdd("pred", calibration)
     made_with = {
         "calibration": digest(json.loads(calibration_path.read_text(encoding="utf-8"))),
@@ -118,7 +133,7 @@ def predict_folder(
         "extractor": None if extractor is None else extractor.name,
     }
     log = SetLog(out, made_with, calibration.promise, overwrite)
-    left = _share([case for case in cases if case.name not in log.cases])
+    left = _share([case for case in cases if log.cases.get(case.name, {}).get("made_of") != _made_of(case)])
     with shown_progress(len(left), progress and is_first_process(), "predict", "case") as advance:
         for case in left:
             start = time.perf_counter()
@@ -132,6 +147,7 @@ def predict_folder(
                 item["pred"].as_tensor(), list(calibration.classes), include_outside=not calibration.loss.of_excess
             )
             entry = {
+                "made_of": _made_of(case),
                 "voxels": [int(size) for size in found.as_tensor().flatten(1).sum(dim=1)],
                 "voxels_at": {str(c): of_class for c, of_class in sizes.items()},
                 "seconds": round(time.perf_counter() - start, 3),
@@ -157,7 +173,8 @@ def evaluate_folder(
 
     Raises:
         OSError: when a file is missing.
-        ValueError: when a case does not fit; the message names it.
+        ValueError: when a case does not fit, or the log beside the sets tells of another calibration; the message names
+            it.
     """
     handler = PredictionSetMetricsHandler(
         alpha=calibration.alpha,
@@ -168,10 +185,18 @@ def evaluate_folder(
 
     def load(case: FolderCase) -> dict[Hashable, Any]:
         assert case.label is not None
-        found = read_map(case.map, "channels-last")
+        found = read_set(case, calibration)
         return {"pred_set": found, "label": read_grid_file(case.label, found), "case": case.name, "patient": case.unit}
 
+    check_made_with(cases, calibration)
     return _run(handler, cases, load, "evaluate", progress)
+
+
+def _made_of(case: FolderCase) -> dict[str, list[int]]:
+    """Size and time stamp of the files of a case, by which changed ones are noticed."""
+    files = {"map": case.map, "image": case.image}
+    status = {kind: path.stat() for kind, path in files.items() if path is not None}
+    return {kind: [of.st_size, of.st_mtime_ns] for kind, of in status.items()}
 
 
 def _label_mode(form: MapForm) -> LabelMode:

@@ -6,7 +6,8 @@ import json
 from collections.abc import Mapping
 
 from monai_rwcp.conformal import Calibration
-from monai_rwcp.report.figures import figures_table
+from monai_rwcp.report.figures import figures_table, markdown_cell
+from monai_rwcp.report.page_warnings import is_compared
 
 __all__ = ["calibration_card"]
 
@@ -60,7 +61,7 @@ def calibration_card(
     for c, entry in calibration.classes.items():
         level = "-" if entry.working_level is None else f"{entry.working_level:.4f}"
         cells = (
-            calibration.class_name(c),
+            markdown_cell(calibration.class_name(c)),
             str(entry.n),
             f"{entry.threshold:.4f}",
             f"{entry.empirical_risk:.4f}",
@@ -111,7 +112,7 @@ def _warnings(calibration: Calibration, figures: Mapping[str, float] | None) -> 
             observed, error = (float(figures[f"pred_set_{key}_{c}"]) for key in ("fnr", "fnr_standard_error"))
         except (KeyError, TypeError) as missing:
             raise ValueError(f"The figures have no {missing}: they are of another calibration.") from missing
-        if calibration.loss.name == "fnr" and observed - 2 * error > calibration.alpha:
+        if is_compared(calibration) and observed - 2 * error > calibration.alpha:
             found.append(
                 f"Of {name} {observed:.1%} was missed on other patients, more than the promised "
                 f"{calibration.alpha:.1%} by over two standard errors: those patients are not like the calibration's, "

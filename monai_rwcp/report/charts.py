@@ -31,12 +31,13 @@ def observed_chart(calibration: Calibration, figures: Mapping[int, Mapping[str, 
     return _svg(figure, "observed")
 
 
-def missed_histogram(rates: Sequence[float], alpha: float | None) -> str:
+def missed_histogram(rates: Sequence[float], alpha: float | None, unit_name: str) -> str:
     """How the missed shares of patients are spread, as SVG.
 
     Args:
         rates: in [0, 1].
         alpha: what is promised of their mean; None leaves it out.
+        unit_name: whose they are, such as "patient".
     """
     figure = new_figure(_PANEL)
     axes = figure.subplots()
@@ -44,7 +45,7 @@ def missed_histogram(rates: Sequence[float], alpha: float | None) -> str:
     axes.axvline(100 * float(np.mean(rates)) if len(rates) else 0.0, color="black")
     if alpha is not None:
         axes.axvline(100 * alpha, color=LIMIT_COLOUR, linestyle="--")
-    axes.set(xlabel="missed share in %", ylabel="patients")
+    axes.set(xlabel="missed share in %", ylabel=f"{unit_name}s")
     return _svg(figure, "missed")
 
 

@@ -10,7 +10,7 @@ import torch
 from ignite.engine import Engine, Events
 from monai.data import MetaTensor
 
-from monai_rwcp.conformal import Calibration, LabelMode, set_sizes
+from monai_rwcp.conformal import Calibration, LabelMode, outside_field, set_sizes
 from monai_rwcp.conformal.storage import check_options
 from monai_rwcp.files import check_writable, written_whole
 from monai_rwcp.handlers.items import engine_items, id_of_image, item_score, item_tensor, item_value
@@ -145,11 +145,11 @@ class ReportHandler:
             found = MetaTensor(torch.as_tensor(found), affine=label.affine)
         sizes = None
         if self.score_key is not None:
-            sizes = set_sizes(
-                item_score(item, self.score_key),
-                list(calibration.classes),
-                include_outside=calibration.outside == "include",
-            )
+            score, classes = item_score(item, self.score_key), list(calibration.classes)
+            # The threshold may treat voxels outside the field otherwise than the calibration: its sets tell.
+            outside = outside_field(score).to(found.device)
+            included = bool((item_tensor(found)[classes][:, outside] != 0).all())
+            sizes = set_sizes(score, classes, include_outside=included)
         return CaseMaps(
             name,
             name if self.unit_key is None else str(item_value(item, self.unit_key)),

@@ -157,7 +157,7 @@ def _class_charts(
     alpha = calibration.alpha if is_compared(calibration) else None
     charts = [
         chart(
-            missed_histogram(rates, alpha),
+            missed_histogram(rates, alpha, calibration.unit_name),
             f"Missed shares of {calibration.unit_name}s. Line: their mean."
             + ("" if alpha is None else " Dashed: the promise of it."),
         ),

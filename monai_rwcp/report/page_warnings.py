@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import isnan
 
 from monai_rwcp.conformal import Calibration
 from monai_rwcp.report.intervals import observed_interval
@@ -34,11 +35,14 @@ def report_warnings(calibration: Calibration, figures: Mapping[int, Mapping[str,
         if n < _FEW:
             found.append(f"Few {unit}s here show {name} ({n}): its figures say little.")
         low, high = observed_interval(of_class)
-        if not other and low > calibration.alpha:
+        # Where all miss the same share there is no interval, and no doubt either.
+        alike = n > 1 and isnan(low)
+        if not other and (of_class["fnr"] if alike else low) > calibration.alpha:
+            interval = "the same in all" if alike else f"95 % interval {100 * low:.1f} to {100 * high:.1f} %"
             found.append(
-                f"Of {name} {100 * of_class['fnr']:.1f} % is missed (95 % interval {100 * low:.1f} to {100 * high:.1f} "
-                f"%), more than the promised {100 * calibration.alpha:g} %: these {unit}s are not like the "
-                f"calibration's, their scores were made another way, or the calibration had few {unit}s."
+                f"Of {name} {100 * of_class['fnr']:.1f} % is missed ({interval}), more than the promised "
+                f"{100 * calibration.alpha:g} %: these {unit}s are not like the calibration's, "
+                f"their scores were made another way, or the calibration had few {unit}s."
             )
         if of_class["false_alarm_rate"] > 0.5:
             share, n_without = 100 * of_class["false_alarm_rate"], int(of_class["n_without_class"])

@@ -24,7 +24,8 @@ def slice_pictures(
     spacing: tuple[float, ...],
     inner: np.ndarray | None = None,
 ) -> list[tuple[int, bytes]]:
-    """Draw the slices along the last axis that show the truth or the set, at most 24 of them, evenly spread.
+    """Draw the slices along the last axis that show the truth or the set, at most 24 of them, evenly spread, and
+    that where most is missed.
 
     Told apart in black and white, too: the truth has a solid outline (green), the set a dashed one (orange), what the
     set misses is filled with dots (red), the inner set has a dotted outline (white), and the band between both sets is
@@ -57,6 +58,8 @@ def slice_pictures(
     )
     shown = np.flatnonzero(either.any(axis=(0, 1)))
     shown = shown[np.unique(np.linspace(0, len(shown) - 1, min(_MOST, len(shown))).round().astype(int))]
+    worst = int((true & ~claimed).sum(axis=(0, 1)).argmax())
+    shown = np.union1d(shown, [worst]) if either[..., worst].any() else shown
     low, high = (0.0, 1.0) if grey is None else np.percentile(grey, (0.5, 99.5))
     pictures = []
     for z in shown.tolist():

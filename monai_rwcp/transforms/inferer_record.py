@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -39,7 +41,8 @@ def inferer_record(inferer: Callable[..., Any]) -> dict[str, Any]:
 
     Batch sizes, devices, buffers and progress bars are left out; so are the width of a Gaussian that is not used and
     the fill value of a padding that has none. One number for all axes is recorded as that number, however it was
-    given. Functions are recorded by name, networks by the hash of their weights, other objects by their class.
+    given. Functions are recorded by name (with arguments that `functools.partial` gives them), networks and arrays by
+    the hash of their values, other objects by their class.
 
     Args:
         inferer: what the evaluator calls with images and a network: an inferer of MONAI, or any other object or
@@ -49,7 +52,7 @@ def inferer_record(inferer: Callable[..., Any]) -> dict[str, Any]:
         the record: ``class``, and an entry for each option.
 
     Raises:
-        TypeError: when the inferer cannot be called.
+        TypeError: when the inferer cannot be called, or holds a lambda.
 
     Example:
         >>> inferer_record(SlidingWindowInferer((64, 64, 32), sw_batch_size=4, overlap=0.5))["roi_size"]
@@ -57,12 +60,22 @@ def inferer_record(inferer: Callable[..., Any]) -> dict[str, Any]:
         >>> inferer_record(SlidingWindowInferer((64, 64), mode="gaussian"))["roi_size"]
         64
     """
+    if isinstance(inferer, partial):
+        options = {name: value for name, value in inferer.keywords.items() if name not in _NEUTRAL}
+        return {
+            "class": "partial",
+            "function": _plain(inferer.func),
+            "arguments": _plain(inferer.args),
+            **_plain(options),
+        }
     if not callable(inferer):
         raise TypeError(f"inferer must be callable, such as a SlidingWindowInferer, but is {type(inferer).__name__}.")
     # It gives what SlidingWindowInferer gives, and only finds out by itself where there is memory.
     kind = SlidingWindowInferer if type(inferer) is SlidingWindowInfererAdapt else type(inferer)
     record = {"class": getattr(inferer, "__qualname__", kind.__name__)}
-    options = dict(vars(inferer))
+    if kind.__name__ == "function":
+        return {"class": _plain(inferer)}
+    options = {"weights": weights_hash(inferer)} if isinstance(inferer, torch.nn.Module) else dict(vars(inferer))
     if isinstance(inferer, SlidingWindowInferer):
         if isinstance(inferer, SliceInferer):
             options["roi_size"] = inferer.orig_roi_size  # a call changes the other
@@ -120,7 +133,19 @@ def _plain(value: Any) -> Any:
         return weights_hash(value)
     if isinstance(value, (Inferer, Splitter)):
         return inferer_record(value)
-    return getattr(value, "__qualname__", type(value).__name__)
+    if isinstance(value, partial):
+        return inferer_record(value)
+    if isinstance(value, torch.dtype):
+        return str(value)
+    if isinstance(value, (torch.Tensor, np.ndarray)):
+        return hashlib.sha256(np.ascontiguousarray(torch.as_tensor(value).cpu().numpy()).tobytes()).hexdigest()[:16]
+    name: str = getattr(value, "__qualname__", type(value).__name__)
+    if "<lambda>" in name:
+        raise TypeError(
+            "inferer must have a record that tells it from others, but holds a lambda, which has no name. Write a "
+            "function."
+        )
+    return name
 
 
 def _one_for_all(value: Any) -> Any:

@@ -62,12 +62,12 @@ def grid_side(score: NdarrayOrTensor) -> str:
     """Which side of `Invertd` a map is on, read from its meta data; see :py:func:`score_provenance`."""
     if not isinstance(score, MetaTensor):
         return "unknown"
-    affine, shape = score.meta.get("original_affine"), score.meta.get("spatial_shape")
-    if affine is None or shape is None:
-        return "unknown"
     # Transforms that change nothing in this image change others: the side is the chain's, not the image's.
     if score.applied_operations:
         return "processed"
+    affine, shape = score.meta.get("original_affine"), score.meta.get("spatial_shape")
+    if affine is None or shape is None:
+        return "unknown"
     axes = score.ndim - 1
     same_shape = tuple(int(n) for n in np.asarray(shape).reshape(-1)[:axes]) == tuple(score.shape[1:])
     # The axes of a 2D map come first in an affine of any rank; the last column is the offset.

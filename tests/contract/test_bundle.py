@@ -14,13 +14,13 @@ import nibabel
 import numpy as np
 import pytest
 import torch
-from bundle_commands import BUNDLE, documented_commands, run_command
 from monai.bundle import ConfigParser, ConfigWorkflow
 from monai.bundle.config_item import ConfigComponent
 from monai.data import load_decathlon_datalist
 
 import monai_rwcp
 from monai_rwcp import Calibration
+from tests.contract.bundle_commands import BUNDLE, documented_commands, run_command
 
 pytestmark = pytest.mark.usefixtures("bundle_runs")
 

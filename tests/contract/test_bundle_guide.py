@@ -12,7 +12,6 @@ import nibabel
 import numpy as np
 import pytest
 import torch
-from bundle_commands import documented_commands, documented_configs, run_command
 from monai.data import MetaTensor
 from monai.inferers import SlidingWindowInferer
 from monai.networks.nets import UNet
@@ -31,6 +30,7 @@ from monai_rwcp import Calibration, LossTable, NetworkFeatures, calibrate, false
 from monai_rwcp.conformal import prediction_set
 from monai_rwcp.demo import train_network, write_cohort
 from monai_rwcp.walk import diffuse_probabilities
+from tests.contract.bundle_commands import documented_commands, documented_configs, run_command
 
 pytestmark = pytest.mark.usefixtures("bundle_runs")
 

@@ -269,3 +269,71 @@ def test_a_step_that_fails_says_why(tmp_path: Path) -> None:
         r"case_004.nii.gz': Key 'image': Expected an image whose values vary", ran.output.replace("\n", " ")
     ), ran.output
     assert not (tmp_path / "c.json").exists()
+
+
+def calibrated(tmp_path: Path, name: str, alpha: float) -> Path:
+    ran = run(
+        *("calibrate", tmp_path / "calibrate/maps", "--form", "channels-last", "--alpha", alpha),
+        *("--labels", tmp_path / "calibrate/labels", "--out", tmp_path / name),
+    )
+    assert ran.exit_code == 0, ran.output
+    return tmp_path / name
+
+
+def test_sets_of_changed_maps_are_made_anew(tmp_path: Path) -> None:
+    write_cohort(tmp_path, "channels-last")
+    file, out = calibrated(tmp_path, "c.json", 0.2), tmp_path / "sets"
+    predict = ["predict", tmp_path / "test/maps", "--form", "channels-last", "--calibration", file, "--out", out]
+    assert run(*predict).exit_code == 0
+    made = {path.name: path.stat().st_mtime_ns for path in out.glob("*.nii.gz")}
+    save(truth_and_map(99)[1], tmp_path / "test/maps/case_014.nii.gz")
+    assert run(*predict).exit_code == 0
+    changed = [name for name, at in made.items() if (out / name).stat().st_mtime_ns != at]
+    assert changed == ["case_014.nii.gz"]
+    found = np.asarray(nibabel.load(out / "case_014.nii.gz").dataobj)
+    threshold = np.float32(Calibration.load(file).threshold[1])
+    assert np.array_equal(found[..., 1] == 1, truth_and_map(99)[1][..., 1] >= threshold)
+
+
+def test_sets_of_two_calibrations_never_stand_side_by_side(tmp_path: Path) -> None:
+    write_cohort(tmp_path, "channels-last")
+    first, second = calibrated(tmp_path, "a.json", 0.2), calibrated(tmp_path, "b.json", 0.3)
+    maps, out = tmp_path / "test/maps", tmp_path / "sets"
+    common = ["--form", "channels-last", "--out", out]
+    assert run("predict", maps, *common, "--calibration", first).exit_code == 0
+    for path in sorted(maps.iterdir())[3:]:
+        path.unlink()
+    assert run("predict", maps, *common, "--calibration", second, "--overwrite").exit_code == 0
+    assert len(list(out.glob("*.nii.gz"))) == 3
+
+    def refused(message: str, calibration: Path) -> None:
+        for command in ("evaluate", "report"):
+            page = ["--out", tmp_path / "r.html"] if command == "report" else []
+            ran = run(command, out, "--labels", tmp_path / "test/labels", "--calibration", calibration, *page)
+            assert ran.exit_code == 1, ran.output
+            assert message in ran.output.replace("\n", " ")
+
+    refused("made with another calibration", first)
+    save(np.zeros((*SHAPE, 3), np.uint8), out / "case_020.nii.gz")
+    refused("knows nothing of 'case_020.nii.gz'", second)
+    (out / "run.json").write_text("[]")
+    refused("is not the log of monai-rwcp predict", second)
+
+
+def test_what_is_refused_before_the_work(tmp_path: Path) -> None:
+    write_cohort(tmp_path, "channels-last")
+    ran = run(
+        *("calibrate", tmp_path / "calibrate/maps", "--form", "channels-last", "--class-names", "organ,lesion"),
+        *("--labels", tmp_path / "calibrate/labels", "--out", tmp_path / "c.json"),
+    )
+    assert ran.exit_code == 1
+    assert "a name for each of the 3 channels" in ran.output
+    tables = [
+        false_negative_rate_table(torch.rand(3, 4, 4), torch.ones(1, 4, 4), unit=str(i), group="A") for i in range(12)
+    ]
+    calibrate(LossTable.join(tables), 0.2, by_group=True).save(tmp_path / "groups.json")
+    maps, out = tmp_path / "test/maps", tmp_path / "sets"
+    ran = run("predict", maps, "--form", "channels-last", "--calibration", tmp_path / "groups.json", "--out", out)
+    assert ran.exit_code == 1
+    assert "one threshold for all" in ran.output
+    assert not out.exists()

@@ -56,13 +56,13 @@ def predicting(cohort: Path, calibration: str, out: str) -> list[object]:
 
 
 def test_two_processes_find_what_one_finds(cohort: Path) -> None:
-    def evaluating(sets: str, out: str) -> list[object]:
+    def evaluating(sets: str, calibration: str, out: str) -> list[object]:
         labels = ["--labels", cohort / "test/labels", "--units", cohort / "test.csv"]
-        return ["evaluate", cohort / sets, *labels, "--calibration", cohort / "one.json", "--out", cohort / out]
+        return ["evaluate", cohort / sets, *labels, "--calibration", cohort / calibration, "--out", cohort / out]
 
     for ran in (run(*calibrating(cohort, "one.json")), run(*predicting(cohort, "one.json", "sets"))):
         assert ran.exit_code == 0, ran.output
-    assert run(*evaluating("sets", "figures.json")).exit_code == 0
+    assert run(*evaluating("sets", "one.json", "figures.json")).exit_code == 0
 
     ran = together(2, *calibrating(cohort, "two.json"))
     assert ran.returncode == 0, ran.stderr
@@ -78,7 +78,7 @@ def test_two_processes_find_what_one_finds(cohort: Path) -> None:
         if name != "run.json":
             assert (cohort / "shared" / name).read_bytes() == (cohort / "sets" / name).read_bytes()
     assert log_of(cohort / "shared") == log_of(cohort / "sets")
-    ran = together(2, *evaluating("shared", "both.json"))
+    ran = together(2, *evaluating("shared", "two.json", "both.json"))
     assert ran.returncode == 0, ran.stderr
     assert (cohort / "both.json").read_text() == (cohort / "figures.json").read_text()
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
-from chromium_tab import Browser
 
 from monai_rwcp.conformal import Calibration, ClassCalibration
+from tests.report.chromium_tab import Browser
 
 SHAPE, SPACING, N = (20, 16, 6), (1.0, 1.5, 3.0), 12
 

@@ -10,16 +10,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from chromium_tab import Browser
 from click.testing import CliRunner
 from PIL import Image
 
 from monai_rwcp.cli import main
+from tests.report.chromium_tab import Browser
 
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from conftest import Cohort
+    from tests.report.conftest import Cohort
 
     folder = tmp_path_factory.mktemp("report")
     arguments = [*Cohort.write(folder), "--inner", str(folder / "inner")]

@@ -52,7 +52,19 @@ def test_what_has_to_be_looked_at_stands_first() -> None:
     assert "outside the mask" in head
 
 
-@pytest.mark.parametrize("bad", [{}, {"pred_set_fnr_1": 0.1}])
+def test_another_promise_is_not_compared() -> None:
+    other = replace(CALIBRATION, method="tolerance", tau=0.95)
+    card = calibration_card(other, figures=figures(one=0.4, two=0.5))
+    assert "Look at this first" not in card
+    assert "| organ | - | 0.4 | 0.01 |" in card
+    assert "What is promised is not this rate, but: " in card
+    named = replace(CALIBRATION, class_names=("background", "left|right", "b"))
+    assert "| left\\|right | 0.1 |" in calibration_card(named, figures=figures(one=0.05, two=0.05))
+
+
+@pytest.mark.parametrize(
+    "bad", [{}, {"pred_set_fnr_1": 0.1}, {"pred_set_fnr_1": 0.1, "pred_set_fnr_standard_error_1": 0}]
+)
 def test_figures_of_another_calibration(bad: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="of another calibration"):
         calibration_card(CALIBRATION, figures=bad)

@@ -21,7 +21,9 @@ from monai_rwcp.conformal import ClassCalibration, InnerSetLoss
 from monai_rwcp.metrics import ImageFigures, class_figures, prediction_set_metrics
 from monai_rwcp.report.case_maps import CaseMaps
 from monai_rwcp.report.gathered import GatheredReport
+from monai_rwcp.report.page_warnings import report_warnings
 from monai_rwcp.report.slices import legend_pictures, slice_pictures
+from tests.report.conftest import Cohort
 
 SPACING = [1.0, 1.5, 3.0]
 
@@ -176,6 +178,27 @@ def test_pictures_show_truth_set_what_is_missed_and_the_band(cohort: Any) -> Non
     middle = banded[(16 - 6) * banded.shape[0] // 16, 10 * banded.shape[1] // 20]
     assert middle[0] == middle[1] == middle[2]  # the image itself, inside the inner set
     assert slice_pictures(None, label & False, found & False, (1.0, 1.5, 3.0)) == []
+
+
+def test_the_slice_where_most_is_missed_is_always_shown() -> None:
+    truth, found = np.zeros((8, 8, 100), bool), np.zeros((8, 8, 100), bool)
+    truth[2:6, 2:6], found[2:6, 2:6] = True, True
+    found[..., 2] = False
+    shown = [z for z, _ in slice_pictures(None, truth, found, (1.0, 1.0, 1.0))]
+    assert 2 in shown
+    assert len(shown) == 25
+
+
+def test_what_all_miss_alike_is_warned_of() -> None:
+    """Without any spread there is no interval."""
+    calibration = replace(Cohort.calibration, classes={1: ClassCalibration(0.25, 30, 0.05, 0.07)})
+    truth, nothing = torch.ones(4, 4, dtype=torch.bool), torch.zeros(4, 4, dtype=torch.uint8)
+    images = [ImageFigures(prediction_set_metrics(nothing, truth), f"patient {i}") for i in range(20)]
+    (warning,) = report_warnings(calibration, {1: class_figures(images, 0.1)})
+    assert "Of organ 100.0 % is missed (the same in all), more than the promised 10 %" in warning
+    assert report_warnings(replace(calibration, tau=0.9, method="tolerance"), {1: class_figures(images, 0.1)}) != [
+        warning
+    ]
 
 
 def test_marks_differ_in_black_and_white() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from typing import Any
 
@@ -221,3 +222,13 @@ def test_missing_matplotlib_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(ImportError, match=r'pip install "monai-rwcp\[report\]"'):
         plot_risk(table(), 0.2, class_index=1)
+
+
+def test_a_name_is_no_formula() -> None:
+    calibration = calibrate(table(), 0.2, class_names=("background", "a $_$ b"))
+    figures = {1: {"fnr": 0.15, "fnr_standard_error": 0.02, "n_units": 21}}
+    for axes in (
+        plot_observed(calibration, figures),
+        plot_risk(table(), 0.2, class_index=1, class_names=("background", "a $_$ b")),
+    ):
+        axes.figure.savefig(io.BytesIO())

@@ -17,7 +17,6 @@ import torch
 import torch.distributed
 import torch.multiprocessing
 from click.testing import CliRunner
-from conftest import Cohort
 from ignite.engine import Engine
 from monai.bundle import ConfigParser
 from monai.data import DataLoader, Dataset, MetaTensor
@@ -26,7 +25,8 @@ from monai.transforms import Activationsd, Compose, EnsureChannelFirstd, Invertd
 
 from monai_rwcp import ConformalCalibrationHandler, ConformalSandwichd, ReportHandler
 from monai_rwcp.cli import main
-from monai_rwcp.conformal import Calibration
+from monai_rwcp.conformal import Calibration, ClassCalibration, prediction_set
+from tests.report.conftest import Cohort
 
 
 def item(i: int, **changes: Any) -> dict[str, Any]:
@@ -226,3 +226,17 @@ def test_two_processes_write_the_page_of_one(tmp_path: Path) -> None:
     expected = (tmp_path / "one.html").read_text()
     for number in range(len(SHARES)):
         assert (tmp_path / f"{number}.html").read_text() == expected
+
+
+def test_sizes_treat_voxels_outside_the_field_as_the_sets_do(tmp_path: Path) -> None:
+    """Calibrated without them, thresholded with them: the curve passes through the sets."""
+    score = torch.rand(3, 8, 8, generator=torch.Generator().manual_seed(0))
+    score[:, :, 5:] = 0
+    calibration = replace(Cohort.calibration, outside="exclude", classes={1: ClassCalibration(0.5, 30, 0.05, 0.07)})
+    handler = ReportHandler(calibration, tmp_path / "r.html", unit_key="name", case_key="name", score_key="pred")
+    for outside in ("include", "exclude"):
+        found = prediction_set(score, calibration, outside=outside)
+        made = {"pred": score, "pred_set": found, "label": torch.ones(1, 8, 8), "name": "anna"}
+        sizes = handler._maps(made, "anna", calibration).sizes
+        assert sizes is not None
+        assert sizes[1][16] == int(found[1].sum())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from monai.inferers import (
     SlidingWindowInferer,
     SlidingWindowInfererAdapt,
     SlidingWindowSplitter,
+    sliding_window_inference,
 )
 
 from monai_rwcp import ConformalThresholdd, LossTable, NetworkProvenanced, calibrate, false_negative_rate_table
@@ -165,3 +167,20 @@ def test_flips_are_compared_as_a_set() -> None:
 def test_what_is_no_inferer() -> None:
     with pytest.raises(TypeError, match="inferer must be callable, such as a SlidingWindowInferer, but is str"):
         NetworkProvenanced("pred", network(), inferer="sliding")  # type: ignore[arg-type]
+
+
+def test_arguments_of_partials_networks_and_lambdas() -> None:
+    def windows(**options: Any) -> dict[str, Any]:
+        return inferer_record(partial(sliding_window_inference, **options))
+
+    one = windows(roi_size=(8, 8), sw_batch_size=1, overlap=0.0)
+    assert one == {"class": "partial", "function": "sliding_window_inference", "arguments": [], "roi_size": [8, 8], "overlap": 0.0}  # fmt: skip
+    assert windows(roi_size=(8, 8), sw_batch_size=9, overlap=0.0) == one
+    assert windows(roi_size=(8, 8), sw_batch_size=1, overlap=0.5) != one
+    first, second = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
+    assert inferer_record(first) != inferer_record(second)
+    assert inferer_record(first)["weights"] == weights_hash(first)
+    for inferer in (lambda x, network: network(x), partial(sliding_window_inference, process_fn=lambda *a: a)):
+        with pytest.raises(TypeError, match="lambda"):
+            inferer_record(inferer)
+    assert inferer_record(run) == {"class": "run"}

@@ -83,6 +83,7 @@ def _cropped(score: MetaTensor) -> MetaTensor:
         (lambda score: FLIP.inverse(FLIP({"s": score}))["s"], "original"),
         (lambda score: PAD({"s": score})["s"], "processed"),
         (lambda score: PAD.inverse(PAD({"s": score}))["s"], "original"),
+        (lambda score: PAD({"s": MetaTensor(score.as_tensor(), affine=AFFINE)})["s"], "processed"),
         (lambda score: score.as_tensor(), "unknown"),
         (lambda score: MetaTensor(score.as_tensor(), affine=AFFINE), "unknown"),
     ],
