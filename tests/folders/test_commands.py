@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import pickle
 import re
@@ -337,3 +338,29 @@ def test_what_is_refused_before_the_work(tmp_path: Path) -> None:
     assert ran.exit_code == 1
     assert "one threshold for all" in ran.output
     assert not out.exists()
+
+
+def test_a_full_disk_leaves_whole_sets_only_and_the_run_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_cohort(tmp_path, "channels-last")
+    file, out = calibrated(tmp_path, "c.json", 0.2), tmp_path / "sets"
+    predict = ["predict", tmp_path / "test/maps", "--form", "channels-last", "--calibration", file, "--out", out]
+    written, real = [], nibabel.save
+
+    def full(image: nibabel.Nifti1Image, path: Path) -> None:
+        if len(written) == 2:
+            Path(path).write_bytes(b"half a set")
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        written.append(path)
+        real(image, path)
+
+    monkeypatch.setattr(nibabel, "save", full)
+    ran = run(*predict)
+    assert ran.exit_code == 1
+    assert "No space left on device" in ran.output
+    monkeypatch.undo()
+    assert sorted(path.name for path in out.iterdir()) == ["case_012.nii.gz", "case_013.nii.gz", "run.json"]
+    ran = run(*predict)
+    assert ran.exit_code == 0, ran.output
+    assert len(list(out.glob("*.nii.gz"))) == N // 2
