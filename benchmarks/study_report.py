@@ -75,7 +75,8 @@ def main(names: tuple[str, ...], shared: Path, out: Path, slices: int, seed: int
         study = study_set(name, shared, out, slices)
         candidates = candidates_of(name, study)
         curves = load_curves(study, candidates, out / "curves" / name)
-        rows, sets = read_rows(out / f"{name}.csv"), read_rows(out / f"{name}-sets.csv")
+        rows, measured = read_rows(out / f"{name}.csv"), out / f"{name}-sets.csv"
+        sets = read_rows(measured) if measured.exists() else []
         parts = _section(name, study, curves, rows, sets, folder, seed)
         ablation = out / f"{name}-ablation.csv"
         if ablation.exists():
@@ -121,7 +122,9 @@ def _section(
     walked = next(c for c in pooled if c.name == usual)
     at = [row for row in rows if float(row["alpha"]) == SURFACE_ALPHA]
     columns = {label: by_method_and_split(at, partial(number, of)) for label, of in _AT_SPLITS.items()}
-    surfaces = {label: by_method_and_split(sets, partial(of_what_is_claimed, of)) for label, of in _AT_SETS.items()}
+    surfaces = {
+        label: by_method_and_split(sets, partial(of_what_is_claimed, of)) for label, of in _AT_SETS.items() if sets
+    }
     save_methods(columns | surfaces, f"{study.name}, alpha = {SURFACE_ALPHA}", pictures / f"{name}-methods.png")
     source = study.sources[0]
     title = f"{study.name}: stretch on all unseen patients by settings of the walk on {source} (exploratory)"
@@ -129,21 +132,35 @@ def _section(
     both = {"plain": pooled[PlainScore()], walked.name: pooled[walked]}
     save_slopes(both, study.class_names, SURFACE_ALPHA, study.name, pictures / f"{name}-slopes.png")
     by_threshold, by_alpha = ([f"{slopes(of, SURFACE_ALPHA)[i]:.2f}" for of in both.values()] for i in (0, 1))
-    rule = _save_images(study, curves, pooled, sets, walk, Splitter(tuple(study.units), seed), pictures / f"{name}.png")
     picked = Counter(row["candidate"] for row in at if row["method"] == "what tune chooses")
     kinds = Counter(dict.fromkeys(("plain", "blur", "walk"), 0))
     for candidate, count in picked.items():
         kinds[candidate.split()[0]] += count
     total = sum(picked.values())
+    distances, failures = ["Distances were not measured.\n"], []
+    if sets:
+        distances = [
+            f"At alpha = {SURFACE_ALPHA}, sets of test images that show the class, {_count(sets)} splits:\n",
+            distance_table(sets, study.unit_of_length),
+            *_targets(name, sets),
+        ]
+        splitter = Splitter(tuple(study.units), seed)
+        rule = _save_images(study, curves, pooled, sets, walk, splitter, pictures / f"{name}.png")
+        failures = [
+            "Where it fails:\n",
+            failure_tables(
+                sets, [m for m in (PLAIN, "blur, tuned", "bilateral, tuned", walk) if m in surfaces["HD95"]]
+            ),
+            f"{rule}\n",
+            f"![Images](results/study/{name}.png)\n",
+        ]
     return [
         f"## {study.name}\n",
         f"{len(study.units)} unseen patients, {len(study.infos)} images, {_count(rows)} splits ({_versions()}).\n",
         *coverage_lines({name: rows}),
         "",
         split_table(rows),
-        f"At alpha = {SURFACE_ALPHA}, sets of test images that show the class, {_count(sets)} splits:\n",
-        distance_table(sets, study.unit_of_length),
-        *_targets(name, sets),
+        *distances,
         f"![Methods](results/study/{name}-methods.png)\n",
         "What `tune` chooses: " + ", ".join(f"{kind} {count / total:.0%}" for kind, count in kinds.items()) + ".\n",
         f"![Settings](results/study/{name}-settings.png)\n",
@@ -151,10 +168,7 @@ def _section(
         f"lambda_hat is {by_threshold[0]} for the plain and {by_threshold[1]} for the walked score; relative change of "
         f"stretch with alpha, which does not depend on the score's scale: {by_alpha[0]} and {by_alpha[1]}.\n",
         f"![Slopes](results/study/{name}-slopes.png)\n",
-        "Where it fails:\n",
-        failure_tables(sets, [m for m in (PLAIN, "blur, tuned", "bilateral, tuned", walk) if m in surfaces["HD95"]]),
-        f"{rule}\n",
-        f"![Images](results/study/{name}.png)\n",
+        *failures,
     ]
 
 

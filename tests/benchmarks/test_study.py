@@ -229,6 +229,14 @@ def test_two_commands_make_the_page(
     assert "--set acdc-slices-3 --set hippocampus-weak" in both
     for picture in pictures:
         assert matplotlib.image.imread(tmp_path / picture)[..., :3].std() > 0.05
+    # Without distances, which take the longest, there is a part of counts alone.
+    (out / "hippocampus-weak-sets.csv").unlink()
+    ran = CliRunner().invoke(report, [*common, "--page", str(page)])
+    assert ran.exit_code == 0, ran.output
+    counts = (tmp_path / "results/study/hippocampus-weak.md").read_text()
+    assert "Distances were not measured." in counts
+    assert "Where it fails" not in counts
+    assert "| 0.1 | " in counts
 
 
 def row(method: str, split: int, class_name: str, **more: object) -> dict[str, str]:
