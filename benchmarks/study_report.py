@@ -137,7 +137,7 @@ def _section(
     for candidate, count in picked.items():
         kinds[candidate.split()[0]] += count
     total = sum(picked.values())
-    distances, failures = ["Distances were not measured.\n"], []
+    distances, failures = ["Distances were not measured (`--surface-splits 0`).\n"], []
     if sets:
         distances = [
             f"At alpha = {SURFACE_ALPHA}, sets of test images that show the class, {_count(sets)} splits:\n",

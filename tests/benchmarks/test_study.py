@@ -234,7 +234,7 @@ def test_two_commands_make_the_page(
     ran = CliRunner().invoke(report, [*common, "--page", str(page)])
     assert ran.exit_code == 0, ran.output
     counts = (tmp_path / "results/study/hippocampus-weak.md").read_text()
-    assert "Distances were not measured." in counts
+    assert "Distances were not measured" in counts
     assert "Where it fails" not in counts
     assert "| 0.1 | " in counts
 
