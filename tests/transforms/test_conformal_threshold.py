@@ -6,6 +6,7 @@ import copy
 import os
 import pickle
 from collections.abc import Callable, Hashable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,10 @@ def test_meta_and_affine_are_kept_and_nothing_is_pushed() -> None:
     image = MetaTensor(_score(), affine=affine, meta={"filename_or_obj": "case_7.nii.gz"})
     item: Any = Flipd("pred", spatial_axis=0)({"pred": image})
     before = pickle.dumps((item["pred"].meta, item["pred"].applied_operations))
-    out = ConformalThresholdd("pred", _calibration())(item)
+    calibration = _calibration()
+    # A flip that is to be undone: the score is before Invertd.
+    before_invertd = replace(calibration, provenance={**calibration.provenance, "side": "processed"})
+    out = ConformalThresholdd("pred", before_invertd)(item)
     result = out["pred_set"]
     assert isinstance(result, MetaTensor)
     torch.testing.assert_close(result.affine, item["pred"].affine)
