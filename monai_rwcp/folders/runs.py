@@ -133,7 +133,9 @@ def predict_folder(
         "extractor": None if extractor is None else extractor.name,
     }
     log = SetLog(out, made_with, calibration.promise, overwrite)
-    left = _share([case for case in cases if log.cases.get(case.name, {}).get("made_of") != _made_of(case)])
+    # Before any file is read: one that changes meanwhile is then made anew by the next run.
+    made_of = {case.name: _made_of(case) for case in cases}
+    left = _share([case for case in cases if log.cases.get(case.name, {}).get("made_of") != made_of[case.name]])
     with shown_progress(len(left), progress and is_first_process(), "predict", "case") as advance:
         for case in left:
             start = time.perf_counter()
@@ -147,7 +149,7 @@ def predict_folder(
                 item["pred"].as_tensor(), list(calibration.classes), include_outside=not calibration.loss.of_excess
             )
             entry = {
-                "made_of": _made_of(case),
+                "made_of": made_of[case.name],
                 "voxels": [int(size) for size in found.as_tensor().flatten(1).sum(dim=1)],
                 "voxels_at": {str(c): of_class for c, of_class in sizes.items()},
                 "seconds": round(time.perf_counter() - start, 3),

@@ -45,17 +45,19 @@ def check_made_with(cases: Iterable[FolderCase], calibration: Calibration) -> di
     Raises:
         ValueError: when the log tells of another calibration, or does not know a set; the message names it.
     """
-    logs: dict[Path, dict[str, Any]] = {}
-    for case in cases:
-        path = case.map.parent / LOG_NAME
-        if not path.is_file():
-            continue
-        log = logs.setdefault(case.map.parent, read_log(path) if case.map.parent not in logs else {})
-        if log["made_with"].get("calibration") != to_document(calibration)["digest"]:
+    cases = list(cases)
+    paths = {folder: folder / LOG_NAME for folder in {case.map.parent for case in cases}}
+    logs = {folder: read_log(path) for folder, path in paths.items() if path.is_file()}
+    expected = to_document(calibration)["digest"]
+    for folder, log in logs.items():
+        if log["made_with"].get("calibration") != expected:
             raise ValueError(
-                f"'{path}' tells that the sets there were made with another calibration. Give the one that made them."
+                f"'{paths[folder]}' tells that the sets there were made with another calibration. Give the one that "
+                "made them."
             )
-        if case.name not in log["cases"]:
+    for case in cases:
+        path = paths[case.map.parent]
+        if case.map.parent in logs and case.name not in logs[case.map.parent]["cases"]:
             raise ValueError(
                 f"'{path}' knows nothing of '{case.map.name}': it is of an earlier run, or its run was interrupted. "
                 "Let predict finish, or take the file away."

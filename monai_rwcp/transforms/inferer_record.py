@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
 from functools import partial
 from itertools import pairwise
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -70,12 +71,14 @@ def inferer_record(inferer: Callable[..., Any]) -> dict[str, Any]:
         }
     if not callable(inferer):
         raise TypeError(f"inferer must be callable, such as a SlidingWindowInferer, but is {type(inferer).__name__}.")
+    if isinstance(inferer, FunctionType):
+        return {"class": _plain(inferer)}
     # It gives what SlidingWindowInferer gives, and only finds out by itself where there is memory.
     kind = SlidingWindowInferer if type(inferer) is SlidingWindowInfererAdapt else type(inferer)
     record = {"class": getattr(inferer, "__qualname__", kind.__name__)}
-    if kind.__name__ == "function":
-        return {"class": _plain(inferer)}
-    options = {"weights": weights_hash(inferer)} if isinstance(inferer, torch.nn.Module) else dict(vars(inferer))
+    options = dict(vars(inferer))
+    if isinstance(inferer, torch.nn.Module):
+        record["weights"] = weights_hash(inferer)
     if isinstance(inferer, SlidingWindowInferer):
         if isinstance(inferer, SliceInferer):
             options["roi_size"] = inferer.orig_roi_size  # a call changes the other
@@ -131,9 +134,7 @@ def _plain(value: Any) -> Any:
         return {str(name): _plain(part) for name, part in value.items()}
     if isinstance(value, torch.nn.Module):
         return weights_hash(value)
-    if isinstance(value, (Inferer, Splitter)):
-        return inferer_record(value)
-    if isinstance(value, partial):
+    if isinstance(value, (Inferer, Splitter, partial)):
         return inferer_record(value)
     if isinstance(value, torch.dtype):
         return str(value)

@@ -180,6 +180,10 @@ def test_arguments_of_partials_networks_and_lambdas() -> None:
     first, second = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
     assert inferer_record(first) != inferer_record(second)
     assert inferer_record(first)["weights"] == weights_hash(first)
+    # Numbers of a network that are no weights are of it, too.
+    narrow, wide = torch.nn.AvgPool2d(2), torch.nn.AvgPool2d(3)
+    assert weights_hash(narrow) == weights_hash(wide)
+    assert inferer_record(narrow) != inferer_record(wide)
     for inferer in (lambda x, network: network(x), partial(sliding_window_inference, process_fn=lambda *a: a)):
         with pytest.raises(TypeError, match="lambda"):
             inferer_record(inferer)
