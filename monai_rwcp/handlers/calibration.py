@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from ignite.engine import Engine, Events
+from ignite.engine import Engine
 
 from monai_rwcp.conformal import (
     Bound,
@@ -29,6 +29,7 @@ from monai_rwcp.conformal.calibrate import check_loss
 from monai_rwcp.conformal.storage import check_options, from_document, to_document
 from monai_rwcp.files import check_writable
 from monai_rwcp.handlers.case_counter import CaseCounter
+from monai_rwcp.handlers.epoch import attach_to_epoch
 from monai_rwcp.handlers.items import engine_items
 from monai_rwcp.processes import done_by_first, is_first_process
 from monai_rwcp.transforms.documents import DocumentSource
@@ -203,13 +204,7 @@ class ConformalCalibrationHandler:
         """
         if self.output_path is not None and is_first_process():
             check_writable(self.output_path)
-        for event, action in (
-            (Events.EPOCH_STARTED, self._start),
-            (Events.ITERATION_COMPLETED, self._count),
-            (Events.EPOCH_COMPLETED, self._finish),
-        ):
-            if not engine.has_event_handler(action, event):
-                engine.add_event_handler(event, action)
+        attach_to_epoch(engine, self._start, self._count, self._finish)
 
     def state_dict(self) -> dict[str, str]:
         """The last result, for a checkpoint."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from ignite.engine import Engine, Events
+from ignite.engine import Engine
 
 from monai_rwcp.conformal import LabelMode, check_single_channel, outside_field, truth_masks
 from monai_rwcp.conformal.storage import check_options
+from monai_rwcp.handlers.epoch import attach_to_epoch
 from monai_rwcp.handlers.items import engine_items, id_of_image, item_tensor, item_value
 from monai_rwcp.metrics import PredictionSetMetrics
 from monai_rwcp.transforms.provenance import map_spacing
@@ -94,13 +95,7 @@ class PredictionSetMetricsHandler:
             name: what the published names begin with. Defaults to None: the key of the set.
         """
         self._name = name
-        for event, action in (
-            (Events.EPOCH_STARTED, self._start),
-            (Events.ITERATION_COMPLETED, self._measure),
-            (Events.EPOCH_COMPLETED, self._publish),
-        ):
-            if not engine.has_event_handler(action, event):
-                engine.add_event_handler(event, action)
+        attach_to_epoch(engine, self._start, self._measure, self._publish)
 
     def _start(self, engine: Engine) -> None:
         self.metric.reset()

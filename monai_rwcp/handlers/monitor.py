@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ignite.engine import Engine, Events
+from ignite.engine import Engine
 
 from monai_rwcp.conformal import (
     Calibration,
@@ -20,6 +20,7 @@ from monai_rwcp.conformal import (
 from monai_rwcp.conformal.betting import check_rate
 from monai_rwcp.files import check_writable
 from monai_rwcp.handlers.case_counter import CaseCounter
+from monai_rwcp.handlers.epoch import attach_to_epoch
 from monai_rwcp.handlers.items import engine_items, id_of_image, item_value
 from monai_rwcp.handlers.summaries import item_summaries
 from monai_rwcp.processes import done_by_first, from_all_in_turn
@@ -131,13 +132,7 @@ class ExchangeabilityMonitorHandler:
         """
         if self.output_path is not None:
             check_writable(self.output_path)
-        for event, action in (
-            (Events.EPOCH_STARTED, self._start),
-            (Events.ITERATION_COMPLETED, self._collect),
-            (Events.EPOCH_COMPLETED, self._finish),
-        ):
-            if not engine.has_event_handler(action, event):
-                engine.add_event_handler(event, action)
+        attach_to_epoch(engine, self._start, self._collect, self._finish)
 
     def observe_loss(self, case: str, losses: Mapping[int, float]) -> None:
         """Take the losses of a case whose label became known outside an evaluator, and write the verdict.

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ignite.engine import Engine, Events
+from ignite.engine import Engine
 
 from monai_rwcp.conformal import CaseSummaries, ImageSummary, case_summary
 from monai_rwcp.conformal.case_summary import check_summary_thresholds
 from monai_rwcp.files import check_writable
+from monai_rwcp.handlers.epoch import attach_to_epoch
 from monai_rwcp.handlers.items import engine_items, id_of_image, item_score, item_tensor, item_value
 from monai_rwcp.processes import from_all_in_turn, is_first_process
 from monai_rwcp.transforms.provenance import provenance_key, score_provenance
@@ -89,13 +90,7 @@ class CaseSummaryHandler:
         """
         if self.output_path is not None:
             check_writable(self.output_path)
-        for event, action in (
-            (Events.EPOCH_STARTED, self._start),
-            (Events.ITERATION_COMPLETED, self._summarise),
-            (Events.EPOCH_COMPLETED, self._finish),
-        ):
-            if not engine.has_event_handler(action, event):
-                engine.add_event_handler(event, action)
+        attach_to_epoch(engine, self._start, self._summarise, self._finish)
 
     def _start(self, engine: Engine) -> None:
         self._parts = []

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from ignite.engine import Engine, Events
+from ignite.engine import Engine
 from monai.data import MetaTensor
 
 from monai_rwcp.conformal import Calibration, LabelMode, outside_field, set_sizes
 from monai_rwcp.conformal.storage import check_options
 from monai_rwcp.files import check_writable, written_whole
+from monai_rwcp.handlers.epoch import attach_to_epoch
 from monai_rwcp.handlers.items import engine_items, id_of_image, item_score, item_tensor, item_value
 from monai_rwcp.processes import done_by_first
 from monai_rwcp.report.case_maps import CaseMaps
@@ -106,13 +107,7 @@ class ReportHandler:
             OSError: when ``output_path`` cannot be written, before any case is run.
         """
         check_writable(self.output_path)
-        for event, action in (
-            (Events.EPOCH_STARTED, self._start),
-            (Events.ITERATION_COMPLETED, self._collect),
-            (Events.EPOCH_COMPLETED, self._finish),
-        ):
-            if not engine.has_event_handler(action, event):
-                engine.add_event_handler(event, action)
+        attach_to_epoch(engine, self._start, self._collect, self._finish)
 
     def _start(self, engine: Engine) -> None:
         calibration = self.calibration.current()
