@@ -65,7 +65,7 @@ class StudySet:
     Args:
         name: for tables and file names.
         class_names: by channel.
-        unit_of_length: "px" or "mm".
+        unit_of_length: "px", "voxels" where slices lie an unknown way apart, or "mm".
         infos: all cases of patients that the network has not seen.
         load: loads one of them.
         sources: names of the feature sources.
@@ -138,7 +138,7 @@ def acdc_volumes(data: Path, weights: Path) -> StudySet:
 
     infos = tuple(CaseInfo(name, items[0]["patient"], float("nan")) for name, items in volumes.items())
     name = f"ACDC volumes, {_n_patients(weights)}-patient network"
-    return StudySet(name, CLASS_NAMES, "px", infos, load, ("network's own",))
+    return StudySet(name, CLASS_NAMES, "voxels", infos, load, ("network's own",))
 
 
 def hippocampus(data: Path, strength: str, out: Path, seed: int = 0) -> StudySet:

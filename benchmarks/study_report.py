@@ -57,6 +57,8 @@ found by looking at the patients of acdc-slices-8 and -30; the hippocampus was n
 medical pre-training may have seen images of ACDC. All of this was looked at while the package was built. In the
 pictures of slopes sets shrink to the right, where the threshold, 1 - lambda, is higher (some axes are called "threshold
 lambda"). MAPIE's own recall control on the same maps: [`README.md`](README.md).
+ACDC volumes: the end-diastolic volume of each patient, with the 2D network's own features, walked in 3D. Slices lie
+several pixels apart, nobody knows how many, so distances there are in voxels, a slice being one.
 """
 
 

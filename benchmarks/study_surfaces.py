@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,7 +86,7 @@ def measure_sets(
                         needed.setdefault(outcome.candidate, set()).add((row, step))
         if needed:
             case = study.load(info)
-            widest = _widest(candidates)
+            widest = _widest(candidates, needed)
             for candidate, score in scores_of(case, [c for c in candidates if c in needed or c in widest]):
                 for row, step in sorted(needed.get(candidate, ())):
                     of_case[_key(candidate, row, step)] = _figures(case, score, row + 1, step)
@@ -137,16 +137,18 @@ def set_rows(
             )
 
 
-def _widest(candidates: Sequence[StudyCandidate]) -> set[StudyCandidate]:
-    """A walk of the most neighbours for every graph: of equally near nodes a graph of fewer may keep others."""
+def _widest(candidates: Iterable[StudyCandidate], needed: Iterable[StudyCandidate]) -> set[StudyCandidate]:
+    """A walk of the most neighbours for each graph needed: of equally near nodes a graph of fewer may keep others."""
+    graphs = {_graph(candidate) for candidate in needed if isinstance(candidate, WalkedScore)}
     found: dict[tuple[object, ...], WalkedScore] = {}
     for candidate in candidates:
-        if isinstance(candidate, WalkedScore):
-            walk = candidate.walk
-            graph = (candidate.source, walk.center, walk.spatial_weight)
-            if graph not in found or walk.k > found[graph].walk.k:
-                found[graph] = candidate
+        if isinstance(candidate, WalkedScore) and (graph := _graph(candidate)) in graphs:
+            found[graph] = max(found.get(graph, candidate), candidate, key=lambda walked: walked.walk.k)
     return set(found.values())
+
+
+def _graph(candidate: WalkedScore) -> tuple[object, ...]:
+    return candidate.source, candidate.walk.center, candidate.walk.spatial_weight
 
 
 def _key(candidate: StudyCandidate, row: int, step: int) -> str:
