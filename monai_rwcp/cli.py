@@ -135,7 +135,8 @@ def merge(tables: tuple[Path, ...], out: Path, shared_units: bool) -> None:
 @click.option("--section", default="tuning", show_default=True, help="Section that is tuned on; others are kept apart.")
 @click.option("--extractor", help="As of `features`; without it plain and blurred probabilities are compared only.")
 @click.option("--intensity", help="As of `features`.")
-@click.option("--alpha", default=0.1, show_default=True, help="Share of the truth that the compared sets miss.")
+@click.option("--alpha", default=0.1, show_default=True, help="The false negative rate that will be promised.")
+@click.option("--n-calibration", type=int, help="Calibration units to come: few work at a lower level than alpha.")
 @click.option(
     "--objective",
     type=click.Choice(["stretch", "dice", "hausdorff_distance_95"]),
@@ -153,6 +154,7 @@ def tune(
     extractor: str | None,
     intensity: str | None,
     alpha: float,
+    n_calibration: int | None,
     objective: Literal["stretch", "dice", "hausdorff_distance_95"],
     unit_key: str,
     grid: int,
@@ -173,12 +175,13 @@ def tune(
             section=section,
             extractor=None if extractor is None else chosen_extractor(extractor, intensity),
             alpha=alpha,
+            n_calibration=n_calibration,
             objective=objective,
             unit_key=unit_key,
             grid=grid,
             seed=seed,
             progress=True,
         )
-    except (ImportError, OSError, ValueError, RuntimeError) as error:
+    except (ImportError, OSError, TypeError, ValueError, RuntimeError) as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"{choice.why}\nIn {out}: settings.json (for TunedScored), table.md, settings.png (look at it)")

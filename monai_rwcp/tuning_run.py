@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Hashable, Iterator, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, overload
 
 from monai_rwcp.features import FeatureExtractor
-from monai_rwcp.files import written_whole
+from monai_rwcp.files import check_writable, written_whole
 from monai_rwcp.folders import read_grid_file, read_map
 from monai_rwcp.report.tuning import draw_tuning, tuning_table
 from monai_rwcp.transforms import DenseFeaturesd
 from monai_rwcp.tune import Choice, Objective, TunedSettings, default_candidates, tune_settings
+from monai_rwcp.tune.cases import unit_name
 from monai_rwcp.walk import Grid
 
 __all__ = ["read_section", "tune_from_files"]
@@ -25,6 +27,7 @@ def tune_from_files(
     section: str = "tuning",
     extractor: FeatureExtractor | None = None,
     alpha: float = 0.1,
+    n_calibration: int | None = None,
     objective: Objective = "stretch",
     unit_key: str = "patient",
     grid: Grid = 4,
@@ -39,7 +42,8 @@ def tune_from_files(
         out: folder of the results.
         section: the section that is tuned on. Units of all other sections are kept apart.
         extractor: features for the walks; None compares plain and blurred probabilities only.
-        alpha: share of the truth that the compared sets miss, in (0, 1).
+        alpha: highest expected false negative rate that will be promised, in (0, 1).
+        n_calibration: on how many units it will be calibrated; None compares at ``alpha``, as for very many.
         objective: ``"stretch"``, ``"dice"`` or ``"hausdorff_distance_95"``.
         unit_key: name of the unit's entry.
         grid: the graphs' grid, see :py:class:`monai_rwcp.walk.WalkSettings`.
@@ -50,13 +54,21 @@ def tune_from_files(
         the choice.
 
     Raises:
-        FileNotFoundError: when the data list or one of its files is not there.
+        ImportError: when matplotlib is missing, before anything is measured.
+        OSError: when the data list or one of its files is not there, or the results cannot be written.
+        TypeError: when a unit's name is neither a string nor a whole number.
         ValueError: when the data list is of another form, a unit is in two sections, or tuning refuses a case.
     """
+    if find_spec("matplotlib") is None:
+        raise ImportError('Drawing needs matplotlib: pip install "monai-rwcp[report]".')
     items, others = read_section(datalist, section, unit_key, with_image=extractor is not None)
+    folder = Path(out)
+    # Made at the end only, so that what is refused leaves none.
+    check_writable(next(path for path in (folder, *folder.absolute().parents) if path.exists()) / "settings.json")
     choice = tune_settings(
         _FileCases(items, unit_key, extractor),
         alpha=alpha,
+        n_calibration=n_calibration,
         candidates=default_candidates(("features",) if extractor is not None else (), grid=grid),
         objective=objective,
         unit_key=unit_key,
@@ -64,12 +76,11 @@ def tune_from_files(
         seed=seed,
         progress=progress,
     )
-    folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
+    TunedSettings.of(choice, unit_key).save(folder / "settings.json")
     with written_whole(folder / "table.md") as temporary:
         temporary.write_text(f"{choice.why}\n\n{tuning_table(choice)}", encoding="utf-8")
     draw_tuning(choice, folder / "settings.png")
-    TunedSettings.of(choice, unit_key).save(folder / "settings.json")
     return choice
 
 
@@ -80,7 +91,8 @@ def read_section(
 
     Raises:
         FileNotFoundError: when the data list or one of its files is not there.
-        ValueError: when the data list is of another form.
+        TypeError: when a unit's name is neither a string nor a whole number.
+        ValueError: when the data list is of another form, or does not tell whose the items of another section are.
     """
     path = Path(datalist)
     try:
@@ -100,15 +112,31 @@ def read_section(
         for key, file in found_files.items():
             if not file.exists():
                 raise FileNotFoundError(f"Item {number} of '{section}': its '{key}' is '{file}', which is not there.")
-        items.append({**{key: str(file) for key, file in found_files.items()}, unit_key: str(item[unit_key])})
-    others = {
-        str(item[unit_key])
-        for name, group in document.items()
-        if name != section and isinstance(group, list)
-        for item in group
-        if isinstance(item, Mapping) and unit_key in item
-    }
+        owner = unit_name(item[unit_key], f"'{unit_key}' of item {number} of '{section}'")
+        items.append({**{key: str(file) for key, file in found_files.items()}, unit_key: owner})
+    others: set[str] = set()
+    for name, group in document.items():
+        if name != section:
+            others |= _owners(group, unit_key, f"'{name}' in '{path}'")
     return items, others
+
+
+def _owners(group: object, unit_key: str, where: str) -> set[str]:
+    """Names of the units of another section; what is no list, such as a description, has none."""
+    if isinstance(group, Mapping) and any(isinstance(part, list) for part in group.values()):
+        raise ValueError(
+            f"Expected a list of items, but {where} holds sections of its own, whose {unit_key}s would not be kept "
+            "apart. Put them beside the others."
+        )
+    found = set()
+    for number, item in enumerate(group if isinstance(group, list) else ()):
+        if not isinstance(item, Mapping) or unit_key not in item:
+            raise ValueError(
+                f"Expected every item of {where} to name its '{unit_key}', so that tuning keeps it apart, but item "
+                f"{number} is {item!r:.80}. Name it, or leave the section out."
+            )
+        found.add(unit_name(item[unit_key], f"'{unit_key}' of item {number} of {where}"))
+    return found
 
 
 class _FileCase(Mapping[Hashable, Any]):

@@ -21,7 +21,7 @@ from monai_rwcp.files import written_whole
 from monai_rwcp.folders.log import SetLog
 from monai_rwcp.folders.maps import MapForm, read_grid_file, read_map
 from monai_rwcp.folders.match import FolderCase
-from monai_rwcp.folders.scores import ScoreChoice, score_chain, score_item
+from monai_rwcp.folders.scores import ScoreChoice, score_chain, score_item, settings_file
 from monai_rwcp.folders.sets import check_made_with, read_set
 from monai_rwcp.handlers import ConformalCalibrationHandler, PredictionSetMetricsHandler
 from monai_rwcp.processes import is_first_process, n_processes
@@ -76,7 +76,7 @@ def calibrate_folder(
         label_mode=_label_mode(form),
         output_path=output_path,
         class_names=class_names,
-        settings=score if score.endswith(".json") else None,
+        settings=settings_file(score),
     )
     _run(handler, cases, lambda case: score_item(case, form, chain), "calibrate", progress)
     return handler.calibration
@@ -126,10 +126,11 @@ def predict_folder(
             "weight_key."
         )
     chain, threshold = score_chain(score, extractor), ConformalThresholdd("pred", calibration)
+    settings = settings_file(score)
     made_with = {
         "calibration": digest(json.loads(calibration_path.read_text(encoding="utf-8"))),
         "form": form,
-        "score": score if not score.endswith(".json") else digest(json.loads(Path(score).read_text(encoding="utf-8"))),
+        "score": score if settings is None else digest(json.loads(Path(settings).read_text(encoding="utf-8"))),
         "extractor": None if extractor is None else extractor.name,
     }
     log = SetLog(out, made_with, calibration.promise, overwrite)

@@ -15,12 +15,22 @@ from monai_rwcp.transforms import DenseFeaturesd, RandomWalkDiffusiond, TunedSco
 from monai_rwcp.tune import TunedSettings, WalkedScore
 from monai_rwcp.walk import paper, recommended
 
-__all__ = ["ScoreChoice", "needs_features", "score_chain", "score_item"]
+__all__ = ["ScoreChoice", "needs_features", "score_chain", "score_item", "settings_file"]
 
 ScoreChoice = str
 """``"plain"``, ``"paper"``, ``"recommended"``, or the path of a settings file of `monai-rwcp tune`."""
 
 _NAMED = {"paper": paper, "recommended": recommended}
+
+
+def settings_file(score: ScoreChoice) -> str | None:
+    """The settings file that a score is made by, whatever it is called; None where it is made by name.
+
+    Example:
+        >>> settings_file("plain"), settings_file("tuned/settings.json")
+        (None, 'tuned/settings.json')
+    """
+    return None if score == "plain" or score in _NAMED else score
 
 
 def needs_features(score: ScoreChoice) -> bool:
@@ -34,7 +44,7 @@ def needs_features(score: ScoreChoice) -> bool:
         >>> needs_features("recommended")
         True
     """
-    if score == "plain" or score in _NAMED:
+    if settings_file(score) is None:
         return score in _NAMED
     if not Path(score).exists():
         raise FileNotFoundError(f"Expected plain, paper, recommended or a settings file, but there is no '{score}'.")

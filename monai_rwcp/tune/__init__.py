@@ -10,8 +10,9 @@ from monai_rwcp.tune.candidates import (
     candidate_from,
     default_candidates,
 )
-from monai_rwcp.tune.choose import CandidateResult, Choice, Objective, choose, efficiency
+from monai_rwcp.tune.choose import CandidateResult, Choice, Objective, choose, efficiency, working_level
 from monai_rwcp.tune.curves import SetCurves, set_curves, tuning_thresholds
+from monai_rwcp.tune.halving import better_candidates, first_units
 from monai_rwcp.tune.scores import blurred, candidate_scores
 from monai_rwcp.tune.settings_file import TunedSettings
 from monai_rwcp.tune.tune import tune_settings
@@ -26,13 +27,16 @@ __all__ = [
     "SetCurves",
     "TunedSettings",
     "WalkedScore",
+    "better_candidates",
     "blurred",
     "candidate_from",
     "candidate_scores",
     "choose",
     "default_candidates",
     "efficiency",
+    "first_units",
     "set_curves",
     "tune_settings",
     "tuning_thresholds",
+    "working_level",
 ]

@@ -134,7 +134,7 @@ def default_candidates(
     sources: Sequence[str] = ("features",),
     *,
     grid: Grid = 4,
-    sigmas: Iterable[float] = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0),
+    sigmas: Iterable[float] = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0),
 ) -> list[Candidate]:
     """Give the candidates that tuning tries unless it is told others: plain, blurs, and 217 walks for each source.
 
@@ -149,7 +149,7 @@ def default_candidates(
 
     Example:
         >>> len(default_candidates()), len(default_candidates(sources=()))
-        (224, 7)
+        (228, 11)
     """
     product = itertools.product((5, 20, 50), (10.0, 20.0, 50.0), (5, 10, 20), (0.0, 0.2), (0.0, 3.0), (False, True))
     walks = [

@@ -9,11 +9,21 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from monai_rwcp.conformal import Promise
 from monai_rwcp.conformal.shares import check_share
 from monai_rwcp.tune.candidates import Candidate
 from monai_rwcp.tune.curves import SetCurves, tuning_thresholds
 
-__all__ = ["CandidateResult", "Choice", "Objective", "check_comparison", "choose", "choose_by_distance", "efficiency"]
+__all__ = [
+    "CandidateResult",
+    "Choice",
+    "Objective",
+    "check_comparison",
+    "choose",
+    "choose_by_distance",
+    "efficiency",
+    "working_level",
+]
 
 Objective = Literal["stretch", "dice", "hausdorff_distance_95"]
 
@@ -52,7 +62,7 @@ class Choice:
 
     Args:
         chosen: the candidate.
-        results: of all candidates, the best first.
+        results: of all candidates that were compared to the end, the best first.
         alpha: share of the truth that the compared sets miss.
         objective: what was compared.
         units: names of the units that were looked at; no calibration and no test may see them again.
@@ -85,6 +95,47 @@ def check_comparison(alpha: float, objective: Objective) -> None:
         raise ValueError(f"Expected `objective` to be one of {list(get_args(Objective))}, but got {objective!r}.")
 
 
+def working_level(alpha: float, n_calibration: int) -> float:
+    r"""Give what the mean loss of n calibration units may be for a promise by conformal risk control.
+
+    .. math:: ((n + 1) \alpha - 1) / n
+
+    Args:
+        alpha: highest expected loss, in (0, 1).
+        n_calibration: the number of units, at least :math:`1 / \alpha - 1`.
+
+    Returns:
+        the level, in [0, 1).
+
+    Raises:
+        ValueError: when ``alpha`` is out of range, or so few units cannot keep it.
+
+    Source: Angelopoulos et al., arXiv 2208.02814, section 2.
+
+    Example:
+        >>> working_level(0.1, 9), working_level(0.1, 40)
+        (0.0, 0.0775)
+    """
+    promise = Promise(alpha)
+    if isinstance(n_calibration, bool) or not isinstance(n_calibration, int) or n_calibration < promise.minimum_n:
+        raise ValueError(
+            f"Expected `n_calibration` to be a whole number of at least {promise.minimum_n}, without which no set but "
+            f"the whole image keeps alpha={alpha:g}, but got {n_calibration!r}."
+        )
+    return float(promise.allowance(n_calibration) / n_calibration)
+
+
+def _check_counted(alpha: float, objective: Objective) -> None:
+    fits = isinstance(alpha, (int, float)) and not isinstance(alpha, bool) and 0 <= alpha < 1
+    if not fits:
+        raise ValueError(f"Expected `alpha` to be a number in [0, 1), such as 0.1, but got {alpha!r}.")
+    if objective not in ("stretch", "dice"):
+        raise ValueError(
+            f'Expected `objective` to be "stretch" or "dice", but got {objective!r}. Counts know no distances; '
+            "`tune_settings` measures them."
+        )
+
+
 def efficiency(
     curves: SetCurves, alpha: float, objective: Objective = "stretch", weights: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -97,13 +148,16 @@ def efficiency(
 
     Args:
         curves: counts of the tuning units.
-        alpha: mean false negative rate over units, in (0, 1).
+        alpha: mean false negative rate over units, in [0, 1).
         objective: ``"stretch"`` or ``"dice"``.
         weights: float ``[draws, units]``, how often each unit counts; None counts each once.
 
     Returns:
         the objective, float64 ``[draws]`` (nan where no unit with weight shows any class), and the numbers of the
         thresholds, int64 ``[draws, classes]``.
+
+    Raises:
+        ValueError: when ``alpha`` is out of range or counts cannot tell the objective.
 
     Example:
         >>> import torch
@@ -113,6 +167,7 @@ def efficiency(
         >>> value.tolist()
         [1.0]
     """
+    _check_counted(alpha, objective)
     w = np.ones((1, len(curves.units))) if weights is None else np.asarray(weights, dtype=np.float64)
     rates, worth = curves.false_negative_rate, curves.stretch if objective == "stretch" else curves.dice
     values = np.full((len(w), len(curves.classes)), np.nan)
@@ -152,7 +207,7 @@ def choose(
 
     Args:
         curves: counts of the same units for each candidate.
-        alpha: share of the truth that the compared sets miss on average, in (0, 1).
+        alpha: share of the truth that the compared sets miss on average, in [0, 1).
         objective: ``"stretch"`` (lower is better) or ``"dice"`` (higher is better).
         draws: number of bootstrap draws, at least 2.
         seed: of the draws.
@@ -177,9 +232,7 @@ def choose(
         >>> choose({PlainScore(): of(1 - tight), BlurredScore(1.0): of(tight)}).chosen
         BlurredScore(sigma=1.0)
     """
-    check_comparison(alpha, objective)
-    if objective == "hausdorff_distance_95":
-        raise ValueError("Counts know no distances; `tune_settings` measures them.")
+    _check_counted(alpha, objective)
     units = _common_units(curves)
     weights = _bootstrap(len(units), draws, seed)
     found = {}
@@ -205,7 +258,7 @@ def choose_by_distance(
         distances: float ``[units, classes]`` in mm or voxels for each candidate; nan where a unit lacks the class.
         thresholds: of each candidate by class; the bootstrap keeps them.
         units: names of the units.
-        alpha: share of the truth that the sets miss, in (0, 1).
+        alpha: share of the truth that the sets miss.
         draws: number of bootstrap draws, at least 2.
         seed: of the draws.
 
@@ -213,7 +266,7 @@ def choose_by_distance(
         the choice.
 
     Raises:
-        ValueError: when an argument is out of range or no unit shows a class.
+        ValueError: when ``draws`` is out of range or no unit shows a class.
 
     Example:
         >>> from monai_rwcp.tune.candidates import BlurredScore, PlainScore
@@ -221,7 +274,6 @@ def choose_by_distance(
         >>> choose_by_distance(distances, dict.fromkeys(distances, {1: 0.5}), ("anna", "ben")).chosen
         BlurredScore(sigma=1.0)
     """
-    check_comparison(alpha, "hausdorff_distance_95")
     weights = _bootstrap(len(units), draws, seed)
     once = np.ones((1, len(units)))
     found = {
@@ -265,7 +317,7 @@ def _decide(
         value, drawn, thresholds = found[candidate]
         apart = sign * (drawn - found[best][1])
         known = apart[~np.isnan(apart)]
-        error = 0.0 if candidate is best else float(np.std(known, ddof=1))
+        error = 0.0 if candidate is best else float(np.std(known, ddof=1)) if len(known) > 1 else float("nan")
         worse_in = float((known > 0).mean())
         results.append(
             CandidateResult(candidate, value, max(0.0, sign * (value - found[best][0])), error, worse_in, thresholds)

@@ -90,6 +90,17 @@ class SetCurves:
         arrays = (np.concatenate([getattr(part, name) for part in found]) for name in ("true", "missed", "size"))
         return SetCurves(tuple(unit for part in found for unit in part.units), found[0].classes, *arrays)
 
+    def plus(self, other: SetCurves) -> SetCurves:
+        """Add the counts of other images of the same units and classes.
+
+        Raises:
+            ValueError: when they have other units or classes.
+        """
+        if (self.units, self.classes) != (other.units, other.classes):
+            raise ValueError(f"Expected counts of the same units and classes, but got {self!r} and {other!r}.")
+        arrays = (getattr(self, name) + getattr(other, name) for name in ("true", "missed", "size"))
+        return SetCurves(self.units, self.classes, *arrays)
+
     def only(self, units: Collection[str]) -> SetCurves:
         """Keep some units, in the order they are in.
 

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
-from monai_rwcp.conformal import LabelMode, outside_field, truth_masks
+from monai_rwcp.conformal import LabelMode, truth_masks
+from monai_rwcp.conformal.prediction_set import set_at
 from monai_rwcp.metrics.prediction_set import surface_distances
 
 __all__ = ["finalists", "mean_by_unit", "set_distances"]
@@ -69,9 +70,9 @@ def set_distances(
     size = [1.0] * (score.ndim - 1) if spacing is None else [float(s) for s in spacing]
     diagonal = math.hypot(*(n * s for n, s in zip(score.shape[1:], size, strict=True)))
     found = []
-    for c, threshold in thresholds.items():
-        claimed = (score[c] >= threshold) | outside_field(score)
-        claimed = claimed if counted is None else claimed & counted
+    sets = set_at(score, thresholds, include_outside=True).bool()
+    for c in thresholds:
+        claimed = sets[c] if counted is None else sets[c] & counted
         if not truths[c].any():
             found.append(math.nan)
         elif not claimed.any():

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 from monai_rwcp.conformal.documents import check_document, digest, read_json, write_json
 from monai_rwcp.tune.candidates import Candidate, candidate_from
+from monai_rwcp.tune.cases import names_of_units
 from monai_rwcp.tune.choose import Choice
 
 __all__ = ["TunedSettings"]
@@ -46,17 +47,18 @@ class TunedSettings:
         """What to keep of a choice."""
         return TunedSettings(choice.chosen, choice.units, unit_name, choice.alpha, choice.objective, choice.why)
 
-    def check_unseen(self, units: Iterable[str], split: str) -> None:
+    def check_unseen(self, units: Collection[object], split: str) -> None:
         """Refuse units that these settings were chosen on.
 
         Args:
-            units: names of units.
+            units: names of units, strings or whole numbers.
             split: what they are to be used for, such as "calibration", for the message.
 
         Raises:
+            TypeError: when a name is neither a string nor a whole number, or all are one string.
             ValueError: when some of them are tuning units; the message names them.
         """
-        seen = sorted(set(units) & set(self.units))
+        seen = sorted(names_of_units(units, f"the {split} units") & set(self.units))
         if seen:
             raise ValueError(
                 f"Expected {split} {self.unit_name}s that the settings were not tuned on, but {seen[:5]} ({len(seen)} "

@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
-import torch
-from monai.data import MetaTensor
 
 from monai_rwcp.conformal import LabelMode
 from monai_rwcp.tune.candidates import Candidate, WalkedScore, default_candidates
-from monai_rwcp.tune.choose import Choice, Objective, check_comparison, choose, choose_by_distance, efficiency
+from monai_rwcp.tune.cases import CaseKeys, ScoredCase, case_owner, names_of_units
+from monai_rwcp.tune.choose import Choice, Objective, check_comparison, choose, choose_by_distance, working_level
 from monai_rwcp.tune.curves import SetCurves, set_curves
 from monai_rwcp.tune.distances import finalists, mean_by_unit, set_distances
-from monai_rwcp.tune.scores import candidate_scores
+from monai_rwcp.tune.halving import better_candidates, first_units
 from monai_rwcp.walk.progress import shown_progress
 
 __all__ = ["tune_settings"]
-
-# After the first part of the units the better part of each kind goes on.
-_FIRST_PART, _KEPT = 3, 4
 
 
 def tune_settings(
     cases: Sequence[Mapping[Hashable, Any]],
     *,
     alpha: float = 0.1,
+    n_calibration: int | None = None,
     candidates: Sequence[Candidate] | None = None,
     objective: Objective = "stretch",
     score_key: str = "pred",
@@ -42,17 +38,23 @@ def tune_settings(
     seed: int = 0,
     progress: bool = False,
 ) -> Choice:
-    """Choose how a score is made, on patients that are neither calibrated nor tested on.
+    r"""Choose how a score is made, on patients that are neither calibrated nor tested on.
 
-    Every candidate makes its sets at the threshold at which they miss ``alpha`` of the truth of these patients; the
-    candidate with the tightest sets wins, but a simpler kind (plain, then blur, then walk) is taken when it is as good
-    up to one standard error, see :py:func:`choose`. A third of the units is seen by all candidates; the better quarter
-    of each kind, and always the plain score, goes on to the rest, and is compared on all of them.
+    Every candidate makes its sets at the threshold at which they miss the same share of the truth of these patients;
+    the candidate with the tightest sets wins, but a simpler kind (plain, then blur, then walk) is taken when it is as
+    good up to one standard error, see :py:func:`choose`. The share is the one at which a calibration on n patients
+    will work, which for few patients is far below what it promises:
+
+    .. math:: ((n + 1) \alpha - 1) / n
+
+    A third of the units is seen by all candidates; the better quarter of each kind, and always the plain score, goes
+    on to the rest, and is compared on all of them. Where the third does not show every class, all go on.
 
     Args:
         cases: item dictionaries, such as a MONAI `Dataset` gives: scores, labels, features and names of units. Each is
             asked for twice, and once more for distances.
-        alpha: share of the truth that the compared sets miss, in (0, 1); best the one that will be promised.
+        alpha: highest expected false negative rate that will be promised, in (0, 1).
+        n_calibration: on how many units it will be calibrated; None compares at ``alpha``, as for very many.
         candidates: what is compared; None takes :py:func:`default_candidates` with every source of ``feature_keys``.
         objective: ``"stretch"`` (size of set over size of truth), ``"dice"``, or ``"hausdorff_distance_95"``: the four
             best of each kind by stretch are measured in mm (voxels for maps without meta data), image by image, and an
@@ -74,10 +76,12 @@ def tune_settings(
     Raises:
         ImportError: when distances are asked for and scipy is missing.
         KeyError: when a case has no such key.
-        ValueError: when a unit is to be kept apart, there are fewer than 2 units, or a case or an argument does not
-            fit; the message names the case.
+        TypeError: when a case is no dictionary of arrays, or a unit's name neither a string nor a whole number.
+        ValueError: when a unit is to be kept apart, there are fewer than 2 units, ``n_calibration`` units cannot keep
+            ``alpha``, or a case or an argument does not fit; the message names the case.
 
     Example:
+        >>> import torch
         >>> from monai_rwcp.tune import BlurredScore, PlainScore
         >>> cases = [{"pred": torch.rand(2, 8, 8), "label": torch.ones(1, 8, 8), "patient": i} for i in range(4)]
         >>> choice = tune_settings(cases, candidates=[PlainScore(), BlurredScore(1.0)])
@@ -85,16 +89,19 @@ def tune_settings(
         2
     """
     check_comparison(alpha, objective)
+    level = alpha if n_calibration is None else working_level(alpha, n_calibration)
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise ValueError(f"Expected `seed` to be a whole number from 0 on, but got {seed!r}.")
     if objective == "hausdorff_distance_95" and find_spec("scipy") is None:
         raise ImportError('Tuning by distance needs scipy: pip install "monai-rwcp[report]".')
-    keys = {"features": "features"} if feature_keys is None else dict(feature_keys)
-    everyone = default_candidates(tuple(keys)) if candidates is None else list(dict.fromkeys(candidates))
-    unknown = sorted({c.source for c in everyone if isinstance(c, WalkedScore)} - keys.keys())
+    sources = {"features": "features"} if feature_keys is None else dict(feature_keys)
+    everyone = default_candidates(tuple(sources)) if candidates is None else list(dict.fromkeys(candidates))
+    unknown = sorted({c.source for c in everyone if isinstance(c, WalkedScore)} - sources.keys())
     if unknown:
-        raise ValueError(f"Candidates walk by the features {unknown}, but `feature_keys` names only {sorted(keys)}.")
-    owners = [str(_value(case, unit_key, i)) for i, case in enumerate(cases)]
+        raise ValueError(f"Candidates walk by the features {unknown}, but `feature_keys` names only {sorted(sources)}.")
+    owners = [case_owner(case, i, unit_key) for i, case in enumerate(cases)]
     units = sorted(set(owners))
-    shared = sorted(set(units) & {str(unit) for unit in keep_apart})
+    shared = sorted(set(units) & names_of_units(keep_apart, "`keep_apart`"))
     if shared:
         raise ValueError(
             f"Expected tuning units that are kept apart from calibration and test, but {shared[:5]} ({len(shared)} in "
@@ -102,119 +109,68 @@ def tune_settings(
         )
     if len(units) < 2:
         raise ValueError(f"Expected at least 2 tuning units, but got {units}.")
+    keys = CaseKeys(score_key, label_key, mask_key, sources, label_mode)
+    counted: Objective = "dice" if objective == "dice" else "stretch"
+    # By candidate and unit: images of a unit are added up as they come, so that memory grows with the units alone.
+    totals: dict[Candidate, dict[str, SetCurves]] = {candidate: {} for candidate in everyone}
 
-    def measured(numbers: Iterable[int], some: Sequence[Candidate], advance: Callable[[int], object]) -> list[_Row]:
-        rows = []
+    def count(numbers: Iterable[int], some: Sequence[Candidate], advance: Callable[[int], object]) -> None:
         for i in numbers:
             try:
-                rows.append(
-                    _case_curves(
-                        cases[i], i, some, keys, score_key, label_key, mask_key, label_mode, include_background
+                case = ScoredCase.of(cases[i], i, some, keys)
+                for candidate, made in case.scores:
+                    of_case = set_curves(
+                        made,
+                        case.label,
+                        unit=owners[i],
+                        label_mode=label_mode,
+                        include_background=include_background,
+                        mask=case.mask,
                     )
-                )
+                    of_units = totals[candidate]
+                    _check_classes(of_case, of_units)
+                    of_units[owners[i]] = of_units[owners[i]].plus(of_case) if owners[i] in of_units else of_case
             except ValueError as error:
                 raise ValueError(f"Case {i}, score '{score_key}', label '{label_key}': {error}") from error
             advance(1)
-        return rows
 
-    counted: Objective = "dice" if objective == "dice" else "stretch"
-    order = random.Random(seed).sample(units, len(units))
-    first = set(order[: max(2, len(order) // _FIRST_PART)])
+    first = set(first_units(units, seed))
     early, late = ([i for i, owner in enumerate(owners) if (owner in first) == is_first] for is_first in (True, False))
-    owner_of = {str(i): owner for i, owner in enumerate(owners)}
     with shown_progress(len(cases), progress, "tune", "case") as advance:
-        early_rows = measured(early, everyone, advance)
-        kept = _better(everyone, early_rows, owner_of, alpha, counted) if late else everyone
-        rows = early_rows + measured(late, kept, advance)
-    pooled = {c: SetCurves.join(row[c] for row in rows).pooled(owner_of) for c in kept}
-    choice = choose(pooled, alpha, counted, seed=seed)
+        count(early, everyone, advance)
+        if late:
+            kept = better_candidates({c: SetCurves.join(of.values()) for c, of in totals.items()}, level, counted)
+            totals = {candidate: totals[candidate] for candidate in kept}
+            count(late, kept, advance)
+    choice = choose({c: SetCurves.join(of.values()) for c, of in totals.items()}, level, counted, seed=seed)
     if objective != "hausdorff_distance_95":
         return choice
     picked = finalists([(result.candidate.kind, result.value) for result in choice.results])
     thresholds = {choice.results[i].candidate: choice.results[i].thresholds for i in picked}
     figures: dict[Candidate, list[list[float]]] = {candidate: [] for candidate in thresholds}
     with shown_progress(len(cases), progress, "distances", "case") as advance:
-        for i, case in enumerate(cases):
-            label, mask, spacing, scores = _scored(case, i, list(thresholds), keys, score_key, label_key, mask_key)
-            for candidate, made in scores:
+        for i, item in enumerate(cases):
+            case = ScoredCase.of(item, i, list(thresholds), keys)
+            for candidate, made in case.scores:
                 figures[candidate].append(
-                    set_distances(made, label, thresholds[candidate], label_mode=label_mode, mask=mask, spacing=spacing)
+                    set_distances(
+                        made,
+                        case.label,
+                        thresholds[candidate],
+                        label_mode=label_mode,
+                        mask=case.mask,
+                        spacing=case.spacing,
+                    )
                 )
             advance(1)
     distances = {c: mean_by_unit(np.array(values), owners, choice.units) for c, values in figures.items()}
-    return choose_by_distance(distances, thresholds, choice.units, alpha, seed=seed)
+    return choose_by_distance(distances, thresholds, choice.units, level, seed=seed)
 
 
-_Row = dict[Candidate, SetCurves]
-
-
-def _case_curves(
-    case: Mapping[Hashable, Any],
-    number: int,
-    candidates: Sequence[Candidate],
-    feature_keys: Mapping[str, str],
-    score_key: str,
-    label_key: str,
-    mask_key: str | None,
-    label_mode: LabelMode,
-    include_background: bool,
-) -> _Row:
-    label, mask, _, scores = _scored(case, number, candidates, feature_keys, score_key, label_key, mask_key)
-    return {
-        candidate: set_curves(
-            made, label, unit=str(number), label_mode=label_mode, include_background=include_background, mask=mask
+def _check_classes(of_case: SetCurves, of_units: Mapping[str, SetCurves]) -> None:
+    before = next(iter(of_units.values())).classes if of_units else of_case.classes
+    if of_case.classes != before:
+        raise ValueError(
+            f"Expected the classes {list(before)}, as in the cases before, but got {list(of_case.classes)}. All maps "
+            "have to come from one network."
         )
-        for candidate, made in scores
-    }
-
-
-def _scored(
-    case: Mapping[Hashable, Any],
-    number: int,
-    candidates: Sequence[Candidate],
-    feature_keys: Mapping[str, str],
-    score_key: str,
-    label_key: str,
-    mask_key: str | None,
-) -> tuple[torch.Tensor, torch.Tensor | None, list[float] | None, Iterator[tuple[Candidate, torch.Tensor]]]:
-    """Label, mask and voxel size of a case, and its scores."""
-    score = _value(case, score_key, number)
-    spacing = [float(s) for s in score.pixdim[: score.ndim - 1]] if isinstance(score, MetaTensor) else None
-    walked = {c.source for c in candidates if isinstance(c, WalkedScore)}
-    features = {source: _tensor(_value(case, feature_keys[source], number)) for source in walked}
-    label = _tensor(_value(case, label_key, number))
-    mask = None if mask_key is None else _tensor(_value(case, mask_key, number))
-    return label, mask, spacing, candidate_scores(_tensor(score), candidates, features, spacing=spacing)
-
-
-def _better(
-    candidates: Sequence[Candidate],
-    rows: Sequence[_Row],
-    owner_of: Mapping[str, str],
-    alpha: float,
-    objective: Objective,
-) -> list[Candidate]:
-    """The plain score and the better quarter of every other kind, in the order they were given."""
-    sign = 1 if objective == "stretch" else -1
-    values = {
-        c: sign * float(efficiency(SetCurves.join(row[c] for row in rows).pooled(owner_of), alpha, objective)[0][0])
-        for c in candidates
-    }
-    kept = set()
-    for kind in {c.kind for c in candidates}:
-        of_kind = sorted((c for c in candidates if c.kind == kind), key=values.__getitem__)
-        kept |= set(of_kind[: -(-len(of_kind) // _KEPT)])
-    return [c for c in candidates if c in kept]
-
-
-def _value(case: Mapping[Hashable, Any], key: str, number: int) -> Any:
-    if case.get(key) is None:
-        raise KeyError(
-            f"Expected '{key}' in case {number}, but got only "
-            f"{sorted(str(k) for k, v in case.items() if v is not None)}. Name the right key, or add it to the data."
-        )
-    return case[key]
-
-
-def _tensor(value: Any) -> torch.Tensor:
-    return value.as_tensor() if isinstance(value, MetaTensor) else torch.as_tensor(value)

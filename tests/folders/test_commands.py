@@ -158,10 +158,20 @@ def test_scores_that_walk_and_scores_that_were_tuned(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "s").iterdir()] == ["run.json"]
     # Patients that the settings were chosen on are refused.
     TunedSettings(BlurredScore(1.5), ("patient 3",), "patient", 0.2, "stretch", "it was best").save(settings)
-    ran = run(*common, "--score", settings, "--out", tmp_path / "other.json")
-    assert ran.exit_code == 1
-    assert "patient 3" in ran.output
-    assert not (tmp_path / "other.json").exists()
+    for name in ("settings.json", "tuned.settings", "tuned.JSON"):
+        settings.rename(tmp_path / name)
+        settings = tmp_path / name
+        ran = run(*common, "--score", settings, "--out", tmp_path / "other.json")
+        assert ran.exit_code == 1
+        assert "patient 3" in ran.output
+        assert not (tmp_path / "other.json").exists()
+    # Whatever the file is called, the log of the sets knows its contents.
+    TunedSettings(BlurredScore(1.5), ("zoe",), "patient", 0.2, "stretch", "it was best").save(settings)
+    predict = ["predict", tmp_path / "test/maps", "--form", "channels-last", "--calibration", blur]
+    predict += ["--score", settings, "--out", tmp_path / "tuned_sets"]
+    assert run(*predict).exit_code == 0
+    logged = json.loads((tmp_path / "tuned_sets/run.json").read_text())
+    assert logged["made_with"]["score"] == json.loads(settings.read_text())["digest"]
 
 
 def test_one_structure_with_a_sigmoid(tmp_path: Path) -> None:

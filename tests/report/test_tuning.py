@@ -94,6 +94,32 @@ def test_slices_go_through_a_network_of_two_axes(datalist: Path, tmp_path: Path)
     assert "walk k=" in (tmp_path / "tuned" / "table.md").read_text()
 
 
+def test_descriptions_of_a_data_list_are_no_sections(datalist: Path, tmp_path: Path) -> None:
+    sections = json.loads(datalist.read_text())
+    described = {"name": "discs", "numTraining": 4, "labels": {"0": "background", "1": "disc"}, **sections}
+    datalist.write_text(json.dumps(described))
+    result = tune(datalist, "--out", tmp_path / "tuned", "--n-calibration", 19)
+    assert result.exit_code == 0, result.output
+    assert TunedSettings.load(tmp_path / "tuned/settings.json").alpha == pytest.approx(1 / 19)
+
+
+def test_nothing_is_measured_for_what_cannot_be_written(
+    datalist: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: Any, **__: Any) -> None:
+        raise AssertionError("measured")
+
+    monkeypatch.setattr("monai_rwcp.tuning_run.tune_settings", never)
+    (tmp_path / "file").write_text("")
+    result = tune(datalist, "--out", tmp_path / "file" / "tuned")
+    assert result.exit_code == 1
+    assert "file" in result.output
+    monkeypatch.setattr("monai_rwcp.tuning_run.find_spec", lambda name: None)
+    result = tune(datalist, "--out", tmp_path / "tuned")
+    assert result.exit_code == 1
+    assert "needs matplotlib: pip install" in result.output
+
+
 @pytest.mark.parametrize(
     ("change", "arguments", "message"),
     [
@@ -106,7 +132,13 @@ def test_slices_go_through_a_network_of_two_axes(datalist: Path, tmp_path: Path)
         (lambda s: s["tuning"][1].pop("label"), [], "Item 1 of 'tuning' .* lacks \\['label'\\]"),
         (lambda s: s["tuning"][2].update(pred="no.nii.gz"), [], "Item 2 of 'tuning': its 'pred' is '.*no.nii.gz'"),
         (lambda s: s["tuning"][0].update(pred=s["tuning"][0]["image"]), [], "Case 0, score 'pred'"),
+        (lambda s: s["calibration"].append({"subject": "t1"}), [], "item 1 is .*Name it, or leave the section out"),
+        (lambda s: s["calibration"].append("t1"), [], "to name its 'patient', .* item 1 is 't1'"),
+        (lambda s: s.update(folds={"test": [{"patient": "t1"}]}), [], "'folds' .* holds sections of its own"),
+        (lambda s: s["tuning"][1].update(patient=None), [], "'patient' of item 1 of 'tuning' to be a name"),
+        (lambda s: s["test"][0].update(patient=["t1"]), [], "'patient' of item 0 of 'test' .*to be a name"),
         (lambda s: None, ["--alpha", 2], "alpha"),
+        (lambda s: None, ["--n-calibration", 5], "at least 9"),
         (lambda s: None, ["--intensity", "none"], "belongs to an --extractor"),
     ],
 )

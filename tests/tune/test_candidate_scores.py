@@ -68,7 +68,7 @@ def test_a_blur_keeps_constants_and_range() -> None:
 
 def test_names_tell_candidates_apart_and_files_keep_them() -> None:
     candidates = default_candidates(["features", "others"])
-    assert len({candidate.name for candidate in candidates}) == len(candidates) == 7 + 2 * 217
+    assert len({candidate.name for candidate in candidates}) == len(candidates) == 11 + 2 * 217
     assert {paper(), recommended()} & {
         replace(c.walk, grid="features") for c in candidates if isinstance(c, WalkedScore)
     }

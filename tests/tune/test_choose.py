@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from monai_rwcp.tune import (
     efficiency,
     set_curves,
     tuning_thresholds,
+    working_level,
 )
 from monai_rwcp.tune.choose import choose_by_distance
 
@@ -131,9 +133,11 @@ def test_the_choice_is_repeatable_and_says_on_whom() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"alpha": 0.0}, r"`alpha` to be a number in \(0, 1\)"),
-        ({"alpha": 1.5}, r"`alpha` to be a number in \(0, 1\)"),
-        ({"objective": "hd95"}, "`objective` to be one of"),
+        ({"alpha": -0.1}, r"`alpha` to be a number in \[0, 1\)"),
+        ({"alpha": 1.0}, r"`alpha` to be a number in \[0, 1\)"),
+        ({"alpha": float("nan")}, r"`alpha` to be a number in \[0, 1\)"),
+        ({"objective": "strech"}, '`objective` to be "stretch" or "dice"'),
+        ({"objective": "hausdorff_distance_95"}, "`tune_settings` measures them"),
         ({"draws": 1}, "`draws` to be a whole number of at least 2"),
         ({"curves": {}}, "some candidates to choose among"),
         ({"curves": {PLAIN: population(1.0, n=1)}}, "at least 2 tuning units"),
@@ -144,6 +148,30 @@ def test_bad_input_is_named(change: dict, message: str) -> None:
     arguments = {"curves": {PLAIN: population(1.0)}} | change
     with pytest.raises(ValueError, match=message):
         choose(**arguments)
+
+
+@pytest.mark.parametrize(("alpha", "objective"), [(-0.1, "stretch"), (float("nan"), "stretch"), (0.1, "strech")])
+def test_a_value_is_of_a_known_objective_at_a_possible_level(alpha: float, objective: Any) -> None:
+    with pytest.raises(ValueError, match="Expected `(alpha|objective)`"):
+        efficiency(population(1.0), alpha, objective)
+
+
+def test_at_level_zero_nothing_is_missed() -> None:
+    curves = population(1.0)
+    _, steps = efficiency(curves, 0.0)
+    for c, step in enumerate(steps[0]):
+        assert curves.missed[:, c, step].sum() == 0
+        assert curves.missed[:, c, step + 1].sum() > 0
+
+
+def test_the_level_is_what_calibration_works_at() -> None:
+    assert working_level(0.1, 9) == 0
+    for alpha, n in ((0.05, 19), (0.05, 20), (0.1, 40), (0.2, 25), (0.3, 1000)):
+        if n >= 1 / alpha - 1:
+            assert working_level(alpha, n) == pytest.approx(((n + 1) * alpha - 1) / n, abs=1e-15)
+    for n in (8, 9.0, True):
+        with pytest.raises(ValueError, match="`n_calibration` to be a whole number of at least 9"):
+            working_level(0.1, n)  # type: ignore[arg-type]
 
 
 def test_without_any_truth_there_is_nothing_to_compare() -> None:

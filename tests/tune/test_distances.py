@@ -15,7 +15,9 @@ from scipy.ndimage import binary_erosion
 from scipy.spatial.distance import cdist
 
 from monai_rwcp import tune_settings
-from monai_rwcp.tune import BlurredScore, PlainScore
+from monai_rwcp.conformal.prediction_set import set_at
+from monai_rwcp.metrics.prediction_set import surface_distances
+from monai_rwcp.tune import BlurredScore, PlainScore, tuning_thresholds
 from monai_rwcp.tune.choose import choose_by_distance
 from monai_rwcp.tune.distances import finalists, mean_by_unit, set_distances
 
@@ -113,3 +115,16 @@ def test_scipy_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("monai_rwcp.tune.tune.find_spec", lambda _: None)
     with pytest.raises(ImportError, match=r"monai-rwcp\[report\]"):
         tune_settings([], objective="hausdorff_distance_95")
+
+
+def test_sets_are_those_that_prediction_makes_also_in_half_precision() -> None:
+    generator = torch.Generator().manual_seed(5)
+    score = torch.softmax(8 * torch.randn(2, 20, 20, generator=generator), dim=0).half()
+    label = (torch.rand(1, 20, 20, generator=generator) < 0.02).float()
+    differ = 0
+    for threshold in tuning_thresholds()[1::10].tolist():
+        made = set_at(score, {1: threshold}, include_outside=True)[1].bool()
+        differ += not torch.equal(made, score[1] >= threshold)
+        expected = surface_distances(made, label[0] > 0, [1.0, 1.0])[1] if made.any() else math.hypot(20, 20)
+        assert set_distances(score, label, {1: threshold}) == [expected]
+    assert differ

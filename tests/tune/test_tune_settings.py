@@ -20,7 +20,19 @@ from monai_rwcp import (
     TunedSettings,
     tune_settings,
 )
-from monai_rwcp.tune import BlurredScore, Candidate, PlainScore, WalkedScore, blurred, default_candidates
+from monai_rwcp.tune import (
+    BlurredScore,
+    Candidate,
+    PlainScore,
+    SetCurves,
+    WalkedScore,
+    blurred,
+    default_candidates,
+    efficiency,
+    first_units,
+    set_curves,
+    working_level,
+)
 from monai_rwcp.walk import WalkSettings
 
 
@@ -37,6 +49,11 @@ def cases(n: int = 12, seed: int = 0) -> list[dict[str, Any]]:
         item = {"pred": torch.softmax(logits, dim=0), "label": label, "features": features, "patient": f"p{i // 2}"}
         found.append(item)
     return found
+
+
+def more_channels() -> dict[str, Any]:
+    case = cases(1)[0]
+    return {**case, "pred": torch.cat([case["pred"] / 2, case["pred"][:1] / 2]), "patient": "other"}
 
 
 CANDIDATES: list[Candidate] = [
@@ -56,7 +73,7 @@ def test_features_that_know_the_organ_win_and_halving_finds_what_all_find(monkey
     assert halved.units == tuple(sorted(f"p{i}" for i in range(6))) or set(halved.units) == {f"p{i}" for i in range(6)}
     assert len(halved.results) < len(CANDIDATES)
     assert PlainScore() in [result.candidate for result in halved.results]
-    monkeypatch.setattr("monai_rwcp.tune.tune._KEPT", 1)
+    monkeypatch.setattr("monai_rwcp.tune.halving._KEPT", 1)
     everything = tune_settings(cases(), candidates=CANDIDATES)
     assert len(everything.results) == len(CANDIDATES)
     assert everything.chosen == halved.chosen
@@ -84,9 +101,53 @@ def test_numbers_are_checked_before_any_case_is_measured() -> None:
         def __getitem__(self, number: Any) -> Any:
             raise AssertionError("a case was asked for")
 
-    for change in ({"alpha": 0}, {"objective": "hd95"}):
+    for change in ({"alpha": 0}, {"objective": "hd95"}, {"n_calibration": 8}, {"seed": -1}):
         with pytest.raises(ValueError, match=next(iter(change))):
             tune_settings(Untouched([None]), **change)  # type: ignore[arg-type]
+
+
+def test_numbers_are_names_too() -> None:
+    numbered = [{**case, "patient": i // 2} for i, case in enumerate(cases())]
+    found = tune_settings(numbered, candidates=CANDIDATES[:3], keep_apart=[77])
+    assert set(found.units) == {str(i) for i in range(6)}
+    with pytest.raises(ValueError, match=r"\['3'\] \(1 in all\) are in both"):
+        tune_settings(numbered, candidates=CANDIDATES[:3], keep_apart=[3])
+    with pytest.raises(ValueError, match="tuning units"):
+        TunedSettings.of(found, "patient").check_unseen([3], "calibration")
+    with pytest.raises(TypeError, match="collection of names"):
+        TunedSettings.of(found, "patient").check_unseen("3", "calibration")
+
+
+def test_images_of_a_unit_are_added_up() -> None:
+    found = tune_settings(cases(), candidates=CANDIDATES[:4])
+    owner = {str(i): f"p{i // 2}" for i in range(12)}
+    for result in found.results:
+        curves = []
+        for i, case in enumerate(cases()):
+            made = case["pred"] if result.candidate == PlainScore() else blurred(case["pred"], result.candidate.sigma)
+            curves.append(set_curves(made, case["label"], unit=str(i)))
+        assert result.value == pytest.approx(efficiency(SetCurves.join(curves).pooled(owner), 0.1)[0][0], rel=1e-12)
+
+
+def test_candidates_are_compared_at_the_level_that_few_patients_work_at() -> None:
+    few, level = tune_settings(cases(), candidates=CANDIDATES, n_calibration=12), working_level(0.1, 12)
+    assert few.alpha == level == pytest.approx(0.025)
+    alike = tune_settings(cases(), candidates=CANDIDATES, alpha=level)
+    assert few.results == alike.results
+    assert few.results != tune_settings(cases(), candidates=CANDIDATES).results
+
+
+@pytest.mark.parametrize("in_order", [1, -1])
+def test_a_class_that_the_first_units_do_not_show_drops_nobody(in_order: int) -> None:
+    """Its ranks would be those of the order in which candidates were given."""
+    shown = cases()
+    first = first_units([f"p{i}" for i in range(6)], 0)
+    late = [{**c, "label": c["label"] * (c["patient"] not in first)} for c in shown]
+    blurs = [BlurredScore(sigma) for sigma in (8.0, 6.0, 4.0, 3.0, 2.0, 1.0, 0.5, 0.25)][::in_order]
+    found = tune_settings(late, candidates=[PlainScore(), *blurs])
+    assert len(found.results) == 9
+    other = tune_settings(late, candidates=[PlainScore(), *blurs[::-1]])
+    assert found.chosen == other.chosen
 
 
 def test_the_spacing_of_a_map_counts() -> None:
@@ -106,6 +167,20 @@ def test_the_spacing_of_a_map_counts() -> None:
         ({"label_mode": "regions"}, ValueError, r"Case \d+, score 'pred', label 'label'"),
         ({"cases": cases(2)}, ValueError, "at least 2 tuning units"),
         ({"alpha": 2}, ValueError, "`alpha`"),
+        ({"keep_apart": "p1"}, TypeError, r"`keep_apart` to be a collection of names, .* Write \['p1'\]"),
+        ({"keep_apart": [["p1"]]}, TypeError, r"every name in `keep_apart` to be a name .* got \['p1'\]"),
+        ({"cases": [cases(2)]}, TypeError, "case 0 to be an item dictionary, but got list"),
+        (
+            {"cases": [{**c, "patient": torch.tensor(1)} for c in cases()]},
+            TypeError,
+            "'patient' of case 0 to be a name",
+        ),
+        ({"cases": [{**c, "pred": "map.nii"} for c in cases()]}, TypeError, "'pred' of case .* got str 'map.nii'"),
+        (
+            {"cases": [*cases(), more_channels()]},
+            ValueError,
+            r"Case \d+, .*the classes \[1, 2\]|\[1\], as in the cases",
+        ),
     ],
 )
 def test_bad_input_is_named(change: dict[str, Any], error: type[Exception], message: str) -> None:

@@ -1,0 +1,147 @@
+"""What tuning reads of an item: score, truth, mask, features and the name of its unit."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+import torch
+from monai.data import MetaTensor
+
+from monai_rwcp.conformal import LabelMode
+from monai_rwcp.tune.candidates import Candidate, WalkedScore
+from monai_rwcp.tune.scores import candidate_scores
+
+__all__ = ["CaseKeys", "ScoredCase", "case_owner", "names_of_units", "unit_name"]
+
+
+@dataclass(frozen=True)
+class CaseKeys:
+    """Where things are in an item, and the form of its truth.
+
+    Args:
+        score, label: keys.
+        mask: key of the mask, or None.
+        features: key of each source of features.
+        label_mode: form of the truth.
+    """
+
+    score: str
+    label: str
+    mask: str | None
+    features: Mapping[str, str]
+    label_mode: LabelMode
+
+
+@dataclass(frozen=True)
+class ScoredCase:
+    """One item.
+
+    Args:
+        label: the truth.
+        mask: ``[1, *spatial]``, or None.
+        spacing: voxel size in mm, or None where it is not known.
+        scores: each candidate and its score, made while they are asked for.
+    """
+
+    label: torch.Tensor
+    mask: torch.Tensor | None
+    spacing: list[float] | None
+    scores: Iterator[tuple[Candidate, torch.Tensor]]
+
+    @staticmethod
+    def of(case: Mapping[Hashable, Any], number: int, candidates: Sequence[Candidate], keys: CaseKeys) -> ScoredCase:
+        """Read an item.
+
+        Raises:
+            KeyError: when it has no such key.
+            TypeError: when something else than an array lies there.
+        """
+        given = _value(case, keys.score, number)
+        score = _tensor(given, keys.score, number)
+        spacing = [float(s) for s in given.pixdim[: score.ndim - 1]] if isinstance(given, MetaTensor) else None
+        walked = {c.source for c in candidates if isinstance(c, WalkedScore)}
+        features = {source: _at(case, keys.features[source], number) for source in walked}
+        mask = None if keys.mask is None else _at(case, keys.mask, number)
+        scores = candidate_scores(score, candidates, features, spacing=spacing)
+        return ScoredCase(_at(case, keys.label, number), mask, spacing, scores)
+
+
+def case_owner(case: object, number: int, unit_key: str) -> str:
+    """Name of the unit of an item.
+
+    Raises:
+        KeyError: when the item has no such key.
+        TypeError: when the item is no dictionary, or the name neither a string nor a whole number.
+    """
+    if not isinstance(case, Mapping):
+        raise TypeError(
+            f"Expected case {number} to be an item dictionary, but got {type(case).__name__}. A transform that gives "
+            "several items of one has no place here."
+        )
+    return unit_name(_value(case, unit_key, number), f"'{unit_key}' of case {number}")
+
+
+def unit_name(value: object, what: str) -> str:
+    """Give the name of a unit as text.
+
+    Args:
+        value: a string or a whole number.
+        what: what it is, for the message.
+
+    Raises:
+        TypeError: when it is neither: text made of a tensor or a list would match no other name.
+
+    Example:
+        >>> unit_name(3, "'patient' of case 0")
+        '3'
+    """
+    if isinstance(value, bool) or not isinstance(value, (str, Integral)):
+        raise TypeError(f"Expected {what} to be a name (a string or a whole number), but got {value!r}.")
+    return str(value)
+
+
+def names_of_units(units: Collection[object], what: str) -> set[str]:
+    """Give the names of some units as text.
+
+    Args:
+        units: strings or whole numbers.
+        what: what they are, for the message.
+
+    Raises:
+        TypeError: when it is one string, whose letters would be taken for names, or one of them is no name.
+
+    Example:
+        >>> sorted(names_of_units(["anna", 3], "`keep_apart`"))
+        ['3', 'anna']
+    """
+    if isinstance(units, str):
+        raise TypeError(f"Expected {what} to be a collection of names, but got the text {units!r}. Write [{units!r}].")
+    return {unit_name(unit, f"every name in {what}") for unit in units}
+
+
+def _at(case: Mapping[Hashable, Any], key: str, number: int) -> torch.Tensor:
+    return _tensor(_value(case, key, number), key, number)
+
+
+def _value(case: Mapping[Hashable, Any], key: str, number: int) -> Any:
+    if case.get(key) is None:
+        raise KeyError(
+            f"Expected '{key}' in case {number}, but got only "
+            f"{sorted(str(k) for k, v in case.items() if v is not None)}. Name the right key, or add it to the data."
+        )
+    return case[key]
+
+
+def _tensor(value: Any, key: str, number: int) -> torch.Tensor:
+    if isinstance(value, MetaTensor):
+        return value.as_tensor()
+    if isinstance(value, (torch.Tensor, np.ndarray)):
+        return torch.as_tensor(value)
+    raise TypeError(
+        f"Expected '{key}' of case {number} to be a tensor or an array, but got {type(value).__name__} {value!r:.80}. "
+        "Load it first, for example with LoadImaged."
+    )
