@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from scipy.ndimage import distance_transform_cdt
 
-from monai_rwcp.tune import BlurredScore, blurred
+from monai_rwcp.tune import BlurredScore
 from monai_rwcp.walk import keep_peaks
 
 __all__ = ["BilateralScore", "DilatedScore", "PeakKeptScore", "baseline_candidates"]
@@ -23,7 +23,8 @@ class DilatedScore:
     .. math:: s_c(x) = 1 / (1 + d_c(x))
 
     for the number :math:`d_c(x)` of dilations of the mask of class c (the most probable one) until it holds x, so that
-    a threshold is a number of dilations. Where a class is predicted nowhere its score is 0: the set is the whole image.
+    a threshold is a number of dilations; beyond some 40 several share one. Where a class is predicted nowhere its score
+    is 0: its set is empty at every threshold but 0.
 
     Args:
         neighbors: what one dilation adds: voxels that share a ``"face"``, or a ``"corner"``, too.
@@ -36,8 +37,8 @@ class DilatedScore:
         """Name for tables."""
         return f"dilation by {self.neighbors}"
 
-    def score(self, probabilities: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
-        """Make the score of a map ``[C, *spatial]``; the image is not looked at."""
+    def score(self, probabilities: torch.Tensor) -> torch.Tensor:
+        """Make the score of a map ``[C, *spatial]``."""
         metric = "taxicab" if self.neighbors == "face" else "chessboard"
         predicted = probabilities.argmax(dim=0).numpy()
         scores = np.zeros(probabilities.shape, dtype=np.float32)
@@ -52,6 +53,8 @@ class BilateralScore:
 
     .. math:: s_c(x) \propto \sum_y p_c(y) \exp\left(-\frac{|x - y|^2}{2 \sigma_s^2} - \frac{(I_x - I_y)^2}
         {2 \sigma_i^2}\right)
+
+    OpenCV's: y no further than 1.5 sigma_s away, and within the slice.
 
     Args:
         sigma_space: in voxels, above 0.
@@ -101,18 +104,14 @@ class PeakKeptScore:
         """Name for tables."""
         return f"{self.base.name}, keep_peak"
 
-    def score(self, probabilities: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
-        """Make the score of a map ``[C, *spatial]`` from an image ``[1, *spatial]``."""
-        if isinstance(self.base, BlurredScore):
-            smoothed = blurred(probabilities, self.base.sigma)
-        else:
-            smoothed = self.base.score(probabilities, image)
+    def score(self, probabilities: torch.Tensor, smoothed: torch.Tensor) -> torch.Tensor:
+        """Make the score of a map ``[C, *spatial]`` and what the base made of it."""
         return keep_peaks(smoothed, probabilities).clamp_(0, 1)
 
 
 def baseline_candidates() -> list[DilatedScore | BilateralScore | PeakKeptScore]:
     """The settings among which a study tunes these baselines, on the same patients as the walk."""
-    bilateral = [BilateralScore(space, intensity) for space in (1.0, 2.0, 4.0) for intensity in (0.05, 0.1, 0.2)]
-    blurs = [BlurredScore(sigma) for sigma in (1.0, 2.0, 3.0, 4.0)]
+    bilateral = [BilateralScore(space, intensity) for space in (1.0, 2.0, 4.0, 8.0) for intensity in (0.05, 0.1, 0.2)]
+    blurs = [BlurredScore(sigma) for sigma in (1.0, 2.0, 3.0, 4.0, 6.0, 8.0)]
     kept = [*map(PeakKeptScore, blurs), *map(PeakKeptScore, bilateral)]
     return [DilatedScore("face"), DilatedScore("corner"), *bilateral, *kept]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import fmean, median
 
@@ -60,21 +61,30 @@ def load_images(data: Path, weights: Path) -> list[PeerImage]:
     return list(found.values())
 
 
+# As many as its default grid has, and 0, the whole image.
+_EVEN_IN_LOGITS = np.concatenate([[0.0], 1 / (1 + np.exp(-np.linspace(-8, 8, 99)))])
+
+
 def compare(images: Sequence[PeerImage], c: int, alpha: float, splits: int, seed: int) -> list[list[str]]:
     """A row for each program: threshold, observed rate, stretch and time over random splits, of one class."""
     shown = {image.patient: image for image in images if bool((image.label == c).any())}
     splitter = Splitter(tuple(sorted(shown)), seed)
-    figures: dict[str, list[_Found]] = {"monai_rwcp": [], "MAPIE": []}
+    programs: dict[str, Callable[[Sequence[PeerImage], int, float], tuple[float, bool]]] = {
+        "monai_rwcp": _ours,
+        "MAPIE": partial(_mapie, thresholds=None),
+        "MAPIE, even in logits": partial(_mapie, thresholds=_EVEN_IN_LOGITS),
+    }
+    figures: dict[str, list[_Found]] = {program: [] for program in programs}
     for number in tqdm(range(splits), desc=CLASS_NAMES[c]):
         tune, calibration, test = splitter.split(number)
         # Nothing is tuned here, so that part calibrates, too.
         known, new = ([shown[name] for name in names] for names in (tune + calibration, test))
-        for program, threshold_of in (("monai_rwcp", _ours), ("MAPIE", _mapie)):
+        for program, threshold_of in programs.items():
             start = time.perf_counter()
             threshold, controlled = threshold_of(known, c, alpha)
             seconds = time.perf_counter() - start
             # MAPIE's sets are those above its threshold, ours those that reach it.
-            reached = torch.gt if program == "MAPIE" else torch.ge
+            reached = torch.ge if program == "monai_rwcp" else torch.gt
             found = [(reached(image.score[c], threshold), image.label[0] == c) for image in new]
             missed = fmean(float((truth & ~one).sum() / truth.sum()) for one, truth in found)
             stretch = fmean(float(one.sum() / truth.sum()) for one, truth in found)
@@ -103,11 +113,14 @@ def _ours(images: Sequence[PeerImage], c: int, alpha: float) -> tuple[float, boo
     return calibrate(LossTable.join(tables), alpha).threshold[c], True
 
 
-def _mapie(images: Sequence[PeerImage], c: int, alpha: float) -> tuple[float, bool]:
-    """Threshold, and whether it controls the rate: where no step of its grid does, MAPIE warns."""
+def _mapie(images: Sequence[PeerImage], c: int, alpha: float, *, thresholds: np.ndarray | None) -> tuple[float, bool]:
+    """Threshold, and whether it controls the rate: where none it tries (by default hundredths) does, MAPIE warns."""
     from mapie.risk_control import SemanticSegmentationController
 
-    controller = SemanticSegmentationController(lambda x: x, risk="recall", method="crc", target_level=1 - alpha)
+    tried = {} if thresholds is None else {"predict_params": thresholds}
+    controller = SemanticSegmentationController(
+        lambda x: x, risk="recall", method="crc", target_level=1 - alpha, **tried
+    )
     for image in images:
         score = image.score[c][None, None].double().numpy()
         controller.compute_risks(score, (image.label[0] == c).reshape(1, -1).numpy())

@@ -99,6 +99,8 @@ def main(
                         if alpha == SURFACE_ALPHA and number < surface_splits:
                             looked_at.append(outcome)
                     bar.update()
+        # Distances of an earlier run are of other splits, perhaps.
+        (out / f"{name}-sets.csv").unlink(missing_ok=True)
         _save(rows, SplitRow, out / f"{name}.csv")
         if looked_at:
             figures = measure_sets(study, candidates, looked_at, out / "sets" / name)

@@ -12,12 +12,21 @@ from tqdm import tqdm
 from benchmarks.baselines import BilateralScore, DilatedScore, PeakKeptScore, baseline_candidates
 from benchmarks.study_cases import StudyCase, StudySet
 from monai_rwcp.files import written_whole
-from monai_rwcp.tune import Candidate, SetCurves, WalkedScore, candidate_scores, default_candidates, set_curves
+from monai_rwcp.tune import (
+    BlurredScore,
+    Candidate,
+    SetCurves,
+    WalkedScore,
+    candidate_scores,
+    default_candidates,
+    set_curves,
+)
 from monai_rwcp.walk import Grid, WalkSettings, paper, recommended
 
 __all__ = ["StudyCandidate", "load_curves", "measure", "scores_of", "study_candidates"]
 
 _BASELINES = (DilatedScore, BilateralScore, PeakKeptScore)
+_COUNTS = ("true", "missed", "size")
 
 StudyCandidate = Candidate | DilatedScore | BilateralScore | PeakKeptScore
 
@@ -36,43 +45,64 @@ def study_candidates(sources: Sequence[str], grid: Grid, *, volumes: bool = Fals
 
 def scores_of(case: StudyCase, candidates: Sequence[StudyCandidate]) -> Iterator[tuple[StudyCandidate, torch.Tensor]]:
     """The scores of one case, in an order of their own."""
-    tuned = [c for c in candidates if not isinstance(c, _BASELINES)]
-    yield from candidate_scores(case.probabilities, tuned, case.features, spacing=case.spacing)
+    kept = [c for c in candidates if isinstance(c, PeakKeptScore)]
+    bases = [c.base for c in kept]
+    tuned: list[Candidate] = [c for c in candidates if not isinstance(c, _BASELINES)]
+    tuned += [base for base in bases if isinstance(base, BlurredScore)]
+    bilateral = [c for c in (*candidates, *bases) if isinstance(c, BilateralScore)]
+
+    def smoothed() -> Iterator[tuple[StudyCandidate, torch.Tensor]]:
+        yield from candidate_scores(case.probabilities, list(dict.fromkeys(tuned)), case.features, spacing=case.spacing)
+        for filtered in dict.fromkeys(bilateral):
+            yield filtered, filtered.score(case.probabilities, case.image)
+
+    for base, score in smoothed():
+        if base in candidates:
+            yield base, score
+        for of_base in kept:
+            if of_base.base == base:
+                yield of_base, of_base.score(case.probabilities, score)
     for candidate in candidates:
-        if isinstance(candidate, _BASELINES):
-            yield candidate, candidate.score(case.probabilities, case.image)
+        if isinstance(candidate, DilatedScore):
+            yield candidate, candidate.score(case.probabilities)
 
 
 def measure(study: StudySet, candidates: Sequence[StudyCandidate], folder: Path) -> None:
-    """Count every case that is not counted yet; a file for each case, so that a killed run goes on where it was."""
+    """Count every case by every candidate, what is counted already left out; a file for each case."""
     folder.mkdir(parents=True, exist_ok=True)
-    left = [info for info in study.infos if not (folder / f"{info.name}.npz").exists()]
-    for info in tqdm(left, desc=study.name, initial=len(study.infos) - len(left), total=len(study.infos)):
+    for info in tqdm(study.infos, desc=study.name):
+        path = folder / f"{info.name}.npz"
+        counted = _read(path) if path.exists() else {}
+        left = [candidate for candidate in candidates if candidate.name not in counted]
+        if not left:
+            continue
         case = study.load(info)
-        curves = {
-            candidate.name: set_curves(score, case.label, unit=info.name)
-            for candidate, score in scores_of(case, candidates)
-        }
-        arrays = {
-            name: np.stack([getattr(curves[c.name], name)[0] for c in candidates]).astype(np.int32)
-            for name in ("true", "missed", "size")
-        }
-        names = np.array([candidate.name for candidate in candidates])
-        with written_whole(folder / f"{info.name}.npz") as temporary:
-            np.savez_compressed(temporary, allow_pickle=False, names=names, **arrays)
+        for candidate, score in scores_of(case, left):
+            of = set_curves(score, case.label, unit=info.name)
+            counted[candidate.name] = {name: getattr(of, name)[0].astype(np.int32) for name in _COUNTS}
+        arrays = {name: np.stack([of[name] for of in counted.values()]) for name in _COUNTS}
+        with written_whole(path) as temporary:
+            np.savez_compressed(temporary, allow_pickle=False, names=np.array(list(counted)), **arrays)
 
 
 def load_curves(study: StudySet, candidates: Sequence[StudyCandidate], folder: Path) -> dict[StudyCandidate, SetCurves]:
     """Curves of all cases for each candidate, rows by case."""
-    files = []
+    of_cases = {}
     for info in study.infos:
-        with np.load(folder / f"{info.name}.npz") as file:
-            files.append({name: file[name] for name in file.files})
-    expected = [candidate.name for candidate in candidates]
-    if any(file["names"].tolist() != expected for file in files):
-        raise ValueError(f"'{folder}' holds other candidates than these. Measure into another folder.")
-    units, classes = tuple(info.name for info in study.infos), tuple(range(1, len(study.class_names)))
+        of_cases[info.name] = _read(folder / f"{info.name}.npz")
+        missing = [c.name for c in candidates if c.name not in of_cases[info.name]]
+        if missing:
+            raise ValueError(f"'{info.name}' in '{folder}' is not counted by {missing[:3]}. Run the study on.")
+    classes = tuple(range(1, len(study.class_names)))
     return {
-        candidate: SetCurves(units, classes, *(np.stack([f[n][i] for f in files]) for n in ("true", "missed", "size")))
-        for i, candidate in enumerate(candidates)
+        c: SetCurves(
+            tuple(of_cases), classes, *(np.stack([of[c.name][n] for of in of_cases.values()]) for n in _COUNTS)
+        )
+        for c in candidates
     }
+
+
+def _read(path: Path) -> dict[str, dict[str, np.ndarray]]:
+    with np.load(path) as file:
+        arrays = {name: file[name] for name in file.files}
+    return {name: {n: arrays[n][i] for n in _COUNTS} for i, name in enumerate(arrays["names"].tolist())}

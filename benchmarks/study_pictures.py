@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
@@ -26,8 +27,9 @@ def save_methods(columns: Mapping[str, Mapping[str, Sequence[float]]], title: st
     figure = Figure(figsize=(3.4 * len(columns) + 3, 0.32 * len(methods) + 1.2), layout="constrained")
     all_axes = figure.subplots(1, len(columns), sharey=True, squeeze=False)[0]
     for axes, (name, by_method) in zip(all_axes, columns.items(), strict=True):
-        means = [fmean(by_method[m]) for m in methods]
-        deviations = [float(np.std(by_method[m], ddof=1)) if len(by_method[m]) > 1 else 0.0 for m in methods]
+        known = [[value for value in by_method[m] if not math.isnan(value)] for m in methods]
+        means = [fmean(values) if values else math.nan for values in known]
+        deviations = [float(np.std(values, ddof=1)) if len(values) > 1 else 0.0 for values in known]
         colors = [_BLUE if m.startswith("walk") else _GREEN if m.startswith("what") else "#909497" for m in methods]
         axes.barh(methods, means, xerr=deviations, color=colors, ecolor="black", capsize=2)
         axes.axvline(means[0], color=_RED, linewidth=1, linestyle="--")
@@ -74,16 +76,19 @@ def slopes(curves: SetCurves, alpha: float) -> tuple[float, float]:
     r"""How much set size changes around the threshold, as means over classes.
 
     Returns:
-        :math:`\mathrm{d}\log q/\mathrm{d}\lambda`, by a lambda .02 lower and higher (lambda is 1 less the threshold),
-        and the same by promise: the relative change of stretch between alpha .02 higher and lower, over .04.
+        :math:`\mathrm{d}\log q/\mathrm{d}\lambda`, by a lambda .02 lower and higher (lambda is 1 less the threshold;
+        by less where the threshold is less than .04 away from 0 or 1), and the same by promise: the relative change of
+        stretch between alpha .02 higher and lower, over .04.
     """
     thresholds, along_threshold, along_alpha = tuning_thresholds(), [], []
     for row in range(len(curves.classes)):
         shows = curves.true[:, row] > 0
         rate, stretch = (x[shows, row].mean(axis=0) for x in (curves.false_negative_rate, curves.stretch))
         step = int((rate <= alpha).sum()) - 1
-        low, high = (np.interp(thresholds[step] + d, thresholds, stretch) for d in (-0.02, 0.02))
-        along_threshold.append(float(np.log(low / high)) / 0.04)
+        threshold = float(thresholds[step])
+        apart = min(0.02, threshold / 2, (1 - threshold) / 2)
+        low, high = (np.interp(threshold + d, thresholds, stretch) for d in (-apart, apart))
+        along_threshold.append(float(np.log(low / high)) / (2 * apart) if apart else math.nan)
         wide, tight = (stretch[int((rate <= a).sum()) - 1] for a in (alpha - 0.02, alpha + 0.02))
         along_alpha.append(float(np.log(wide / tight)) / 0.04)
     return fmean(along_threshold), fmean(along_alpha)

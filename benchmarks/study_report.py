@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 import numpy as np
 
+from benchmarks.baselines import BilateralScore
 from benchmarks.study import SETS, SURFACE_ALPHA, candidates_of, study_set
 from benchmarks.study_ablation import ablation_section
 from benchmarks.study_cases import StudySet
@@ -31,7 +32,7 @@ from benchmarks.study_tables import (
     target_table,
 )
 from monai_rwcp.files import written_whole
-from monai_rwcp.tune import PlainScore, SetCurves, tuning_thresholds
+from monai_rwcp.tune import BlurredScore, PlainScore, SetCurves, tuning_thresholds
 
 _HEAD = """# Results
 
@@ -45,20 +46,28 @@ python -m benchmarks.study_report --shared ../shared {sets}
 ```
 
 How to read it. Patients that the segmentation network has not seen are split at random: a fifth (at least 8) tunes
-every method by stretch, half of the rest calibrates it by conformal risk control, class by class and patient by
-patient, the others test it. Thresholds are a part (every eighth) of those that `calibrate` chooses from. A figure is
-the mean over classes; in brackets its standard deviation over splits. "Change" is against plain CRC. The working
-level is what the mean over the calibration patients may be, ((n + 1) alpha - 1)/n. Distances, components and bleeding
-(share of the wrongly claimed voxels that lie in another class) are of a part of the splits at alpha = {alpha}; an
-empty set is as far off as the image's diagonal. The splits share their patients: they show what the method does on
-these patients, and are no independent evidence about others. "Development": `recommended()` was chosen on patients of
-ACDC, so its rows there are no held-out result. `keep_peak` and the rule by which `tune` prefers the simpler were
-found by looking at the patients of acdc-slices-8 and -30; the hippocampus was not looked at for them. LiteMedSAM's
-medical pre-training may have seen images of ACDC. All of this was looked at while the package was built. In the
-pictures of slopes sets shrink to the right, where the threshold, 1 - lambda, is higher (some axes are called "threshold
-lambda"). MAPIE's own recall control on the same maps: [`README.md`](README.md).
+every method by stretch, at the level its calibration will work at; half of the rest calibrates it by conformal risk
+control, class by class and patient by patient, the others test it. That working level is what the mean over the n
+calibration patients may be, ((n + 1) alpha - 1)/n. Thresholds are a part (every eighth) of those that `calibrate`
+chooses from. "What tune chooses" is by the rule of `tune_settings`, among plain, blurs and walks (of volumes among 49
+walks only, not 217). The bilateral filter works slice by slice, also in volumes. FNR and stretch are means over
+patients, Dice over images, all of them means over classes; in brackets the standard deviation over splits. "Change" is
+against plain CRC. Distances, components and bleeding (share of the wrongly claimed voxels that lie in another class)
+are of a part of the splits at alpha = {alpha}, the first two of sets that are not empty, and distances also with empty
+sets as far off as the image's diagonal. The splits share their patients: they show what the method does on these
+patients, and are no independent evidence about others. "Development": `recommended()` was chosen on patients of ACDC,
+so its rows there are no held-out result. `keep_peak` and the rule by which `tune` prefers the simpler were found by
+looking at the patients of acdc-slices-8 and -30; the hippocampus was not looked at for them. LiteMedSAM's medical
+pre-training may have seen images of ACDC. All of this was looked at while the package was built. In the pictures of
+slopes sets shrink to the right, where the threshold, 1 - lambda, is higher. MAPIE's own recall control on the same
+maps: [`README.md`](README.md).
+
 ACDC volumes: the end-diastolic volume of each patient, with the 2D network's own features, walked in 3D. Slices lie
 several pixels apart, nobody knows how many, so distances there are in voxels, a slice being one.
+
+Parts that do not tell how wide a filter was tried are of an earlier version of the study, which tuned at alpha, tried
+blurs and bilateral filters up to 4 voxels, counted empty sets as no component, and let `tune` see all candidates on
+all tuning patients.
 """
 
 
@@ -123,6 +132,8 @@ def _section(
     usual = Counter(row["candidate"] for row in rows if row["method"] == walk).most_common(1)[0][0]
     walked = next(c for c in pooled if c.name == usual)
     at = [row for row in rows if float(row["alpha"]) == SURFACE_ALPHA]
+    if not at:
+        raise click.ClickException(f"The study of '{name}' has no splits at alpha = {SURFACE_ALPHA}, which are drawn.")
     columns = {label: by_method_and_split(at, partial(number, of)) for label, of in _AT_SPLITS.items()}
     surfaces = {
         label: by_method_and_split(sets, partial(of_what_is_claimed, of)) for label, of in _AT_SETS.items() if sets
@@ -162,6 +173,7 @@ def _section(
         *coverage_lines({name: rows}),
         "",
         split_table(rows),
+        _widest_tried(rows, list(pooled)),
         *distances,
         f"![Methods](results/study/{name}-methods.png)\n",
         "What `tune` chooses: " + ", ".join(f"{kind} {count / total:.0%}" for kind, count in kinds.items()) + ".\n",
@@ -172,6 +184,22 @@ def _section(
         f"![Slopes](results/study/{name}-slopes.png)\n",
         *failures,
     ]
+
+
+def _widest_tried(rows: list[Row], candidates: Sequence[StudyCandidate]) -> str:
+    """How often a filter was tuned to the widest that was tried: a wider one might do better there."""
+    blur = max((c for c in candidates if isinstance(c, BlurredScore)), key=lambda c: c.sigma)
+    space = max(c.sigma_space for c in candidates if isinstance(c, BilateralScore))
+    widest = {
+        "blur, tuned": {blur.name},
+        "bilateral, tuned": {c.name for c in candidates if isinstance(c, BilateralScore) and c.sigma_space == space},
+    }
+    said = []
+    for method, names in widest.items():
+        for alpha in sorted({row["alpha"] for row in rows}, key=float):
+            picked = [row["candidate"] in names for row in rows if row["method"] == method and row["alpha"] == alpha]
+            said.append(f"{method.split(',')[0]} {sum(picked) / len(picked):.0%} at alpha = {alpha}")
+    return f"Tuned to the widest tried ({blur.sigma:g} and {space:g} voxels): {', '.join(said)}.\n"
 
 
 def _count(rows: list[Row]) -> int:

@@ -5,13 +5,25 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 
 from benchmarks.baselines import BilateralScore, DilatedScore, PeakKeptScore
 from benchmarks.study_cases import StudySet
 from benchmarks.study_measure import StudyCandidate
-from monai_rwcp.tune import BlurredScore, PlainScore, SetCurves, WalkedScore, choose, efficiency
+from monai_rwcp.conformal.shares import exact
+from monai_rwcp.tune import (
+    BlurredScore,
+    PlainScore,
+    SetCurves,
+    WalkedScore,
+    better_candidates,
+    choose,
+    efficiency,
+    first_units,
+    working_level,
+)
 from monai_rwcp.walk import paper, recommended
 
 __all__ = ["Outcome", "SplitRow", "Splitter", "outcomes", "split_rows"]
@@ -27,8 +39,9 @@ class SplitRow:
         candidate: name of the candidate that stood for it.
         class_name: the class.
         alpha: promised false negative rate.
-        working_level: what the calibration's mean was allowed to be, ``((n + 1) alpha - 1) / n``.
-        observed: mean false negative rate of the test patients who show the class.
+        working_level: what the calibration's mean was allowed to be, ``((n + 1) alpha - 1) / n``; nan when no
+            calibration patient shows the class.
+        observed: mean false negative rate of the test patients who show the class; nan without such patients.
         stretch: mean over them of size of set over size of truth.
         dice: mean Dice over the test images that show the class.
         false_alarms: share of the test images without the class whose set is not empty; nan without such images.
@@ -87,7 +100,7 @@ class Outcome:
 def outcomes(
     pooled: Mapping[StudyCandidate, SetCurves], splitter: Splitter, number: int, alpha: float
 ) -> Iterator[Outcome]:
-    """Tune every family on one split and calibrate what it chose.
+    """Tune every family on one split, at the level its calibration will work at, and calibrate what it chose.
 
     Args:
         pooled: counts of every patient.
@@ -96,7 +109,8 @@ def outcomes(
         alpha: promised false negative rate.
     """
     tune, calibrate, test = splitter.split(number)
-    for method, candidate in _methods({c: of.only(tune) for c, of in pooled.items()}, alpha).items():
+    level = working_level(alpha, len(calibrate))
+    for method, candidate in _methods({c: of.only(tune) for c, of in pooled.items()}, level, number).items():
         calibration = pooled[candidate].only(calibrate)
         n = tuple(int(shown) for shown in (calibration.true > 0).sum(axis=0))
         yield Outcome(number, alpha, method, candidate, _thresholds(calibration, alpha), n, tuple(test))
@@ -126,17 +140,21 @@ def split_rows(
             outcome.candidate.name,
             study.class_names[c],
             outcome.alpha,
-            ((n + 1) * outcome.alpha - 1) / n,
-            float(of_units.false_negative_rate[shown, row, step].mean()),
-            float(of_units.stretch[shown, row, step].mean()),
-            float(np.nanmean(of_images.dice[:, row, step])),
-            float((of_images.size[absent, row, step] > 0).mean()) if absent.any() else math.nan,
+            ((n + 1) * outcome.alpha - 1) / n if n else math.nan,
+            _mean(of_units.false_negative_rate[shown, row, step]),
+            _mean(of_units.stretch[shown, row, step]),
+            _mean(of_images.dice[~absent, row, step]),
+            _mean(of_images.size[absent, row, step] > 0),
         )
 
 
-def _methods(tuning: Mapping[StudyCandidate, SetCurves], alpha: float) -> dict[str, StudyCandidate]:
+def _mean(values: np.ndarray) -> float:
+    return float(values.mean()) if values.size else math.nan
+
+
+def _methods(tuning: Mapping[StudyCandidate, SetCurves], level: float, seed: int) -> dict[str, StudyCandidate]:
     """Who stands for each family: its best on the tuning patients."""
-    value = {candidate: float(efficiency(of, alpha)[0][0]) for candidate, of in tuning.items()}
+    value = {candidate: float(efficiency(of, level)[0][0]) for candidate, of in tuning.items()}
 
     def best(kind: type | tuple[type, ...], source: str | None = None) -> StudyCandidate:
         return min(
@@ -158,8 +176,11 @@ def _methods(tuning: Mapping[StudyCandidate, SetCurves], alpha: float) -> dict[s
             found[f"walk on {source}, {name}"] = next(
                 c for c in walks if c.source == source and {**c.walk, "grid": None} == {**settings, "grid": None}
             )
+    # As `tune_settings` does it.
     among = {c: of for c, of in tuning.items() if isinstance(c, (PlainScore, BlurredScore, WalkedScore))}
-    found["what tune chooses"] = choose(among, alpha, draws=100).chosen
+    first = first_units(next(iter(among.values())).units, seed)
+    kept = better_candidates({c: of.only(first) for c, of in among.items()}, level, "stretch")
+    found["what tune chooses"] = choose({c: among[c] for c in kept}, level, seed=seed).chosen
     return found
 
 
@@ -168,8 +189,12 @@ def _thresholds(calibration: SetCurves, alpha: float) -> tuple[int, ...]:
     steps = []
     for row in range(len(calibration.classes)):
         shown = calibration.true[:, row] > 0
+        missed, true = calibration.missed[shown, row], calibration.true[shown, row]
+        allowed = exact(alpha) * (len(true) + 1) - 1
         total = calibration.false_negative_rate[shown, row].sum(axis=0)
-        # A little more, for the rounding of the sum.
-        kept = total <= alpha * (shown.sum() + 1) - 1 + 1e-12
+        kept = total <= float(allowed)
+        for step in np.flatnonzero(np.abs(total - float(allowed)) < 1e-9):
+            # Too near for sums that were rounded.
+            kept[step] = sum(Fraction(int(m), int(t)) for m, t in zip(missed[:, step], true, strict=True)) <= allowed
         steps.append(max(0, int(kept.sum()) - 1))
     return tuple(steps)

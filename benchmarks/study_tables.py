@@ -29,7 +29,7 @@ __all__ = [
 Row = dict[str, str]
 
 PLAIN = "plain CRC"
-_BASELINES = ("blur, tuned", "dilation, tuned", "bilateral, tuned")
+_BASELINES = ("blur, tuned", "dilation, tuned", "bilateral, tuned", "blur or bilateral with keep_peak, tuned")
 _DISTANCES = {"average_surface_distance": "ASSD", "hausdorff_distance_95": "HD95"}
 
 
@@ -51,15 +51,31 @@ def markdown(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
 
 
 def by_method_and_split(rows: Iterable[Row], value: Callable[[Row], float]) -> dict[str, list[float]]:
-    """For every method and split the mean over classes of the mean over what was measured, without what is nan."""
+    """For every method and split, in one order of the splits, the mean over classes of the mean over what was measured.
+
+    A class of which no method has a figure in a split is left out. Where only some have, as when all sets of a method
+    are empty, the others' figure is nan: it would be that of the easier classes.
+    """
     found: dict[str, dict[str, dict[str, list[float]]]] = {}
     for row in rows:
+        of_class = found.setdefault(row["method"], {}).setdefault(row["split"], {}).setdefault(row["class_name"], [])
         x = value(row)
         if not math.isnan(x):
-            found.setdefault(row["method"], {}).setdefault(row["split"], {}).setdefault(row["class_name"], []).append(x)
+            of_class.append(x)
+    splits = dict.fromkeys(split for of_method in found.values() for split in of_method)
+    known = {
+        split: {name for of_method in found.values() for name, values in of_method.get(split, {}).items() if values}
+        for split in splits
+    }
+
+    def mean(of_classes: Mapping[str, list[float]], classes: set[str]) -> float:
+        if not classes or any(not of_classes.get(name) for name in classes):
+            return math.nan
+        return fmean(fmean(of_classes[name]) for name in sorted(classes))
+
     return {
-        method: [fmean(fmean(values) for values in classes.values()) for classes in splits.values()]
-        for method, splits in found.items()
+        method: [mean(of_method.get(split, {}), classes) for split, classes in known.items()]
+        for method, of_method in found.items()
     }
 
 
@@ -68,14 +84,14 @@ def split_table(rows: Sequence[Row], baseline: str = PLAIN) -> str:
     lines = []
     for alpha in sorted({row["alpha"] for row in rows}, key=float):
         some = [row for row in rows if row["alpha"] == alpha]
-        level = fmean(float(row["working_level"]) for row in some)
+        level = fmean(x for x in (float(row["working_level"]) for row in some) if not math.isnan(x))
         columns = [
             by_method_and_split(some, partial(number, name)) for name in ("observed", "stretch", "dice", "false_alarms")
         ]
         for method in columns[0]:
             cells = [_mean_and_deviation(column.get(method, [])) for column in columns]
-            change = fmean(columns[1][method]) / fmean(columns[1][baseline]) - 1
-            lines.append([alpha, f"{level:.3f}", method, cells[0], f"{cells[1]}, {change:+.0%}", *cells[2:]])
+            cells[1] += _change(columns[1][method], columns[1][baseline])
+            lines.append([alpha, f"{level:.3f}", method, *cells])
     head = ("promised FNR", "working level", "method", "observed FNR", "stretch, change", "Dice", "false alarms")
     return markdown(head, lines)
 
@@ -93,7 +109,7 @@ def distance_table(rows: Sequence[Row], unit: str) -> str:
         f"HD95 ({unit})": partial(of_what_is_claimed, "hausdorff_distance_95"),
         "ASSD with the empty": partial(number, "average_surface_distance"),
         "HD95 with the empty": partial(number, "hausdorff_distance_95"),
-        "components": partial(number, "components"),
+        "components": partial(of_what_is_claimed, "components"),
         "bleeding": partial(number, "bleeding"),
     }
     found = {name: by_method_and_split(rows, value) for name, value in columns.items()}
@@ -103,7 +119,7 @@ def distance_table(rows: Sequence[Row], unit: str) -> str:
         for name, by_method in found.items():
             cells.append(_mean_and_deviation(by_method.get(method, [])))
             if name.startswith(("ASSD", "HD95")):
-                cells[-1] += f", {fmean(by_method[method]) / fmean(by_method[PLAIN]) - 1:+.0%}"
+                cells[-1] += _change(by_method[method], by_method[PLAIN])
         lines.append(cells)
     return markdown(("method", *columns), lines)
 
@@ -116,8 +132,12 @@ def coverage_lines(tables: Mapping[str, Sequence[Row]], risk: float = 0.05) -> l
             cell = (name, row["alpha"], row["method"], row["class_name"])
             cells.setdefault(cell, []).append(float(row["observed"]))
     z = NormalDist().inv_cdf(1 - risk / len(cells))
-    above, beyond = 0, []
-    for cell, values in cells.items():
+    above, beyond, unknown = 0, [], 0
+    for cell, found in cells.items():
+        values = [value for value in found if not math.isnan(value)]
+        unknown += len(values) < len(found)
+        if len(values) < 2:
+            continue
         mean, promised = fmean(values), float(cell[1])
         error = float(np.std(values, ddof=1)) / math.sqrt(len(values))
         above += mean > promised
@@ -126,7 +146,7 @@ def coverage_lines(tables: Mapping[str, Sequence[Row]], risk: float = 0.05) -> l
     return [
         f"{len(cells)} cells (set, promise, method, class): the mean observed rate is above the promise in "
         f"{above}, and by more than {z:.2f} standard errors (a risk of {risk:g} for all cells together) in "
-        f"{len(beyond)}.",
+        f"{len(beyond)}." + (f" In {unknown} some split has no test patient who shows the class." if unknown else ""),
         *beyond,
     ]
 
@@ -145,11 +165,12 @@ def target_table(tables: Mapping[str, Sequence[Row]], walk: str, *, with_empty: 
             continue
         values = by_method_and_split(tables[name], _dice if metric == "dice" else partial(distance, metric))
         better = max if metric == "dice" else min
-        other = better((o for o in against if o in values), key=lambda o: fmean(values[o]))
-        ours, theirs = fmean(values[walk]), fmean(values[other])
+        other = better((o for o in against if o in values), key=lambda o: _known_mean(values[o]))
+        both = [(a, b) for a, b in zip(values[walk], values[other], strict=True) if not math.isnan(a + b)]
+        ours, theirs = (fmean(of) for of in zip(*both, strict=True))
         change, words = (ours - theirs, ".3f") if kind == "difference" else (ours / theirs - 1, ".1%")
         met = change >= wanted if metric == "dice" else change <= wanted
-        each = [a - b if kind == "difference" else a / b - 1 for a, b in zip(values[walk], values[other], strict=True)]
+        each = [a - b if kind == "difference" else a / b - 1 for a, b in both]
         lines.append(
             [
                 name,
@@ -246,7 +267,22 @@ def _dice(row: Row) -> float:
     return 2 * (true - missed) / (true + size)
 
 
+def _known_mean(values: Sequence[float]) -> float:
+    return fmean(value for value in values if not math.isnan(value))
+
+
+def _change(values: Sequence[float], baseline: Sequence[float]) -> str:
+    """Change of the mean, over the splits in which both are known."""
+    both = [(a, b) for a, b in zip(values, baseline, strict=True) if not math.isnan(a + b)]
+    if not both:
+        return ""
+    ours, theirs = (fmean(of) for of in zip(*both, strict=True))
+    return f", {ours / theirs - 1:+.0%}"
+
+
 def _mean_and_deviation(values: Sequence[float]) -> str:
-    if not values:
+    known = [value for value in values if not math.isnan(value)]
+    if not known:
         return "-"
-    return f"{fmean(values):.3f} ({np.std(values, ddof=1):.3f})" if len(values) > 1 else f"{fmean(values):.3f}"
+    cell = f"{fmean(known):.3f} ({np.std(known, ddof=1):.3f})" if len(known) > 1 else f"{fmean(known):.3f}"
+    return cell if len(known) == len(values) else f"{cell} in {len(known)} of {len(values)} splits"

@@ -21,7 +21,7 @@ def test_a_threshold_is_a_number_of_dilations(neighbors: str, connectivity: int,
     logits[0] += 2
     logits[2] -= 20
     probabilities = torch.softmax(logits, dim=0)
-    score = DilatedScore(neighbors).score(probabilities, torch.zeros(1, *shape))  # type: ignore[arg-type]
+    score = DilatedScore(neighbors).score(probabilities)  # type: ignore[arg-type]
     mask = (probabilities.argmax(dim=0) == 1).numpy()
     assert mask.any()
     structure = generate_binary_structure(len(shape), min(connectivity, len(shape)))

@@ -23,20 +23,20 @@ def noise(number: int) -> PeerImage:
 
 def test_both_control_the_recall_of_the_same_images() -> None:
     images = [noise(i) for i in range(60)]
-    ours, theirs = compare(images, c=1, alpha=0.2, splits=4, seed=0)
-    assert [ours[1], theirs[1]] == ["monai_rwcp", "MAPIE"]
+    ours, theirs, finer = compare(images, c=1, alpha=0.2, splits=4, seed=0)
+    assert [ours[1], theirs[1], finer[1]] == ["monai_rwcp", "MAPIE", "MAPIE, even in logits"]
     # MAPIE's thresholds are a hundredth apart, and its interval between two of them belongs to the lower.
     assert 0 <= float(ours[2]) - float(theirs[2]) <= 0.011
     assert float(ours[4]) <= float(theirs[4])
-    assert ours[5] == theirs[5] == "0 of 4"
+    assert ours[5] == theirs[5] == finer[5] == "0 of 4"
 
 
 def test_a_hundredth_is_too_coarse_for_faint_scores() -> None:
     faint = [PeerImage(image.patient, torch.stack([1 - image.score[1] / 500, image.score[1] / 500]), image.label)
              for image in map(noise, range(60))]  # fmt: skip
-    ours, theirs = compare(faint, c=1, alpha=0.2, splits=3, seed=0)
+    ours, theirs, finer = compare(faint, c=1, alpha=0.2, splits=3, seed=0)
     assert float(ours[2]) < 0.002
-    assert float(theirs[4]) > float(ours[4])
+    assert float(theirs[4]) > float(finer[4]) >= float(ours[4])
 
 
 def test_a_patient_has_one_image(shared_dir: Path) -> None:

@@ -20,10 +20,10 @@ pytest.importorskip("scipy", reason="the study's baselines need scipy")
 from benchmarks.baselines import DilatedScore
 from benchmarks.study import main as study_command
 from benchmarks.study_cases import CaseInfo, StudyCase, StudySet
-from benchmarks.study_measure import StudyCandidate, load_curves, measure, study_candidates
+from benchmarks.study_measure import StudyCandidate, load_curves, measure, scores_of, study_candidates
 from benchmarks.study_pictures import slopes
 from benchmarks.study_report import main as report
-from benchmarks.study_splits import Outcome, Splitter, outcomes, split_rows
+from benchmarks.study_splits import Outcome, Splitter, _thresholds, outcomes, split_rows
 from benchmarks.study_surfaces import measure_sets, set_rows
 from benchmarks.study_tables import (
     by_method_and_split,
@@ -36,7 +36,7 @@ from benchmarks.study_tables import (
     target_table,
 )
 from monai_rwcp.metrics import prediction_set_metrics
-from monai_rwcp.tune import PlainScore, SetCurves, WalkedScore, tuning_thresholds
+from monai_rwcp.tune import BlurredScore, PlainScore, SetCurves, WalkedScore, tune_settings, tuning_thresholds
 
 ALPHA = 0.2
 
@@ -125,6 +125,82 @@ def test_a_row_against_loops(measured: tuple[Path, list, dict, dict]) -> None:
         assert rows[name].working_level == pytest.approx(((outcome.n[c - 1] + 1) * ALPHA - 1) / outcome.n[c - 1])
 
 
+def test_what_is_counted_already_is_left_out(
+    measured: tuple[Path, list, dict, dict], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, candidates, curves, _ = measured
+    few = StudySet("few", STUDY.class_names, "px", INFOS[:3], loaded, ("own",))
+    measure(few, candidates[::2], tmp_path)
+    with pytest.raises(ValueError, match="is not counted by .* Run the study on"):
+        load_curves(few, candidates, tmp_path)
+    asked = []
+
+    def noted(case: StudyCase, some: list[StudyCandidate]) -> object:
+        asked.append(list(some))
+        return scores_of(case, some)
+
+    monkeypatch.setattr("benchmarks.study_measure.scores_of", noted)
+    measure(few, candidates, tmp_path)
+    assert asked == [candidates[1::2]] * 3
+    for candidate, of in load_curves(few, candidates, tmp_path).items():
+        for name in ("true", "missed", "size"):
+            assert np.array_equal(getattr(of, name), getattr(curves[candidate], name)[:3])
+    measure(few, candidates, tmp_path)
+    assert len(asked) == 3
+
+
+def test_thresholds_are_decided_in_fractions(measured: tuple[Path, list, dict, dict]) -> None:
+    """Nine patients who each miss a third at alpha = .4: 3 = .4 (9 + 1) - 1, though a third is rounded."""
+    n = len(tuning_thresholds())
+    missed = np.where(np.arange(n) < 100, 1, 3)[None, None].repeat(9, axis=0)
+    curves = SetCurves(tuple("abcdefghi"), (1,), np.full((9, 1), 3), missed, np.full((9, 1, n), 3))
+    assert _thresholds(curves, 0.4) == (99,)
+    assert _thresholds(curves, 0.39) == (0,)
+    unseen = SetCurves(curves.units, (1,), 0 * curves.true, 0 * missed, curves.size)
+    assert _thresholds(unseen, 0.4) == (0,)
+
+
+def test_a_class_that_is_not_shown_has_no_figures(measured: tuple[Path, list, dict, dict]) -> None:
+    _, _, curves, pooled = measured
+    without = {}
+    for maps in (curves, pooled):
+        for candidate, of in maps.items():
+            true, missed = of.true.copy(), of.missed.copy()
+            true[:, 1], missed[:, 1] = 0, 0
+            without.setdefault(candidate, []).append(SetCurves(of.units, of.classes, true, missed, of.size))
+    images, patients = ({c: both[i] for c, both in without.items()} for i in (0, 1))
+    outcome = next(outcomes(patients, Splitter(tuple(STUDY.units), 0), 0, ALPHA))
+    one, two = split_rows(STUDY, images, patients, outcome)
+    assert one.observed >= 0
+    assert all(math.isnan(x) for x in (two.working_level, two.observed, two.stretch, two.dice))
+    assert two.false_alarms == 1
+
+
+def test_what_tune_chooses_is_what_tune_settings_chooses(measured: tuple[Path, list, dict, dict]) -> None:
+    _, candidates, _, pooled = measured
+    splitter = Splitter(tuple(STUDY.units), 0)
+    shipped = [c for c in candidates if isinstance(c, (PlainScore, BlurredScore, WalkedScore))]
+    for split in range(3):
+        tune, calibrate, _ = splitter.split(split)
+        items = []
+        for info in INFOS:
+            if info.unit in tune:
+                case = loaded(info)
+                items.append(
+                    {"pred": case.probabilities, "label": case.label, "own": case.features["own"], "patient": info.unit}
+                )
+        choice = tune_settings(
+            items,
+            alpha=ALPHA,
+            n_calibration=len(calibrate),
+            candidates=shipped,
+            feature_keys={"own": "own"},
+            seed=split,
+        )
+        found = {o.method: o.candidate for o in outcomes(pooled, splitter, split, ALPHA)}
+        assert found["what tune chooses"] == choice.chosen
+
+
 def test_families_are_tuned_on_the_tuning_patients_only(measured: tuple[Path, list, dict, dict]) -> None:
     """What is chosen does not change when the other patients do."""
     _, _, _, pooled = measured
@@ -135,7 +211,7 @@ def test_families_are_tuned_on_the_tuning_patients_only(measured: tuple[Path, li
         size = of.size.copy()
         for i, unit in enumerate(of.units):
             if unit not in tune:
-                size[i] *= 1 + hash(candidate.name) % 7
+                size[i] *= 1 + len(candidate.name) % 7
         changed[candidate] = SetCurves(of.units, of.classes, of.true, of.missed, size)
     chosen = [{o.method: o.candidate for o in outcomes(maps, splitter, 2, ALPHA)} for maps in (pooled, changed)]
     assert chosen[0] == chosen[1]
@@ -188,6 +264,38 @@ def test_a_set_that_was_counted_otherwise_is_refused(measured: tuple[Path, list,
         list(set_rows(STUDY, other, outcome, figures))
 
 
+def test_what_is_not_known_is_not_left_out_silently() -> None:
+    def row(method: str, split: int, name: str, value: float) -> dict[str, str]:
+        of = {"observed": value, "stretch": value, "dice": value, "false_alarms": value, "working_level": 0.05}
+        ids = {"method": method, "split": str(split), "class_name": name, "alpha": "0.1"}
+        return ids | {key: str(x) for key, x in of.items()}
+
+    nan = math.nan
+    values = {
+        "plain CRC": [(0.2, 0.4), (0.2, nan), (nan, nan)],
+        "other": [(0.1, nan), (0.1, nan), (nan, nan)],
+    }
+    rows = [
+        row(method, split, name, x)
+        for method, of in values.items()
+        for split, both in enumerate(of)
+        for name, x in zip(("easy", "hard"), both, strict=True)
+    ]
+    found = by_method_and_split(rows, partial(number, "stretch"))
+    # In the first split the other has no figure of the hard class; in the second nobody has.
+    assert found["plain CRC"][:2] == pytest.approx([0.3, 0.2])
+    assert math.isnan(found["plain CRC"][2])
+    assert math.isnan(found["other"][0])
+    assert found["other"][1] == pytest.approx(0.1)
+    table = split_table(rows)
+    assert "0.250 (0.071) in 2 of 3 splits, +0%" in table
+    # Compared in the one split that both have.
+    assert "0.100 in 1 of 3 splits, -50%" in table
+    kept = coverage_lines({"noise": [row("plain CRC", i, "easy", 0.5 if i else nan) for i in range(5)]})
+    assert "above the promise in 1" in kept[0]
+    assert "In 1 some split has no test patient who shows the class" in kept[0]
+
+
 def test_two_commands_make_the_page(
     measured: tuple[Path, list, dict, dict], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -220,6 +328,16 @@ def test_two_commands_make_the_page(
     assert text.endswith((tmp_path / "results/study/hippocampus-weak.md").read_text())
     pictures = re.findall(r"\]\((results/study/.*?png)\)", text)
     assert len(pictures) == 4
+    assert re.search(r"widest tried \(16 and 8 voxels\): blur \d+% at alpha = 0.1, bilateral \d+% at alpha = 0.1", text)
+    # Distances of other splits do not stay, and a page needs the promise that is drawn.
+    ran = CliRunner().invoke(study_command, [*common, "--splits", "3", "--surface-splits", "0", "--alpha", "0.2"])
+    assert ran.exit_code == 0, ran.output
+    assert not (out / "hippocampus-weak-sets.csv").exists()
+    ran = CliRunner().invoke(report, [*common, "--page", str(page)])
+    assert ran.exit_code == 1
+    assert "no splits at alpha = 0.1" in ran.output
+    ran = CliRunner().invoke(study_command, [*common, "--splits", "4", "--surface-splits", "2", "--alpha", "0.1"])
+    assert ran.exit_code == 0, ran.output
     # A part that another run left is kept.
     (tmp_path / "results/study/acdc-slices-3.md").write_text("## of another run\n")
     ran = CliRunner().invoke(report, [*common, "--page", str(page)])
@@ -248,7 +366,9 @@ def row(method: str, split: int, class_name: str, **more: object) -> dict[str, s
 def test_means_are_over_images_then_classes() -> None:
     rows = [row("a", 0, "one", x=1), row("a", 0, "one", x=3), row("a", 0, "two", x=6), row("a", 0, "two", x=math.nan)]
     rows += [row("a", 1, "one", x=5), row("b", 0, "one", x=math.nan)]
-    assert by_method_and_split(rows, partial(number, "x")) == {"a": [4.0, 5.0]}
+    found = by_method_and_split(rows, partial(number, "x"))
+    assert found["a"] == [4.0, 5.0]
+    assert np.isnan(found["b"]).tolist() == [True, True]
 
 
 def test_a_broken_promise_is_named() -> None:
@@ -287,7 +407,7 @@ def test_empty_sets_are_told_apart() -> None:
     far = {"average_surface_distance": 10, "hausdorff_distance_95": 10, "components": 0, "bleeding": math.nan}
     rows = [row("plain CRC", 0, "one", size=5, **figures), row("plain CRC", 0, "one", size=0, **far)]
     line = distance_table(rows, "px").splitlines()[2]
-    assert line == "| plain CRC | 0.500 | 2.000, +0% | 4.000, +0% | 6.000, +0% | 7.000, +0% | 0.500 | 0.500 |"
+    assert line == "| plain CRC | 0.500 | 2.000, +0% | 4.000, +0% | 6.000, +0% | 7.000, +0% | 1.000 | 0.500 |"
 
 
 def test_failures_are_by_size_position_and_patient() -> None:

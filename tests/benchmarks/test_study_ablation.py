@@ -14,6 +14,7 @@ pytest.importorskip("scipy", reason="the study's baselines need scipy")
 from benchmarks.baselines import BilateralScore, PeakKeptScore
 from benchmarks.study_ablation import ablation_candidates, main
 from benchmarks.study_cases import CaseInfo, StudyCase, StudySet
+from benchmarks.study_measure import scores_of
 from benchmarks.study_tables import read_rows
 from monai_rwcp.tune import BlurredScore, tuning_thresholds
 from monai_rwcp.walk import WalkSettings, diffuse_probabilities
@@ -72,6 +73,6 @@ def test_one_command_makes_tables_whose_figures_are_those_of_the_walk(
 def test_a_baseline_with_kept_peaks(base: BlurredScore | BilateralScore) -> None:
     case = loaded(INFOS[0])
     kept = PeakKeptScore(base)
-    score = kept.score(case.probabilities, case.image)
+    ((_, score),) = scores_of(case, [kept])
     torch.testing.assert_close(score.amax((1, 2)), case.probabilities.amax((1, 2)))
     assert kept.name == f"{base.name}, keep_peak"
