@@ -165,7 +165,11 @@ class _FileCase(Mapping[Hashable, Any]):
         read: dict[Hashable, Any] = {"pred": found, "label": read_grid_file(Path(self._item["label"]), found)}
         if self._extractor is not None:
             read["image"] = read_grid_file(Path(self._item["image"]), found)
-            read = DenseFeaturesd("image", self._extractor)(read)
+            try:
+                read = DenseFeaturesd("image", self._extractor)(read)
+            except KeyError as error:
+                # Which `get` of a mapping would take for a key that is missing here.
+                raise ValueError(f"No features of '{self._item['image']}': {error}") from error
         return read
 
 

@@ -113,11 +113,18 @@ def tune_settings(
     counted: Objective = "dice" if objective == "dice" else "stretch"
     # By candidate and unit: images of a unit are added up as they come, so that memory grows with the units alone.
     totals: dict[Candidate, dict[str, SetCurves]] = {candidate: {} for candidate in everyone}
+    in_mm: set[bool] = set()
 
     def count(numbers: Iterable[int], some: Sequence[Candidate], advance: Callable[[int], object]) -> None:
         for i in numbers:
             try:
                 case = ScoredCase.of(cases[i], i, some, keys)
+                in_mm.add(case.spacing is not None)
+                if len(in_mm) > 1:
+                    raise ValueError(
+                        "Some maps tell their voxel size and others do not, so that walks and distances would mix mm "
+                        "and voxels. Load all of them as MetaTensor, or none."
+                    )
                 for candidate, made in case.scores:
                     of_case = set_curves(
                         made,

@@ -18,6 +18,7 @@ from monai_rwcp import TunedScored, TunedSettings
 from monai_rwcp.cli import main
 from monai_rwcp.report import draw_tuning, tuning_table
 from monai_rwcp.tune import CandidateResult, Choice, PlainScore, WalkedScore
+from monai_rwcp.tuning_run import tune_from_files
 from monai_rwcp.walk import WalkSettings
 
 
@@ -101,6 +102,17 @@ def test_descriptions_of_a_data_list_are_no_sections(datalist: Path, tmp_path: P
     result = tune(datalist, "--out", tmp_path / "tuned", "--n-calibration", 19)
     assert result.exit_code == 0, result.output
     assert TunedSettings.load(tmp_path / "tuned/settings.json").alpha == pytest.approx(1 / 19)
+
+
+def test_an_error_of_the_features_is_not_taken_for_a_missing_key(datalist: Path, tmp_path: Path) -> None:
+    class Broken:
+        name = "broken"
+
+        def __call__(self, image: torch.Tensor) -> torch.Tensor:
+            raise KeyError("inside")
+
+    with pytest.raises(ValueError, match="No features of '.*t1_image.nii.gz': .*inside"):
+        tune_from_files(datalist, tmp_path / "tuned", extractor=Broken())
 
 
 def test_nothing_is_measured_for_what_cannot_be_written(
