@@ -56,8 +56,9 @@ def scores_of(case: StudyCase, candidates: Sequence[StudyCandidate]) -> Iterator
         for filtered in dict.fromkeys(bilateral):
             yield filtered, filtered.score(case.probabilities, case.image)
 
+    asked = set(candidates)
     for base, score in smoothed():
-        if base in candidates:
+        if base in asked:
             yield base, score
         for of_base in kept:
             if of_base.base == base:
@@ -72,11 +73,11 @@ def measure(study: StudySet, candidates: Sequence[StudyCandidate], folder: Path)
     folder.mkdir(parents=True, exist_ok=True)
     for info in tqdm(study.infos, desc=study.name):
         path = folder / f"{info.name}.npz"
-        counted = _read(path) if path.exists() else {}
-        left = [candidate for candidate in candidates if candidate.name not in counted]
+        names = _names(path) if path.exists() else []
+        left = [candidate for candidate in candidates if candidate.name not in names]
         if not left:
             continue
-        case = study.load(info)
+        case, counted = study.load(info), _read(path) if names else {}
         for candidate, score in scores_of(case, left):
             of = set_curves(score, case.label, unit=info.name)
             counted[candidate.name] = {name: getattr(of, name)[0].astype(np.int32) for name in _COUNTS}
@@ -100,6 +101,11 @@ def load_curves(study: StudySet, candidates: Sequence[StudyCandidate], folder: P
         )
         for c in candidates
     }
+
+
+def _names(path: Path) -> list[str]:
+    with np.load(path) as file:
+        return [str(name) for name in file["names"]]
 
 
 def _read(path: Path) -> dict[str, dict[str, np.ndarray]]:

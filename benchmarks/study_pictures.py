@@ -11,6 +11,7 @@ import numpy as np
 
 from benchmarks.study_cases import StudyCase
 from benchmarks.study_measure import StudyCandidate
+from benchmarks.study_tables import known
 from monai_rwcp.files import written_whole
 from monai_rwcp.tune import SetCurves, WalkedScore, efficiency, tuning_thresholds
 
@@ -27,9 +28,9 @@ def save_methods(columns: Mapping[str, Mapping[str, Sequence[float]]], title: st
     figure = Figure(figsize=(3.4 * len(columns) + 3, 0.32 * len(methods) + 1.2), layout="constrained")
     all_axes = figure.subplots(1, len(columns), sharey=True, squeeze=False)[0]
     for axes, (name, by_method) in zip(all_axes, columns.items(), strict=True):
-        known = [[value for value in by_method[m] if not math.isnan(value)] for m in methods]
-        means = [fmean(values) if values else math.nan for values in known]
-        deviations = [float(np.std(values, ddof=1)) if len(values) > 1 else 0.0 for values in known]
+        found = [known(by_method[m]) for m in methods]
+        means = [fmean(values) if values else math.nan for values in found]
+        deviations = [float(np.std(values, ddof=1)) if len(values) > 1 else 0.0 for values in found]
         colors = [_BLUE if m.startswith("walk") else _GREEN if m.startswith("what") else "#909497" for m in methods]
         axes.barh(methods, means, xerr=deviations, color=colors, ecolor="black", capsize=2)
         axes.axvline(means[0], color=_RED, linewidth=1, linestyle="--")

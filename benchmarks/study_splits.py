@@ -18,12 +18,11 @@ from monai_rwcp.tune import (
     PlainScore,
     SetCurves,
     WalkedScore,
-    better_candidates,
     choose,
     efficiency,
-    first_units,
     working_level,
 )
+from monai_rwcp.tune.halving import better_candidates, first_units
 from monai_rwcp.walk import paper, recommended
 
 __all__ = ["Outcome", "SplitRow", "Splitter", "outcomes", "split_rows"]

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from benchmarks.study_cases import StudyCase, StudySet
 from benchmarks.study_measure import StudyCandidate, scores_of
 from benchmarks.study_splits import Outcome
-from monai_rwcp.conformal import outside_field
+from monai_rwcp.conformal.prediction_set import set_at
 from monai_rwcp.files import written_whole
 from monai_rwcp.metrics import prediction_set_metrics
 from monai_rwcp.tune import SetCurves, WalkedScore, tuning_thresholds
@@ -156,7 +156,7 @@ def _key(candidate: StudyCandidate, row: int, step: int) -> str:
 
 
 def _figures(case: StudyCase, score: torch.Tensor, c: int, step: int) -> list[float]:
-    found = (score[c] >= float(tuning_thresholds()[step])) | outside_field(score)
+    found = set_at(score, {c: float(tuning_thresholds()[step])}, include_outside=True)[c].bool()
     truth = case.label[0] == c
     figures = prediction_set_metrics(found, truth, spacing=case.spacing)
     wrong = found & ~truth

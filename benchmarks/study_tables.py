@@ -18,6 +18,7 @@ __all__ = [
     "coverage_lines",
     "distance_table",
     "failure_tables",
+    "known",
     "markdown",
     "number",
     "of_what_is_claimed",
@@ -37,6 +38,11 @@ def read_rows(path: Path) -> list[Row]:
     """Rows of a CSV file."""
     with path.open(newline="") as file:
         return list(csv.DictReader(file))
+
+
+def known(values: Iterable[float]) -> list[float]:
+    """Those that are numbers."""
+    return [value for value in values if not math.isnan(value)]
 
 
 def number(name: str, row: Row) -> float:
@@ -63,7 +69,7 @@ def by_method_and_split(rows: Iterable[Row], value: Callable[[Row], float]) -> d
         if not math.isnan(x):
             of_class.append(x)
     splits = dict.fromkeys(split for of_method in found.values() for split in of_method)
-    known = {
+    shown = {
         split: {name for of_method in found.values() for name, values in of_method.get(split, {}).items() if values}
         for split in splits
     }
@@ -74,7 +80,7 @@ def by_method_and_split(rows: Iterable[Row], value: Callable[[Row], float]) -> d
         return fmean(fmean(of_classes[name]) for name in sorted(classes))
 
     return {
-        method: [mean(of_method.get(split, {}), classes) for split, classes in known.items()]
+        method: [mean(of_method.get(split, {}), classes) for split, classes in shown.items()]
         for method, of_method in found.items()
     }
 
@@ -84,7 +90,7 @@ def split_table(rows: Sequence[Row], baseline: str = PLAIN) -> str:
     lines = []
     for alpha in sorted({row["alpha"] for row in rows}, key=float):
         some = [row for row in rows if row["alpha"] == alpha]
-        level = fmean(x for x in (float(row["working_level"]) for row in some) if not math.isnan(x))
+        level = fmean(known(float(row["working_level"]) for row in some))
         columns = [
             by_method_and_split(some, partial(number, name)) for name in ("observed", "stretch", "dice", "false_alarms")
         ]
@@ -134,7 +140,7 @@ def coverage_lines(tables: Mapping[str, Sequence[Row]], risk: float = 0.05) -> l
     z = NormalDist().inv_cdf(1 - risk / len(cells))
     above, beyond, unknown = 0, [], 0
     for cell, found in cells.items():
-        values = [value for value in found if not math.isnan(value)]
+        values = known(found)
         unknown += len(values) < len(found)
         if len(values) < 2:
             continue
@@ -165,8 +171,8 @@ def target_table(tables: Mapping[str, Sequence[Row]], walk: str, *, with_empty: 
             continue
         values = by_method_and_split(tables[name], _dice if metric == "dice" else partial(distance, metric))
         better = max if metric == "dice" else min
-        other = better((o for o in against if o in values), key=lambda o: _known_mean(values[o]))
-        both = [(a, b) for a, b in zip(values[walk], values[other], strict=True) if not math.isnan(a + b)]
+        other = better((o for o in against if o in values), key=lambda o: fmean(known(values[o])))
+        both = _both_known(values[walk], values[other])
         ours, theirs = (fmean(of) for of in zip(*both, strict=True))
         change, words = (ours - theirs, ".3f") if kind == "difference" else (ours / theirs - 1, ".1%")
         met = change >= wanted if metric == "dice" else change <= wanted
@@ -267,13 +273,14 @@ def _dice(row: Row) -> float:
     return 2 * (true - missed) / (true + size)
 
 
-def _known_mean(values: Sequence[float]) -> float:
-    return fmean(value for value in values if not math.isnan(value))
+def _both_known(values: Sequence[float], others: Sequence[float]) -> list[tuple[float, float]]:
+    """The splits in which both have a figure."""
+    return [(a, b) for a, b in zip(values, others, strict=True) if not math.isnan(a + b)]
 
 
 def _change(values: Sequence[float], baseline: Sequence[float]) -> str:
     """Change of the mean, over the splits in which both are known."""
-    both = [(a, b) for a, b in zip(values, baseline, strict=True) if not math.isnan(a + b)]
+    both = _both_known(values, baseline)
     if not both:
         return ""
     ours, theirs = (fmean(of) for of in zip(*both, strict=True))
@@ -281,8 +288,8 @@ def _change(values: Sequence[float], baseline: Sequence[float]) -> str:
 
 
 def _mean_and_deviation(values: Sequence[float]) -> str:
-    known = [value for value in values if not math.isnan(value)]
-    if not known:
+    found = known(values)
+    if not found:
         return "-"
-    cell = f"{fmean(known):.3f} ({np.std(known, ddof=1):.3f})" if len(known) > 1 else f"{fmean(known):.3f}"
-    return cell if len(known) == len(values) else f"{cell} in {len(known)} of {len(values)} splits"
+    cell = f"{fmean(found):.3f} ({np.std(found, ddof=1):.3f})" if len(found) > 1 else f"{fmean(found):.3f}"
+    return cell if len(found) == len(values) else f"{cell} in {len(found)} of {len(values)} splits"

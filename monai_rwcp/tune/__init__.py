@@ -12,7 +12,6 @@ from monai_rwcp.tune.candidates import (
 )
 from monai_rwcp.tune.choose import CandidateResult, Choice, Objective, choose, efficiency, working_level
 from monai_rwcp.tune.curves import SetCurves, set_curves, tuning_thresholds
-from monai_rwcp.tune.halving import better_candidates, first_units
 from monai_rwcp.tune.scores import blurred, candidate_scores
 from monai_rwcp.tune.settings_file import TunedSettings
 from monai_rwcp.tune.tune import tune_settings
@@ -27,14 +26,12 @@ __all__ = [
     "SetCurves",
     "TunedSettings",
     "WalkedScore",
-    "better_candidates",
     "blurred",
     "candidate_from",
     "candidate_scores",
     "choose",
     "default_candidates",
     "efficiency",
-    "first_units",
     "set_curves",
     "tune_settings",
     "tuning_thresholds",

@@ -125,10 +125,14 @@ def working_level(alpha: float, n_calibration: int) -> float:
     return float(promise.allowance(n_calibration) / n_calibration)
 
 
-def _check_counted(alpha: float, objective: Objective) -> None:
+def _check_level(alpha: float) -> None:
     fits = isinstance(alpha, (int, float)) and not isinstance(alpha, bool) and 0 <= alpha < 1
     if not fits:
         raise ValueError(f"Expected `alpha` to be a number in [0, 1), such as 0.1, but got {alpha!r}.")
+
+
+def _check_counted(alpha: float, objective: Objective) -> None:
+    _check_level(alpha)
     if objective not in ("stretch", "dice"):
         raise ValueError(
             f'Expected `objective` to be "stretch" or "dice", but got {objective!r}. Counts know no distances; '
@@ -258,7 +262,7 @@ def choose_by_distance(
         distances: float ``[units, classes]`` in mm or voxels for each candidate; nan where a unit lacks the class.
         thresholds: of each candidate by class; the bootstrap keeps them.
         units: names of the units.
-        alpha: share of the truth that the sets miss.
+        alpha: share of the truth that the sets miss, in [0, 1).
         draws: number of bootstrap draws, at least 2.
         seed: of the draws.
 
@@ -266,7 +270,7 @@ def choose_by_distance(
         the choice.
 
     Raises:
-        ValueError: when ``draws`` is out of range or no unit shows a class.
+        ValueError: when an argument is out of range or no unit shows a class.
 
     Example:
         >>> from monai_rwcp.tune.candidates import BlurredScore, PlainScore
@@ -274,6 +278,7 @@ def choose_by_distance(
         >>> choose_by_distance(distances, dict.fromkeys(distances, {1: 0.5}), ("anna", "ben")).chosen
         BlurredScore(sigma=1.0)
     """
+    _check_level(alpha)
     weights = _bootstrap(len(units), draws, seed)
     once = np.ones((1, len(units)))
     found = {

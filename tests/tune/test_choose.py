@@ -167,8 +167,7 @@ def test_at_level_zero_nothing_is_missed() -> None:
 def test_the_level_is_what_calibration_works_at() -> None:
     assert working_level(0.1, 9) == 0
     for alpha, n in ((0.05, 19), (0.05, 20), (0.1, 40), (0.2, 25), (0.3, 1000)):
-        if n >= 1 / alpha - 1:
-            assert working_level(alpha, n) == pytest.approx(((n + 1) * alpha - 1) / n, abs=1e-15)
+        assert working_level(alpha, n) == pytest.approx(((n + 1) * alpha - 1) / n, abs=1e-15)
     for n in (8, 9.0, True):
         with pytest.raises(ValueError, match="`n_calibration` to be a whole number of at least 9"):
             working_level(0.1, n)  # type: ignore[arg-type]

@@ -29,10 +29,10 @@ from monai_rwcp.tune import (
     blurred,
     default_candidates,
     efficiency,
-    first_units,
     set_curves,
     working_level,
 )
+from monai_rwcp.tune.halving import first_units
 from monai_rwcp.walk import WalkSettings
 
 
@@ -177,9 +177,14 @@ def test_the_spacing_of_a_map_counts() -> None:
         ),
         ({"cases": [{**c, "pred": "map.nii"} for c in cases()]}, TypeError, "'pred' of case .* got str 'map.nii'"),
         (
+            {"cases": [*cases(), {**cases(1)[0], "pred": MetaTensor(cases(1)[0]["pred"])}]},
+            ValueError,
+            r"Case \d+, .*would mix mm and voxels",
+        ),
+        (
             {"cases": [*cases(), more_channels()]},
             ValueError,
-            r"Case \d+, .*the classes \[1, 2\]|\[1\], as in the cases",
+            r"Case \d+, .*the classes \[1(, 2)?\], as in the cases",
         ),
     ],
 )
