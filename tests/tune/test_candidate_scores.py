@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from scipy.ndimage import gaussian_filter
+from monai.networks.layers import gaussian_1d
+from scipy.ndimage import convolve1d, gaussian_filter
 
 from monai_rwcp.conformal import LossTable, false_negative_rate_table, threshold_levels
 from monai_rwcp.conformal.prediction_set import set_at
@@ -57,6 +58,22 @@ def test_every_score_is_the_one_made_alone(shape: tuple[int, ...], spacing: list
         else:
             assert torch.equal(made, score)
     assert seen == set(candidates)
+
+
+@pytest.mark.parametrize(
+    ("shape", "sigma"), [((24, 20), 0.5), ((24, 20), 2.0), ((3, 31), 1.3), ((40, 30, 5), 1.0), ((96, 80, 10), 16.0)]
+)
+def test_a_blur_is_the_convolution_over_the_weight_inside(shape: tuple[int, ...], sigma: float) -> None:
+    score, *_ = case(shape)
+    kernel = gaussian_1d(torch.tensor(sigma)).double().numpy()
+    expected, weight = score.double().numpy(), np.ones(shape)
+    for axis in range(len(shape)):
+        expected = convolve1d(expected, kernel, axis=axis + 1, mode="constant")
+        weight = convolve1d(weight, kernel, axis=axis, mode="constant")
+    made = blurred(score, sigma)
+    assert made.shape == score.shape
+    assert made.is_contiguous()
+    assert np.allclose(made.numpy(), expected / weight, rtol=0, atol=1e-6)
 
 
 def test_a_blur_keeps_constants_and_range() -> None:
