@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from scipy.ndimage import distance_transform_cdt
 
-from monai_rwcp.tune import BlurredScore
 from monai_rwcp.walk import keep_peaks
 
 __all__ = ["BilateralScore", "DilatedScore", "PeakKeptScore", "baseline_candidates"]
@@ -91,13 +90,13 @@ class BilateralScore:
 
 @dataclass(frozen=True)
 class PeakKeptScore:
-    """Another method's score with the walk's ``keep_peak``, to tell what of a gain is the walk's own.
+    """A bilateral filter's score with the walk's ``keep_peak``, to tell what of a gain is the walk's own.
 
     Args:
         base: what smooths the map.
     """
 
-    base: BlurredScore | BilateralScore
+    base: BilateralScore
 
     @property
     def name(self) -> str:
@@ -112,6 +111,4 @@ class PeakKeptScore:
 def baseline_candidates() -> list[DilatedScore | BilateralScore | PeakKeptScore]:
     """The settings among which a study tunes these baselines, on the same patients as the walk."""
     bilateral = [BilateralScore(space, intensity) for space in (1.0, 2.0, 4.0, 8.0) for intensity in (0.05, 0.1, 0.2)]
-    blurs = [BlurredScore(sigma) for sigma in (1.0, 2.0, 3.0, 4.0, 6.0, 8.0)]
-    kept = [*map(PeakKeptScore, blurs), *map(PeakKeptScore, bilateral)]
-    return [DilatedScore("face"), DilatedScore("corner"), *bilateral, *kept]
+    return [DilatedScore("face"), DilatedScore("corner"), *bilateral, *map(PeakKeptScore, bilateral)]

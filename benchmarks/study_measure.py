@@ -13,7 +13,6 @@ from benchmarks.baselines import BilateralScore, DilatedScore, PeakKeptScore, ba
 from benchmarks.study_cases import StudyCase, StudySet
 from monai_rwcp.files import written_whole
 from monai_rwcp.tune import (
-    BlurredScore,
     Candidate,
     SetCurves,
     WalkedScore,
@@ -48,16 +47,10 @@ def scores_of(case: StudyCase, candidates: Sequence[StudyCandidate]) -> Iterator
     kept = [c for c in candidates if isinstance(c, PeakKeptScore)]
     bases = [c.base for c in kept]
     tuned: list[Candidate] = [c for c in candidates if not isinstance(c, _BASELINES)]
-    tuned += [base for base in bases if isinstance(base, BlurredScore)]
-    bilateral = [c for c in (*candidates, *bases) if isinstance(c, BilateralScore)]
-
-    def smoothed() -> Iterator[tuple[StudyCandidate, torch.Tensor]]:
-        yield from candidate_scores(case.probabilities, list(dict.fromkeys(tuned)), case.features, spacing=case.spacing)
-        for filtered in dict.fromkeys(bilateral):
-            yield filtered, filtered.score(case.probabilities, case.image)
-
+    yield from candidate_scores(case.probabilities, tuned, case.features, spacing=case.spacing)
     asked = set(candidates)
-    for base, score in smoothed():
+    for base in dict.fromkeys(c for c in (*candidates, *bases) if isinstance(c, BilateralScore)):
+        score = base.score(case.probabilities, case.image)
         if base in asked:
             yield base, score
         for of_base in kept:

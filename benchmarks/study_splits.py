@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -60,7 +60,10 @@ class SplitRow:
 
 @dataclass(frozen=True)
 class Splitter:
-    """Random splits of the patients: a fifth (at least 8) tunes, half of the rest calibrates, the others test."""
+    """Random splits of the patients: a fifth (at least 8) tunes, half of the rest calibrates, the others test.
+
+    At least 25 calibrate where 40 are left, since fewer would leave next to nothing of the smallest promise.
+    """
 
     units: tuple[str, ...]
     seed: int
@@ -69,7 +72,8 @@ class Splitter:
         """Tuning, calibration and test patients of one split."""
         order = np.random.default_rng((self.seed, number)).permutation(np.array(self.units)).tolist()
         n_tune = max(8, len(order) // 5)
-        n_calibrate = -(-(len(order) - n_tune) // 2)
+        rest = len(order) - n_tune
+        n_calibrate = max(-(-rest // 2), 25 if rest >= 40 else 0)
         return order[:n_tune], order[n_tune : n_tune + n_calibrate], order[n_tune + n_calibrate :]
 
 
@@ -155,22 +159,22 @@ def _methods(tuning: Mapping[StudyCandidate, SetCurves], level: float, seed: int
     """Who stands for each family: its best on the tuning patients."""
     value = {candidate: float(efficiency(of, level)[0][0]) for candidate, of in tuning.items()}
 
-    def best(kind: type | tuple[type, ...], source: str | None = None) -> StudyCandidate:
-        return min(
-            (c for c in tuning if isinstance(c, kind) and (source is None or getattr(c, "source", None) == source)),
-            key=value.__getitem__,
-        )
+    def best(among: Iterable[StudyCandidate]) -> StudyCandidate:
+        return min(among, key=value.__getitem__)
+
+    blurs = [c for c in tuning if isinstance(c, BlurredScore)]
+    kept = [c for c in tuning if isinstance(c, PeakKeptScore)]
 
     found: dict[str, StudyCandidate] = {"plain CRC": PlainScore()}
     found |= {
-        "blur, tuned": best(BlurredScore),
-        "dilation, tuned": best(DilatedScore),
-        "bilateral, tuned": best(BilateralScore),
-        "blur or bilateral with keep_peak, tuned": best(PeakKeptScore),
+        "blur, tuned": best(c for c in blurs if not c.keep_peak),
+        "dilation, tuned": best(c for c in tuning if isinstance(c, DilatedScore)),
+        "bilateral, tuned": best(c for c in tuning if isinstance(c, BilateralScore)),
+        "blur or bilateral with keep_peak, tuned": best([*(c for c in blurs if c.keep_peak), *kept]),
     }
     walks = [candidate for candidate in tuning if isinstance(candidate, WalkedScore)]
     for source in dict.fromkeys(candidate.source for candidate in walks):
-        found[f"walk on {source}, tuned"] = best(WalkedScore, source)
+        found[f"walk on {source}, tuned"] = best(c for c in walks if c.source == source)
         for name, settings in (("paper()", paper()), ("recommended() [development]", recommended())):
             found[f"walk on {source}, {name}"] = next(
                 c for c in walks if c.source == source and {**c.walk, "grid": None} == {**settings, "grid": None}
@@ -178,8 +182,8 @@ def _methods(tuning: Mapping[StudyCandidate, SetCurves], level: float, seed: int
     # As `tune_settings` does it.
     among = {c: of for c, of in tuning.items() if isinstance(c, (PlainScore, BlurredScore, WalkedScore))}
     first = first_units(next(iter(among.values())).units, seed)
-    kept = better_candidates({c: of.only(first) for c, of in among.items()}, level, "stretch")
-    found["what tune chooses"] = choose({c: among[c] for c in kept}, level, seed=seed).chosen
+    left = better_candidates({c: of.only(first) for c, of in among.items()}, level, "stretch")
+    found["what tune chooses"] = choose({c: among[c] for c in left}, level, seed=seed).chosen
     return found
 
 

@@ -14,6 +14,7 @@ import numpy as np
 __all__ = [
     "PLAIN",
     "Row",
+    "both_known",
     "by_method_and_split",
     "coverage_lines",
     "distance_table",
@@ -24,14 +25,11 @@ __all__ = [
     "of_what_is_claimed",
     "read_rows",
     "split_table",
-    "target_table",
 ]
 
 Row = dict[str, str]
 
 PLAIN = "plain CRC"
-_BASELINES = ("blur, tuned", "dilation, tuned", "bilateral, tuned", "blur or bilateral with keep_peak, tuned")
-_DISTANCES = {"average_surface_distance": "ASSD", "hausdorff_distance_95": "HD95"}
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -151,66 +149,10 @@ def coverage_lines(tables: Mapping[str, Sequence[Row]], risk: float = 0.05) -> l
             beyond.append(f"- {', '.join(cell)}: {mean:.4f}")
     return [
         f"{len(cells)} cells (set, promise, method, class): the mean observed rate is above the promise in "
-        f"{above}, and by more than {z:.2f} standard errors (a risk of {risk:g} for all cells together) in "
+        f"{above}, and by more than {z:.2f} standard errors (a risk of {risk:g} for these cells together) in "
         f"{len(beyond)}." + (f" In {unknown} some split has no test patient who shows the class." if unknown else ""),
         *beyond,
     ]
-
-
-def target_table(tables: Mapping[str, Sequence[Row]], walk: str, *, with_empty: bool) -> str:
-    """The targets, by how much each is met or missed.
-
-    Args:
-        tables: rows of sets by name of the study's set.
-        walk: the method that is compared.
-        with_empty: whether an empty set counts in the distances, as far off as the image's diagonal.
-    """
-    lines, distance = [], number if with_empty else of_what_is_claimed
-    for name, metric, against, kind, wanted in _TARGETS:
-        if name not in tables:
-            continue
-        values = by_method_and_split(tables[name], _dice if metric == "dice" else partial(distance, metric))
-        better = max if metric == "dice" else min
-        other = better((o for o in against if o in values), key=lambda o: fmean(known(values[o])))
-        both = _both_known(values[walk], values[other])
-        ours, theirs = (fmean(of) for of in zip(*both, strict=True))
-        change, words = (ours - theirs, ".3f") if kind == "difference" else (ours / theirs - 1, ".1%")
-        met = change >= wanted if metric == "dice" else change <= wanted
-        each = [a - b if kind == "difference" else a / b - 1 for a, b in both]
-        lines.append(
-            [
-                name,
-                _DISTANCES.get(metric, "Dice"),
-                other,
-                f"{theirs:.3f}",
-                f"{ours:.3f}",
-                f"{change:+{words}}",
-                f"{min(each):+{words}} to {max(each):+{words}}",
-                f"{wanted:+{words}}",
-                "met" if met else "missed",
-            ]
-        )
-    head = ("set", "figure", "against", "its value", "walk", "change", "single splits", "target", "outcome")
-    return markdown(head, lines)
-
-
-# Set, figure, against whom (the best of them), and the change that is wanted.
-_TARGETS = (
-    ("acdc-slices-8", "hausdorff_distance_95", (PLAIN,), "share", -0.45),
-    ("acdc-slices-8", "average_surface_distance", (PLAIN,), "share", -0.40),
-    ("acdc-slices-8", "dice", (PLAIN,), "share", 0.15),
-    ("acdc-slices-8", "average_surface_distance", _BASELINES, "share", -0.15),
-    ("acdc-slices-8", "hausdorff_distance_95", _BASELINES, "share", -0.10),
-    ("acdc-slices-8", "dice", _BASELINES, "difference", 0.0),
-    ("acdc-slices-3", "hausdorff_distance_95", (PLAIN,), "share", -0.25),
-    ("acdc-slices-3", "average_surface_distance", (PLAIN,), "share", -0.25),
-    ("acdc-slices-3", "hausdorff_distance_95", _BASELINES, "share", -0.25),
-    ("acdc-slices-3", "average_surface_distance", _BASELINES, "share", -0.25),
-    ("acdc-slices-30", "hausdorff_distance_95", (PLAIN,), "share", -0.45),
-    ("acdc-slices-30", "hausdorff_distance_95", _BASELINES, "share", -0.20),
-    ("acdc-slices-30", "dice", (PLAIN,), "difference", -0.01),
-    ("acdc-slices-30", "dice", _BASELINES, "difference", -0.01),
-)
 
 
 def failure_tables(rows: Sequence[Row], methods: Sequence[str]) -> str:
@@ -228,8 +170,10 @@ def failure_tables(rows: Sequence[Row], methods: Sequence[str]) -> str:
         strata[f"{name}, truths of up to {low} voxels (a third)"] = partial(_is_of_size, name, 0, low)
         strata[f"{name}, of {high} and more (a third)"] = partial(_is_of_size, name, high, math.inf)
     if not math.isnan(float(rows[0]["position"])):
-        strata["first half of the slices"] = lambda row: float(row["position"]) < 0.5
-        strata["second half of the slices"] = lambda row: float(row["position"]) >= 0.5
+        places = [float(row["position"]) for row in rows]
+        words = f"of those looked at, from {min(places):.2f} to {max(places):.2f} of the depth"
+        strata[f"first half of the slices {words}"] = lambda row: float(row["position"]) < 0.5
+        strata[f"second half of the slices {words}"] = lambda row: float(row["position"]) >= 0.5
     rate = {
         method: {
             stratum: fmean(
@@ -268,19 +212,14 @@ def _is_of_size(class_name: str, low: float, high: float, row: Row) -> bool:
     return row["class_name"] == class_name and low <= int(row["true"]) <= high
 
 
-def _dice(row: Row) -> float:
-    true, missed, size = (int(row[name]) for name in ("true", "missed", "size"))
-    return 2 * (true - missed) / (true + size)
-
-
-def _both_known(values: Sequence[float], others: Sequence[float]) -> list[tuple[float, float]]:
+def both_known(values: Sequence[float], others: Sequence[float]) -> list[tuple[float, float]]:
     """The splits in which both have a figure."""
     return [(a, b) for a, b in zip(values, others, strict=True) if not math.isnan(a + b)]
 
 
 def _change(values: Sequence[float], baseline: Sequence[float]) -> str:
     """Change of the mean, over the splits in which both are known."""
-    both = _both_known(values, baseline)
+    both = both_known(values, baseline)
     if not both:
         return ""
     ours, theirs = (fmean(of) for of in zip(*both, strict=True))

@@ -70,13 +70,12 @@ def planned_record(parts: DeployedParts, key: Hashable, axes: int | None) -> dic
             walk(transform)
         elif isinstance(transform, TunedScored):
             candidate = transform.converter.source.current().candidate
-            for name, feature_key, output in zip(
-                transform.keys, transform.feature_keys, transform.output_keys, strict=True
-            ):
+            for name, output in zip(transform.keys, transform.output_keys, strict=True):
                 if isinstance(candidate, WalkedScore):
+                    feature_key = transform.feature_key(candidate)
                     walk(RandomWalkDiffusiond(name, feature_key, **candidate.walk, output_keys=output))
                 elif isinstance(candidate, BlurredScore):
-                    blur = {"sigma": candidate.sigma, "side": side(name)}
+                    blur = {**candidate.settings, "side": side(name)}
                     records[output] = {**records.get(name, {}), "blur": blur}
                 elif name in records:
                     records[output] = records[name]

@@ -64,8 +64,12 @@ def score_chain(score: ScoreChoice, extractor: FeatureExtractor | None) -> Seque
         return () if score == "plain" else (TunedScored("pred", score),)
     if extractor is None:
         raise ValueError(f"The score '{score}' walks by features of the images: name an extractor and the images.")
-    walk = RandomWalkDiffusiond("pred", **_NAMED[score]()) if score in _NAMED else TunedScored("pred", score)
-    return DenseFeaturesd("image", extractor), walk
+    if score in _NAMED:
+        return DenseFeaturesd("image", extractor), RandomWalkDiffusiond("pred", **_NAMED[score]())
+    candidate = TunedSettings.load(score).candidate
+    # The caller names one source, and the records tell it apart from others, whatever tuning called it.
+    keys = {candidate.source: "features"} if isinstance(candidate, WalkedScore) else None
+    return DenseFeaturesd("image", extractor), TunedScored("pred", score, feature_keys=keys)
 
 
 def score_item(case: FolderCase, form: MapForm, chain: Sequence[ScoreStep]) -> dict[Hashable, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from monai.config import KeysCollection, NdarrayOrTensor
 from monai.transforms import MapTransform, Transform
-from monai.utils import TransformBackends, convert_data_type, convert_to_dst_type, ensure_tuple_rep
+from monai.utils import TransformBackends, convert_data_type, convert_to_dst_type
 
 from monai_rwcp.conformal import check_score
 from monai_rwcp.transforms.checks import check_item, output_keys_of
@@ -67,7 +67,10 @@ class TunedScore(Transform):
         check_item(probabilities)
         values, *_ = convert_data_type(probabilities, torch.Tensor)
         check_score(values)
-        made = blurred(values, candidate.sigma) if isinstance(candidate, BlurredScore) else values.clone()
+        if isinstance(candidate, BlurredScore):
+            made = blurred(values, candidate.sigma, candidate.keep_peak)
+        else:
+            made = values.clone()
         result, *_ = convert_to_dst_type(made, probabilities, dtype=probabilities.dtype)
         return result
 
@@ -89,7 +92,7 @@ class TunedScored(MapTransform):
         self,
         keys: KeysCollection,
         settings: TunedSettings | str | os.PathLike,
-        feature_keys: KeysCollection = "features",
+        feature_keys: Mapping[str, str] | None = None,
         output_keys: KeysCollection | None = None,
         allow_missing_keys: bool = False,
     ) -> None:
@@ -97,26 +100,50 @@ class TunedScored(MapTransform):
         Args:
             keys: keys of the probability maps.
             settings: see :py:class:`TunedScore`.
-            feature_keys: keys of their features, one for all or one for each; only looked at for a walk. Defaults to
-                "features".
+            feature_keys: for every source of features its key, as in tuning; only looked at for a walk. None takes
+                ``{"features": "features"}``.
             output_keys: where the scores go; None replaces the maps.
             allow_missing_keys: whether missing keys are passed over.
 
         Raises:
-            TypeError: when the settings are neither TunedSettings nor a path.
+            TypeError: when the settings are neither TunedSettings nor a path, or ``feature_keys`` is no mapping.
             ValueError: when the numbers of keys differ.
         """
         super().__init__(keys, allow_missing_keys)
+        if not isinstance(feature_keys, Mapping | None):
+            raise TypeError(
+                f"Expected `feature_keys` to be a mapping of sources to keys, such as {{'features': 'features'}}, but "
+                f"got {feature_keys!r}."
+            )
         self.converter = TunedScore(settings)
-        self.feature_keys = ensure_tuple_rep(feature_keys, len(self.keys))
+        self.feature_keys = {"features": "features"} if feature_keys is None else dict(feature_keys)
         self.output_keys = self.keys if output_keys is None else output_keys_of(self.keys, output_keys)
 
+    def feature_key(self, walk: WalkedScore) -> str:
+        """Tell where the features lie that a walk was tuned with.
+
+        Raises:
+            ValueError: when their source has no key.
+        """
+        if walk.source not in self.feature_keys:
+            raise ValueError(
+                f"Tuning chose a walk by the features '{walk.source}', but `feature_keys` names only "
+                f"{sorted(self.feature_keys)}. Say where they are: feature_keys={{'{walk.source}': key}}."
+            )
+        return self.feature_keys[walk.source]
+
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Make the score of the map under each key."""
+        """Make the score of the map under each key.
+
+        Raises:
+            KeyError: when a key or the features are not there.
+            ValueError: when the source of a chosen walk has no key, or a map does not fit.
+        """
         d = dict(data)
         candidate = self.converter.source.current().candidate
-        for key, feature_key, output_key in self.key_iterator(d, self.feature_keys, self.output_keys):
+        for key, output_key in self.key_iterator(d, self.output_keys):
             if isinstance(candidate, WalkedScore):
+                feature_key = self.feature_key(candidate)
                 d = RandomWalkDiffusiond(key, feature_key, **candidate.walk, output_keys=output_key)(d)
                 continue
             try:
@@ -126,7 +153,7 @@ class TunedScored(MapTransform):
             if isinstance(candidate, BlurredScore):
                 record = {
                     **d.get(provenance_key(key), {}),
-                    "blur": {"sigma": candidate.sigma, "side": grid_side(d[key])},
+                    "blur": {**candidate.settings, "side": grid_side(d[key])},
                 }
                 d[provenance_key(output_key)] = record
             elif provenance_key(key) in d:

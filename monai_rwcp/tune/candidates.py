@@ -41,9 +41,11 @@ class BlurredScore:
 
     Args:
         sigma: its standard deviation in voxels of the map, the same along each axis; above 0.
+        keep_peak: whether each channel is scaled to keep its highest value, as
+            :py:func:`monai_rwcp.walk.keep_peaks` does.
 
     Raises:
-        ValueError: when ``sigma`` is not a finite number above 0.
+        ValueError: when ``sigma`` is not a finite number above 0, or ``keep_peak`` not a bool.
 
     Example:
         >>> BlurredScore(2.0).name
@@ -51,22 +53,25 @@ class BlurredScore:
     """
 
     sigma: float
+    keep_peak: bool = False
     kind: ClassVar[str] = "blur"
 
     def __post_init__(self) -> None:
         fits = isinstance(self.sigma, (int, float)) and not isinstance(self.sigma, bool)
         if not fits or not 0 < self.sigma < math.inf:
             raise ValueError(f"Expected `sigma` to be a number of voxels above 0, but got {self.sigma!r}.")
+        if not isinstance(self.keep_peak, bool):
+            raise ValueError(f"Expected `keep_peak` to be True or False, but got {self.keep_peak!r}.")
 
     @property
     def name(self) -> str:
         """Name for tables."""
-        return f"blur {self.sigma:g}"
+        return f"blur {self.sigma:g}" + (", keep_peak" if self.keep_peak else "")
 
     @property
     def settings(self) -> dict[str, Any]:
         """What a file keeps of it."""
-        return {"sigma": self.sigma}
+        return {"sigma": self.sigma, "keep_peak": self.keep_peak}
 
 
 @dataclass(frozen=True)
@@ -117,7 +122,7 @@ def candidate_from(kind: str, settings: dict[str, Any]) -> Candidate:
 
     Example:
         >>> candidate_from("blur", {"sigma": 2.0})
-        BlurredScore(sigma=2.0)
+        BlurredScore(sigma=2.0, keep_peak=False)
     """
     if kind == WalkedScore.kind:
         walk = dict(settings)
@@ -136,7 +141,7 @@ def default_candidates(
     grid: Grid = 4,
     sigmas: Iterable[float] = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0),
 ) -> list[Candidate]:
-    """Give the candidates that tuning tries unless it is told others: plain, blurs, and 217 walks for each source.
+    """Give the candidates that tuning tries unless it is told others: plain, 20 blurs, and 217 walks for each source.
 
     The walks are the paper's and the recommended settings and, on centred features, every combination of few and many
     neighbours, three sharpnesses, three lengths, with and without restart, position and kept peaks.
@@ -145,11 +150,11 @@ def default_candidates(
         sources: names of the features; none leaves the walks out.
         grid: the graph's grid, see :py:class:`monai_rwcp.walk.WalkSettings`; a quarter of the map's resolution by
             default, coarser than which a walk loses small structures.
-        sigmas: standard deviations of the blurs, in voxels.
+        sigmas: standard deviations of the blurs, in voxels; each is tried with and without kept peaks.
 
     Example:
         >>> len(default_candidates()), len(default_candidates(sources=()))
-        (228, 11)
+        (238, 21)
     """
     product = itertools.product((5, 20, 50), (10.0, 20.0, 50.0), (5, 10, 20), (0.0, 0.2), (0.0, 3.0), (False, True))
     walks = [
@@ -158,5 +163,6 @@ def default_candidates(
     ]
     named = [WalkSettings(**{**paper(), "grid": grid}), WalkSettings(**{**recommended(), "grid": grid})]
     walks = list(dict.fromkeys([*named, *walks]))
-    simple: list[Candidate] = [PlainScore(), *(BlurredScore(sigma) for sigma in sigmas)]
+    blurs = [BlurredScore(sigma, keep_peak) for keep_peak, sigma in itertools.product((False, True), tuple(sigmas))]
+    simple: list[Candidate] = [PlainScore(), *blurs]
     return simple + [WalkedScore(walk, source) for source in sources for walk in walks]

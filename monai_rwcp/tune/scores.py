@@ -8,13 +8,13 @@ import torch
 from monai.networks.layers import gaussian_1d
 
 from monai_rwcp.tune.candidates import BlurredScore, Candidate, WalkedScore
-from monai_rwcp.walk import diffuse_variants
+from monai_rwcp.walk import diffuse_variants, keep_peaks
 
 __all__ = ["blurred", "candidate_scores"]
 
 
 @torch.no_grad()
-def blurred(probabilities: torch.Tensor, sigma: float) -> torch.Tensor:
+def blurred(probabilities: torch.Tensor, sigma: float, keep_peak: bool = False) -> torch.Tensor:
     r"""Blur a map by a Gaussian, its borders held by the weight that lies inside the image.
 
     .. math:: b(x) = (G_\sigma * p)(x) \,/\, (G_\sigma * 1)(x)
@@ -24,6 +24,7 @@ def blurred(probabilities: torch.Tensor, sigma: float) -> torch.Tensor:
     Args:
         probabilities: float tensor of shape ``[C, *spatial]`` in [0, 1], 2D or 3D.
         sigma: standard deviation in voxels, above 0.
+        keep_peak: whether each channel is scaled to keep its highest value.
 
     Returns:
         tensor of the same shape and dtype, in [0, 1].
@@ -38,6 +39,8 @@ def blurred(probabilities: torch.Tensor, sigma: float) -> torch.Tensor:
         weights = _blur_weights(values.shape[axis], sigma).to(values)
         # By a matrix: MONAI's filter takes gigabytes for a wide kernel in 3D.
         values = (values.movedim(axis, -1) @ weights.T).movedim(-1, axis)
+    if keep_peak:
+        values = keep_peaks(values, probabilities)
     return values.clamp(0, 1).to(probabilities.dtype).contiguous()
 
 
@@ -83,7 +86,7 @@ def candidate_scores(
         if isinstance(candidate, WalkedScore):
             walks.setdefault(candidate.source, []).append(candidate)
         elif isinstance(candidate, BlurredScore):
-            yield candidate, blurred(probabilities, candidate.sigma)
+            yield candidate, blurred(probabilities, candidate.sigma, candidate.keep_peak)
         else:
             yield candidate, probabilities
     for source, of_source in walks.items():

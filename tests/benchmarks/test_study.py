@@ -33,8 +33,8 @@ from benchmarks.study_tables import (
     number,
     read_rows,
     split_table,
-    target_table,
 )
+from benchmarks.study_targets import choice_table, target_table
 from monai_rwcp.metrics import prediction_set_metrics
 from monai_rwcp.tune import BlurredScore, PlainScore, SetCurves, WalkedScore, tune_settings, tuning_thresholds
 
@@ -82,6 +82,8 @@ def test_splits_are_of_all_patients_and_repeat() -> None:
         assert sorted(tune + calibrate + test) == STUDY.units
         assert (len(tune), len(calibrate), len(test)) == (8, 11, 11)
         assert splitter.split(split) == (tune, calibrate, test)
+        fifty = Splitter(tuple(f"p{i}" for i in range(50)), 3).split(split)
+        assert [len(part) for part in fifty] == [10, 25, 15]
     assert splitter.split(0) != splitter.split(1)
 
 
@@ -402,6 +404,24 @@ def test_targets_against_the_best_baseline() -> None:
     assert found["Dice", "bilateral, tuned"] == (f"{18 / 30 - 18 / 32:+.3f}", "met")
 
 
+def test_the_choice_against_the_best_baseline() -> None:
+    random = np.random.default_rng(0)
+    rows = []
+    for s in range(100):
+        luck = random.normal(0, 1)
+        for method, stretch, dice in (
+            ("plain CRC", 9, 0.2),
+            ("blur, tuned", 4 + luck, 0.4),
+            ("bilateral, tuned", 3 + luck, 0.5),
+            ("what tune chooses", 3.1 + luck, 0.5 + (0.1 if s % 2 else -0.1)),
+        ):
+            rows.append(row(method, s, "one", alpha=0.1, stretch=stretch, dice=dice))
+    lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in choice_table(rows).splitlines()[2:]]
+    # A difference far below what splits scatter by, yet in each of them.
+    assert lines[0] == ["0.1", "stretch", "bilateral, tuned", "+0.100", "+0.100 to +0.100", "100%", "worse"]
+    assert lines[1] == ["0.1", "Dice", "bilateral, tuned", "+0.000", "-0.100 to +0.100", "50%", "alike"]
+
+
 def test_empty_sets_are_told_apart() -> None:
     figures = {"average_surface_distance": 2, "hausdorff_distance_95": 4, "components": 1, "bleeding": 0.5}
     far = {"average_surface_distance": 10, "hausdorff_distance_95": 10, "components": 0, "bleeding": math.nan}
@@ -427,7 +447,7 @@ def test_failures_are_by_size_position_and_patient() -> None:
     text = failure_tables(rows, ["m"])
     assert "| one | 0.150 |" in text
     assert "| one, truths of up to 40 voxels (a third) | 0.200 |" in text
-    assert "| first half of the slices | 0.200 |" in text
+    assert "| first half of the slices of those looked at, from 0.00 to 1.00 of the depth | 0.200 |" in text
     assert "| 1 | p04: 0.20 |" in text
     assert "| 10 | p05: 0.10 |" in text
 

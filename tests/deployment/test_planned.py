@@ -30,7 +30,7 @@ def chain(config: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def settings(folder: Path, name: str) -> Path:
-    walk = WalkedScore({**WalkSettings(k=5, n_steps=2, grid=4)}, "NetworkFeatures")
+    walk = WalkedScore(WalkSettings(k=5, n_steps=2, grid=4))
     candidate = {"walk": walk, "blur": BlurredScore(1.0), "plain": PlainScore()}[name]
     TunedSettings(candidate, ("anna", "ben"), "patient", 0.1, "stretch", "it was best").save(folder / f"{name}.json")
     return folder / f"{name}.json"

@@ -54,7 +54,9 @@ def test_every_score_is_the_one_made_alone(shape: tuple[int, ...], spacing: list
             expected = [
                 gaussian_filter(c.numpy(), candidate.sigma, mode="constant", truncate=8) / weight for c in score
             ]
-            assert np.allclose(made.numpy(), np.stack(expected), atol=0.01), candidate.name
+            if candidate.keep_peak:
+                expected = [b * (float(c.max()) / b.max()) for b, c in zip(expected, score, strict=True)]
+            assert np.allclose(made.numpy(), np.stack(expected), atol=0.015), candidate.name
         else:
             assert torch.equal(made, score)
     assert seen == set(candidates)
@@ -76,6 +78,15 @@ def test_a_blur_is_the_convolution_over_the_weight_inside(shape: tuple[int, ...]
     assert np.allclose(made.numpy(), expected / weight, rtol=0, atol=1e-6)
 
 
+def test_kept_peaks_are_those_of_the_map() -> None:
+    score, *_ = case((24, 20))
+    made, smooth = blurred(score, 2.0, keep_peak=True), blurred(score, 2.0)
+    assert torch.allclose(made.amax((1, 2)), score.amax((1, 2)))
+    assert torch.allclose(made, smooth * (score.amax((1, 2)) / smooth.amax((1, 2)))[:, None, None])
+    both = dict(candidate_scores(score, [BlurredScore(2.0), BlurredScore(2.0, keep_peak=True)], {}))
+    assert [torch.equal(a, b) for a, b in zip(both.values(), (smooth, made), strict=True)] == [True, True]
+
+
 def test_a_blur_keeps_constants_and_range() -> None:
     assert torch.allclose(blurred(torch.full((2, 9, 7), 0.25), 3.0), torch.full((2, 9, 7), 0.25), atol=1e-6)
     made = blurred((torch.rand(2, 9, 7) > 0.5).half(), 1.0)
@@ -85,7 +96,7 @@ def test_a_blur_keeps_constants_and_range() -> None:
 
 def test_names_tell_candidates_apart_and_files_keep_them() -> None:
     candidates = default_candidates(["features", "others"])
-    assert len({candidate.name for candidate in candidates}) == len(candidates) == 11 + 2 * 217
+    assert len({candidate.name for candidate in candidates}) == len(candidates) == 21 + 2 * 217
     assert {paper(), recommended()} & {
         replace(c.walk, grid="features") for c in candidates if isinstance(c, WalkedScore)
     }
@@ -97,6 +108,11 @@ def test_names_tell_candidates_apart_and_files_keep_them() -> None:
 def test_impossible_blurs_are_refused(sigma: float) -> None:
     with pytest.raises(ValueError, match="`sigma` to be a number of voxels above 0"):
         BlurredScore(sigma)
+
+
+def test_kept_peaks_are_a_yes_or_no() -> None:
+    with pytest.raises(ValueError, match="`keep_peak` to be True or False"):
+        BlurredScore(1.0, 1)  # type: ignore[arg-type]
 
 
 def test_missing_features_are_named() -> None:

@@ -223,7 +223,11 @@ def test_a_chain_does_what_was_chosen(tmp_path: Path) -> None:
     made = chain(item)
     assert torch.equal(made["score"], blurred(item["pred"], 2.0))
     assert made["score_provenance"]["network"] == "abc"
-    assert made["score_provenance"]["blur"]["sigma"] == 2.0
+    assert made["score_provenance"]["blur"] == {"sigma": 2.0, "keep_peak": False, "side": "unknown"}
+    settings(BlurredScore(2.0, keep_peak=True)).save(path)
+    made = chain(item)
+    assert torch.equal(made["score"], blurred(item["pred"], 2.0, keep_peak=True))
+    assert made["score_provenance"]["blur"]["keep_peak"] is True
     settings(PlainScore()).save(path)
     made = chain(item)
     assert torch.equal(made["score"], before)
@@ -247,6 +251,16 @@ def test_wrong_maps_and_missing_features_are_refused() -> None:
         TunedScored("pred", settings(BlurredScore(1.0)))({"pred": 5 * torch.randn(2, 8, 8)})
     with pytest.raises(KeyError, match="Put DenseFeaturesd"):
         TunedScored("pred", settings(CANDIDATES[-1]))({"pred": torch.rand(2, 8, 8)})
+    walk = CANDIDATES[-1]
+    assert isinstance(walk, WalkedScore)
+    other = settings(WalkedScore(walk.walk, "mind"))
+    item = cases(1)[0]
+    with pytest.raises(ValueError, match=r"by the features 'mind', but `feature_keys` names only \['features'\]"):
+        TunedScored("pred", other)(item)
+    made = TunedScored("pred", other, feature_keys={"mind": "features"})(item)
+    assert torch.equal(made["pred"], TunedScored("pred", settings(walk))(item)["pred"])
+    with pytest.raises(TypeError, match="`feature_keys` to be a mapping of sources to keys"):
+        TunedScored("pred", other, feature_keys="features")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="settings must be a TunedSettings or a path but is int"):
         TunedScored("pred", 3)  # type: ignore[arg-type]
     assert TunedScored("pred", settings(PlainScore()), allow_missing_keys=True)({"other": 1}) == {"other": 1}
