@@ -129,6 +129,17 @@ def merge(tables: tuple[Path, ...], out: Path, shared_units: bool) -> None:
     )
 
 
+def _strides(_context: click.Context, _option: click.Parameter, value: str) -> int | tuple[int, ...]:
+    """One stride for all axes, or one for each."""
+    try:
+        strides = tuple(int(part) for part in value.split(","))
+    except ValueError as error:
+        raise click.BadParameter(
+            f"Expected a stride such as 4, or one for each axis such as 4,4,1, but got {value!r}."
+        ) from error
+    return strides[0] if len(strides) == 1 else strides
+
+
 @main.command()
 @click.argument("datalist", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="An empty or new folder.")
@@ -145,7 +156,13 @@ def merge(tables: tuple[Path, ...], out: Path, shared_units: bool) -> None:
     help="What is best: small sets, overlap, or near surfaces (takes longer).",
 )
 @click.option("--unit-key", default="patient", show_default=True, help="Entry of the data list that names the unit.")
-@click.option("--grid", default=4, show_default=True, help="Stride of the graph's grid on the map.")
+@click.option(
+    "--grid",
+    default="4",
+    show_default=True,
+    callback=_strides,
+    help="Stride of the graph's grid on the map; 4,4,1 for thick slices along the third axis.",
+)
 @click.option("--seed", default=0, show_default=True, help="Seed of the order of the units and of the bootstrap.")
 def tune(
     datalist: Path,
@@ -157,7 +174,7 @@ def tune(
     n_calibration: int | None,
     objective: Literal["stretch", "dice", "hausdorff_distance_95"],
     unit_key: str,
-    grid: int,
+    grid: int | tuple[int, ...],
     seed: int,
 ) -> None:
     """Choose plain, blurred or walked scores on the tuning patients of DATALIST (image, pred, label, patient)."""

@@ -74,13 +74,21 @@ def test_from_files_to_settings(datalist: Path, tmp_path: Path) -> None:
     assert TunedScored("pred", str(out / "settings.json"))(item)["pred"].shape == (2, 8, 8)
 
 
-def test_walks_are_compared_with_an_extractor(datalist: Path, tmp_path: Path) -> None:
-    result = tune(datalist, "--out", tmp_path / "tuned", "--extractor", "mind", "--grid", 2)
+@pytest.mark.parametrize(("grid", "shown"), [("2", "grid=2"), ("2,3", "grid=(2, 3)")])
+def test_walks_are_compared_with_an_extractor(datalist: Path, tmp_path: Path, grid: str, shown: str) -> None:
+    result = tune(datalist, "--out", tmp_path / "tuned", "--extractor", "mind", "--grid", grid)
     assert result.exit_code == 0, result.output
     table = (tmp_path / "tuned" / "table.md").read_text()
     assert "walk k=" in table
-    assert "grid=2" in table
+    assert shown in table
     assert "plain" in table
+
+
+@pytest.mark.parametrize(("grid", "message"), [("2;3", "one for each axis such as 4,4,1"), ("0", "at least 1")])
+def test_strides_that_are_none_are_refused(datalist: Path, tmp_path: Path, grid: str, message: str) -> None:
+    result = tune(datalist, "--out", tmp_path / "tuned", "--extractor", "mind", "--grid", grid)
+    assert result.exit_code != 0
+    assert message in " ".join(result.output.split())
 
 
 def test_slices_go_through_a_network_of_two_axes(datalist: Path, tmp_path: Path) -> None:
