@@ -65,10 +65,6 @@ the same maps: [`README.md`](README.md).
 
 ACDC volumes: the end-diastolic volume of each patient, with the 2D network's own features, walked in 3D. Slices lie
 several pixels apart, nobody knows how many, so distances there are in voxels, a slice being one.
-
-Parts that do not compare "what tune chooses" with the best baseline are of an earlier version of the study, which tuned
-at alpha, tried blurs and bilateral filters up to 4 voxels, had no blur with kept peaks among what `tune` chooses from,
-counted empty sets as no component, and let `tune` see all candidates on all tuning patients.
 """
 
 
