@@ -44,18 +44,16 @@ def study_candidates(sources: Sequence[str], grid: Grid, *, volumes: bool = Fals
 
 def scores_of(case: StudyCase, candidates: Sequence[StudyCandidate]) -> Iterator[tuple[StudyCandidate, torch.Tensor]]:
     """The scores of one case, in an order of their own."""
-    kept = [c for c in candidates if isinstance(c, PeakKeptScore)]
-    bases = [c.base for c in kept]
     tuned: list[Candidate] = [c for c in candidates if not isinstance(c, _BASELINES)]
     yield from candidate_scores(case.probabilities, tuned, case.features, spacing=case.spacing)
     asked = set(candidates)
-    for base in dict.fromkeys(c for c in (*candidates, *bases) if isinstance(c, BilateralScore)):
-        score = base.score(case.probabilities, case.image)
+    bases = (c.base if isinstance(c, PeakKeptScore) else c for c in candidates)
+    for base in dict.fromkeys(c for c in bases if isinstance(c, BilateralScore)):
+        score, kept = base.score(case.probabilities, case.image), PeakKeptScore(base)
         if base in asked:
             yield base, score
-        for of_base in kept:
-            if of_base.base == base:
-                yield of_base, of_base.score(case.probabilities, score)
+        if kept in asked:
+            yield kept, kept.score(case.probabilities, score)
     for candidate in candidates:
         if isinstance(candidate, DilatedScore):
             yield candidate, candidate.score(case.probabilities)
