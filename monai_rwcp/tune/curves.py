@@ -192,19 +192,26 @@ def set_curves(
         check_single_channel("mask", mask, score)
         counted = mask[0] != 0
     truth = truth_masks(label, score, classes, label_mode, counted)
-    thresholds = torch.from_numpy(tuning_thresholds().copy()).to(score.device)
-    n = len(thresholds)
     outside = outside_field(score)
     true, missed, size = [], [], []
-    # Class by class: levels take twice the memory of scores.
+    # Class by class: sorting takes twice the memory of scores.
     for c in classes:
-        values = score[c].to(torch.float32).contiguous()
-        level = (torch.searchsorted(thresholds, values, right=True) - 1).clamp_(min=0)
-        level[outside] = n - 1
-        of_truth = torch.bincount(level[truth[c]], minlength=n)
-        of_all = torch.bincount(level.flatten() if counted is None else level[counted], minlength=n)
-        true.append(int(of_truth.sum()))
-        # Missed at a threshold is what lies at lower levels.
-        missed.append((of_truth.cumsum(0) - of_truth).cpu().numpy())
-        size.append((of_all.sum() - of_all.cumsum(0) + of_all).cpu().numpy())
+        # Rounding may leave a score below 0, the threshold of the whole image; outside the field every set claims all.
+        values = score[c].to(torch.float32).clamp(min=0).masked_fill(outside, torch.inf)
+        claimed = _reached(values[truth[c]])
+        size.append(_reached(values.flatten() if counted is None else values[counted]))
+        # The lowest threshold, 0, claims everything.
+        true.append(int(claimed[0]))
+        missed.append(claimed[0] - claimed)
     return SetCurves((unit,), classes, np.array([true]), np.stack(missed)[None], np.stack(size)[None])
+
+
+def _reached(values: torch.Tensor) -> np.ndarray:
+    """How many of some values ``[n]`` are not below each threshold, int64 ``[thresholds]``."""
+    thresholds = tuning_thresholds()
+    if values.device.type == "cpu":
+        # Sorting by NumPy takes a fifth of the time of searching every voxel's level.
+        below = np.searchsorted(np.sort(values.numpy()), thresholds)
+    else:
+        below = torch.searchsorted(values.sort().values, torch.tensor(thresholds, device=values.device)).cpu().numpy()
+    return values.numel() - below
