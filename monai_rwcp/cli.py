@@ -129,8 +129,10 @@ def merge(tables: tuple[Path, ...], out: Path, shared_units: bool) -> None:
     )
 
 
-def _strides(_context: click.Context, _option: click.Parameter, value: str) -> int | tuple[int, ...]:
+def _strides(_context: click.Context, _option: click.Parameter, value: str | None) -> int | tuple[int, ...] | None:
     """One stride for all axes, or one for each."""
+    if value is None:
+        return None
     try:
         strides = tuple(int(part) for part in value.split(","))
     except ValueError as error:
@@ -163,6 +165,7 @@ def _strides(_context: click.Context, _option: click.Parameter, value: str) -> i
     callback=_strides,
     help="Stride of the graph's grid on the map; 4,4,1 for thick slices along the third axis.",
 )
+@click.option("--fine-grid", callback=_strides, help="A finer one to be tried, too, such as 2: for strong networks.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the order of the units and of the bootstrap.")
 def tune(
     datalist: Path,
@@ -175,13 +178,15 @@ def tune(
     objective: Literal["stretch", "dice", "hausdorff_distance_95"],
     unit_key: str,
     grid: int | tuple[int, ...],
+    fine_grid: int | tuple[int, ...] | None,
     seed: int,
 ) -> None:
     """Choose plain, blurred or walked scores on the tuning patients of DATALIST (image, pred, label, patient)."""
     if out.is_dir() and any(out.iterdir()):
         raise click.UsageError(f"'{out}' is not empty; nothing there is overwritten. Name an empty or a new folder.")
-    if intensity is not None and extractor is None:
-        raise click.UsageError("--intensity belongs to an --extractor, but none is given.")
+    for option, value in (("--intensity", intensity), ("--fine-grid", fine_grid)):
+        if value is not None and extractor is None:
+            raise click.UsageError(f"{option} belongs to an --extractor, but none is given.")
     try:
         from monai_rwcp.extractor_choice import chosen_extractor
         from monai_rwcp.tuning_run import tune_from_files
@@ -196,6 +201,7 @@ def tune(
             objective=objective,
             unit_key=unit_key,
             grid=grid,
+            fine_grid=fine_grid,
             seed=seed,
             progress=True,
         )

@@ -31,6 +31,7 @@ def tune_from_files(
     objective: Objective = "stretch",
     unit_key: str = "patient",
     grid: Grid = 4,
+    fine_grid: Grid | None = None,
     seed: int = 0,
     progress: bool = False,
 ) -> Choice:
@@ -47,6 +48,7 @@ def tune_from_files(
         objective: ``"stretch"``, ``"dice"`` or ``"hausdorff_distance_95"``.
         unit_key: name of the unit's entry.
         grid: the graphs' grid, see :py:class:`monai_rwcp.walk.WalkSettings`.
+        fine_grid: a finer one on which some walks are tried, too; None leaves it out.
         seed: of the order of the units and of the bootstrap.
         progress: whether a progress bar is shown.
 
@@ -65,11 +67,12 @@ def tune_from_files(
     folder = Path(out)
     # Made at the end only, so that what is refused leaves none.
     check_writable(next(path for path in (folder, *folder.absolute().parents) if path.exists()) / "settings.json")
+    sources = ("features",) if extractor is not None else ()
     choice = tune_settings(
         _FileCases(items, unit_key, extractor),
         alpha=alpha,
         n_calibration=n_calibration,
-        candidates=default_candidates(("features",) if extractor is not None else (), grid=grid),
+        candidates=default_candidates(sources, grid=grid, fine_grid=fine_grid),
         objective=objective,
         unit_key=unit_key,
         keep_apart=others,

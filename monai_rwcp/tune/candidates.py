@@ -139,22 +139,26 @@ def default_candidates(
     sources: Sequence[str] = ("features",),
     *,
     grid: Grid = 4,
+    fine_grid: Grid | None = None,
     sigmas: Iterable[float] = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0),
 ) -> list[Candidate]:
     """Give the candidates that tuning tries unless it is told others: plain, 20 blurs, and 217 walks for each source.
 
     The walks are the paper's and the recommended settings and, on centred features, every combination of few and many
-    neighbours, three sharpnesses, three lengths, with and without restart, position and kept peaks.
+    neighbours, three sharpnesses, three lengths, with and without restart, position and kept peaks. On a fine grid, 54
+    more: many neighbours and position, three sharpnesses, lengths and restarts, with and without kept peaks.
 
     Args:
         sources: names of the features; none leaves the walks out.
         grid: the graph's grid, see :py:class:`monai_rwcp.walk.WalkSettings`; a quarter of the map's resolution by
             default, coarser than which a walk loses small structures.
+        fine_grid: a finer one, such as 2, which helps strong networks, whose edges a coarse grid wears down. A graph of
+            four times the nodes takes some sixteen times as long. None leaves it out.
         sigmas: standard deviations of the blurs, in voxels; each is tried with and without kept peaks.
 
     Example:
-        >>> len(default_candidates()), len(default_candidates(sources=()))
-        (238, 21)
+        >>> len(default_candidates()), len(default_candidates(fine_grid=2)), len(default_candidates(sources=()))
+        (238, 292, 21)
     """
     product = itertools.product((5, 20, 50), (10.0, 20.0, 50.0), (5, 10, 20), (0.0, 0.2), (0.0, 3.0), (False, True))
     walks = [
@@ -162,6 +166,12 @@ def default_candidates(
         for k, beta, n_steps, restart, weight, keep_peak in product
     ]
     named = [WalkSettings(**{**paper(), "grid": grid}), WalkSettings(**{**recommended(), "grid": grid})]
+    if fine_grid is not None:
+        fine = itertools.product((10.0, 20.0, 50.0), (5, 10, 20), (0.0, 0.2, 0.5), (False, True))
+        walks += [
+            WalkSettings(50, beta, n_steps, restart, True, 3.0, fine_grid, keep_peak=keep_peak)
+            for beta, n_steps, restart, keep_peak in fine
+        ]
     walks = list(dict.fromkeys([*named, *walks]))
     blurs = [BlurredScore(sigma, keep_peak) for keep_peak, sigma in itertools.product((False, True), tuple(sigmas))]
     simple: list[Candidate] = [PlainScore(), *blurs]

@@ -74,13 +74,22 @@ def test_from_files_to_settings(datalist: Path, tmp_path: Path) -> None:
     assert TunedScored("pred", str(out / "settings.json"))(item)["pred"].shape == (2, 8, 8)
 
 
-@pytest.mark.parametrize(("grid", "shown"), [("2", "grid=2"), ("2,3", "grid=(2, 3)")])
-def test_walks_are_compared_with_an_extractor(datalist: Path, tmp_path: Path, grid: str, shown: str) -> None:
-    result = tune(datalist, "--out", tmp_path / "tuned", "--extractor", "mind", "--grid", grid)
+@pytest.mark.parametrize(
+    ("options", "shown"),
+    [
+        (["--grid", "2"], ["grid=2"]),
+        (["--grid", "2,3"], ["grid=(2, 3)"]),
+        (["--grid", "3", "--fine-grid", "2"], ["grid=3", "grid=2"]),
+    ],
+)
+def test_walks_are_compared_with_an_extractor(
+    datalist: Path, tmp_path: Path, options: list[str], shown: list[str]
+) -> None:
+    result = tune(datalist, "--out", tmp_path / "tuned", "--extractor", "mind", *options)
     assert result.exit_code == 0, result.output
     table = (tmp_path / "tuned" / "table.md").read_text()
     assert "walk k=" in table
-    assert shown in table
+    assert all(grid in table for grid in shown)
     assert "plain" in table
 
 
@@ -160,6 +169,7 @@ def test_nothing_is_measured_for_what_cannot_be_written(
         (lambda s: None, ["--alpha", 2], "alpha"),
         (lambda s: None, ["--n-calibration", 5], "at least 9"),
         (lambda s: None, ["--intensity", "none"], "belongs to an --extractor"),
+        (lambda s: None, ["--fine-grid", "2"], "--fine-grid belongs to an --extractor"),
     ],
 )
 def test_what_does_not_fit_is_refused(

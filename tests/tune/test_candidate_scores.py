@@ -95,8 +95,11 @@ def test_a_blur_keeps_constants_and_range() -> None:
 
 
 def test_names_tell_candidates_apart_and_files_keep_them() -> None:
-    candidates = default_candidates(["features", "others"])
-    assert len({candidate.name for candidate in candidates}) == len(candidates) == 21 + 2 * 217
+    candidates = default_candidates(["features", "others"], fine_grid=2)
+    assert len({candidate.name for candidate in candidates}) == len(candidates) == 21 + 2 * (217 + 54)
+    fine = [c for c in candidates if isinstance(c, WalkedScore) and c.walk.grid == 2]
+    assert {(c.walk.k, c.walk.spatial_weight, c.walk.center) for c in fine} == {(50, 3.0, True)}
+    assert set(candidates) - set(fine) == set(default_candidates(["features", "others"]))
     assert {paper(), recommended()} & {
         replace(c.walk, grid="features") for c in candidates if isinstance(c, WalkedScore)
     }
