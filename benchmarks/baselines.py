@@ -53,7 +53,8 @@ class BilateralScore:
     .. math:: s_c(x) \propto \sum_y p_c(y) \exp\left(-\frac{|x - y|^2}{2 \sigma_s^2} - \frac{(I_x - I_y)^2}
         {2 \sigma_i^2}\right)
 
-    OpenCV's: y no further than 1.5 sigma_s away, and within the slice.
+    OpenCV's: y no further than 1.5 sigma_s away, and within the slice. MONAI's own (``CRF``, ``BilateralFilter``) needs
+    the compiled ``monai._C``, which its packages do not bring.
 
     Args:
         sigma_space: in voxels, above 0.

@@ -30,7 +30,7 @@ SETS = (
 SURFACE_ALPHA = 0.1
 
 
-def study_set(name: str, shared: Path, out: Path, slices: int) -> StudySet:
+def study_set(name: str, shared: Path, out: Path, slices: int | None) -> StudySet:
     """One of the sets by its name."""
     kind, which = name.rsplit("-", 1)
     if kind == "hippocampus":
@@ -43,13 +43,15 @@ def study_set(name: str, shared: Path, out: Path, slices: int) -> StudySet:
 
 
 def candidates_of(name: str, study: StudySet) -> list[StudyCandidate]:
-    """What is compared on a set."""
+    """What is compared on a set; on a fine grid, too, where the network is strong and maps are small."""
     volumes = not name.startswith("acdc-slices")
     grid: Grid = 2 if name.startswith("hippocampus") else (4, 4, 1) if volumes else 4
-    return study_candidates(study.sources, grid, volumes=volumes)
+    fine_grid = 2 if name == "acdc-slices-30" else None
+    return study_candidates(study.sources, grid, fine_grid=fine_grid, volumes=volumes)
 
 
-def _save(rows: Sequence[Any], kind: type, path: Path) -> None:
+def save_rows(rows: Sequence[Any], kind: type, path: Path) -> None:
+    """Write rows of one dataclass as CSV."""
     with written_whole(path) as temporary, temporary.open("w", newline="") as file:
         writer = csv.DictWriter(file, [field.name for field in fields(kind)])
         writer.writeheader()
@@ -101,11 +103,11 @@ def main(
                     bar.update()
         # Distances of an earlier run are of other splits, perhaps.
         (out / f"{name}-sets.csv").unlink(missing_ok=True)
-        _save(rows, SplitRow, out / f"{name}.csv")
+        save_rows(rows, SplitRow, out / f"{name}.csv")
         if looked_at:
             figures = measure_sets(study, candidates, looked_at, out / "sets" / name)
             sets = [row for outcome in looked_at for row in set_rows(study, curves, outcome, figures)]
-            _save(sets, SetRow, out / f"{name}-sets.csv")
+            save_rows(sets, SetRow, out / f"{name}-sets.csv")
         n = [len(part) for part in splitter.split(0)]
         click.echo(f"\n{study.name}: {n[0]} patients to tune, {n[1]} to calibrate, {n[2]} to test, {splits} splits\n")
         click.echo(split_table(read_rows(out / f"{name}.csv")))

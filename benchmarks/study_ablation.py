@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 import itertools
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import click
 
-from benchmarks.study import SETS, study_set
+from benchmarks.study import SETS, save_rows, study_set
 from benchmarks.study_measure import load_curves, measure
 from benchmarks.study_tables import Row, markdown, read_rows
-from monai_rwcp.files import written_whole
 from monai_rwcp.tune import PlainScore, WalkedScore, efficiency
 from monai_rwcp.walk import paper, recommended
 
@@ -112,10 +110,7 @@ def main(name: str, shared: Path, out: Path, slices: int) -> None:
         for key, candidate in named.items()
     ]
     path = out / f"{name}-ablation.csv"
-    with written_whole(path) as temporary, temporary.open("w", newline="") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(AblationRow)])
-        writer.writeheader()
-        writer.writerows(asdict(row) for row in rows)
+    save_rows(rows, AblationRow, path)
     click.echo(ablation_section(read_rows(path)))
 
 

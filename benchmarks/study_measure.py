@@ -30,7 +30,9 @@ _COUNTS = ("true", "missed", "size")
 StudyCandidate = Candidate | DilatedScore | BilateralScore | PeakKeptScore
 
 
-def study_candidates(sources: Sequence[str], grid: Grid, *, volumes: bool = False) -> list[StudyCandidate]:
+def study_candidates(
+    sources: Sequence[str], grid: Grid, *, fine_grid: Grid | None = None, volumes: bool = False
+) -> list[StudyCandidate]:
     """Everything the study compares: what tuning chooses among (in 3D a part of it), and the others' settings."""
     named = [WalkSettings(**{**settings, "grid": grid}) for settings in (paper(), recommended())]
 
@@ -39,7 +41,7 @@ def study_candidates(sources: Sequence[str], grid: Grid, *, volumes: bool = Fals
             return True
         return candidate.walk.k == 20 and candidate.walk.n_steps != 10
 
-    return [*filter(wanted, default_candidates(sources, grid=grid)), *baseline_candidates()]
+    return [*filter(wanted, default_candidates(sources, grid=grid, fine_grid=fine_grid)), *baseline_candidates()]
 
 
 def scores_of(case: StudyCase, candidates: Sequence[StudyCandidate]) -> Iterator[tuple[StudyCandidate, torch.Tensor]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
@@ -43,10 +44,12 @@ def save_methods(columns: Mapping[str, Mapping[str, Sequence[float]]], title: st
 def save_settings(
     pooled: Mapping[StudyCandidate, SetCurves], source: str, alpha: float, title: str, path: Path
 ) -> None:
-    """Draw stretch for pairs of settings, each cell the mean over all settings of the rest."""
+    """Draw stretch for pairs of settings, each cell the mean over the rest, of walks on the usual grid."""
     from matplotlib.figure import Figure
 
     walks = [c for c in pooled if isinstance(c, WalkedScore) and c.source == source and c.walk.center]
+    usual = Counter(c.walk.grid for c in walks).most_common(1)[0][0]
+    walks = [c for c in walks if c.walk.grid == usual]
     values = {c: float(efficiency(pooled[c], alpha)[0][0]) for c in walks}
     pairs = (("k", "beta"), ("n_steps", "restart"), ("spatial_weight", "beta"), ("keep_peak", "n_steps"))
     figure = Figure(figsize=(4 * len(pairs), 3.6), layout="constrained")

@@ -15,6 +15,8 @@ from benchmarks.study_measure import StudyCandidate
 from monai_rwcp.conformal.shares import exact
 from monai_rwcp.tune import (
     BlurredScore,
+    Candidate,
+    Objective,
     PlainScore,
     SetCurves,
     WalkedScore,
@@ -25,7 +27,7 @@ from monai_rwcp.tune import (
 from monai_rwcp.tune.halving import better_candidates, first_units
 from monai_rwcp.walk import paper, recommended
 
-__all__ = ["Outcome", "SplitRow", "Splitter", "outcomes", "split_rows"]
+__all__ = ["Outcome", "SplitRow", "Splitter", "calibrated_steps", "outcomes", "split_rows"]
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,7 @@ def outcomes(
     for method, candidate in _methods({c: of.only(tune) for c, of in pooled.items()}, level, number).items():
         calibration = pooled[candidate].only(calibrate)
         n = tuple(int(shown) for shown in (calibration.true > 0).sum(axis=0))
-        yield Outcome(number, alpha, method, candidate, _thresholds(calibration, alpha), n, tuple(test))
+        yield Outcome(number, alpha, method, candidate, calibrated_steps(calibration, alpha), n, tuple(test))
 
 
 def split_rows(
@@ -179,15 +181,20 @@ def _methods(tuning: Mapping[StudyCandidate, SetCurves], level: float, seed: int
             found[f"walk on {source}, {name}"] = next(
                 c for c in walks if c.source == source and {**c.walk, "grid": None} == {**settings, "grid": None}
             )
-    # As `tune_settings` does it.
     among = {c: of for c, of in tuning.items() if isinstance(c, (PlainScore, BlurredScore, WalkedScore))}
-    first = first_units(next(iter(among.values())).units, seed)
-    left = better_candidates({c: of.only(first) for c, of in among.items()}, level, "stretch")
-    found["what tune chooses"] = choose({c: among[c] for c in left}, level, seed=seed).chosen
+    found["what tune chooses"] = _chosen(among, level, "stretch", seed)
+    found["what tune chooses by Dice"] = _chosen(among, level, "dice", seed)
     return found
 
 
-def _thresholds(calibration: SetCurves, alpha: float) -> tuple[int, ...]:
+def _chosen(among: Mapping[Candidate, SetCurves], level: float, objective: Objective, seed: int) -> Candidate:
+    """As `tune_settings` does it."""
+    first = first_units(next(iter(among.values())).units, seed)
+    left = better_candidates({c: of.only(first) for c, of in among.items()}, level, objective)
+    return choose({c: among[c] for c in left}, level, objective=objective, seed=seed).chosen
+
+
+def calibrated_steps(calibration: SetCurves, alpha: float) -> tuple[int, ...]:
     """Conformal risk control on the thresholds of the counts, which are a part of the calibration's own."""
     steps = []
     for row in range(len(calibration.classes)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import shutil
 from functools import partial
 from pathlib import Path
 
@@ -21,9 +22,13 @@ from benchmarks.baselines import DilatedScore
 from benchmarks.study import main as study_command
 from benchmarks.study_cases import CaseInfo, StudyCase, StudySet
 from benchmarks.study_measure import StudyCandidate, load_curves, measure, scores_of, study_candidates
+from benchmarks.study_page import main as write_page_command
+from benchmarks.study_page import write_page
 from benchmarks.study_pictures import slopes
 from benchmarks.study_report import main as report
-from benchmarks.study_splits import Outcome, Splitter, _thresholds, outcomes, split_rows
+from benchmarks.study_splits import Outcome, Splitter, calibrated_steps, outcomes, split_rows
+from benchmarks.study_store import StudyFacts, StudyResults, load_results, save_results
+from benchmarks.study_summary import summary_table
 from benchmarks.study_surfaces import measure_sets, set_rows
 from benchmarks.study_tables import (
     by_method_and_split,
@@ -156,10 +161,10 @@ def test_thresholds_are_decided_in_fractions(measured: tuple[Path, list, dict, d
     n = len(tuning_thresholds())
     missed = np.where(np.arange(n) < 100, 1, 3)[None, None].repeat(9, axis=0)
     curves = SetCurves(tuple("abcdefghi"), (1,), np.full((9, 1), 3), missed, np.full((9, 1, n), 3))
-    assert _thresholds(curves, 0.4) == (99,)
-    assert _thresholds(curves, 0.39) == (0,)
+    assert calibrated_steps(curves, 0.4) == (99,)
+    assert calibrated_steps(curves, 0.39) == (0,)
     unseen = SetCurves(curves.units, (1,), 0 * curves.true, 0 * missed, curves.size)
-    assert _thresholds(unseen, 0.4) == (0,)
+    assert calibrated_steps(unseen, 0.4) == (0,)
 
 
 def test_a_class_that_is_not_shown_has_no_figures(measured: tuple[Path, list, dict, dict]) -> None:
@@ -182,7 +187,12 @@ def test_what_tune_chooses_is_what_tune_settings_chooses(measured: tuple[Path, l
     _, candidates, _, pooled = measured
     splitter = Splitter(tuple(STUDY.units), 0)
     shipped = [c for c in candidates if isinstance(c, (PlainScore, BlurredScore, WalkedScore))]
-    for split in range(3):
+    for split, objective, method in (
+        (0, "stretch", ""),
+        (1, "stretch", ""),
+        (2, "stretch", ""),
+        (1, "dice", " by Dice"),
+    ):
         tune, calibrate, _ = splitter.split(split)
         items = []
         for info in INFOS:
@@ -196,11 +206,12 @@ def test_what_tune_chooses_is_what_tune_settings_chooses(measured: tuple[Path, l
             alpha=ALPHA,
             n_calibration=len(calibrate),
             candidates=shipped,
+            objective=objective,
             feature_keys={"own": "own"},
             seed=split,
         )
         found = {o.method: o.candidate for o in outcomes(pooled, splitter, split, ALPHA)}
-        assert found["what tune chooses"] == choice.chosen
+        assert found[f"what tune chooses{method}"] == choice.chosen
 
 
 def test_families_are_tuned_on_the_tuning_patients_only(measured: tuple[Path, list, dict, dict]) -> None:
@@ -328,6 +339,13 @@ def test_two_commands_make_the_page(
     assert "60 images, 4 splits" in text
     assert "sets of test images that show the class, 2 splits" in text
     assert text.endswith((tmp_path / "results/study/hippocampus-weak.md").read_text())
+    # The page is made again from what is kept, without the data.
+    page.unlink()
+    (tmp_path / "results/study/hippocampus-weak.md").unlink()
+    ran = CliRunner().invoke(write_page_command, ["--page", str(page)])
+    assert ran.exit_code == 0, ran.output
+    assert page.read_text() == text
+    assert "| what tune chooses by Dice |" in text
     pictures = re.findall(r"\]\((results/study/.*?png)\)", text)
     assert len(pictures) == 4
     assert re.search(r"widest tried \(16 and 8 voxels\): blur \d+% at alpha = 0.1, bilateral \d+% at alpha = 0.1", text)
@@ -357,6 +375,37 @@ def test_two_commands_make_the_page(
     assert "Distances were not measured" in counts
     assert "Where it fails" not in counts
     assert "| 0.1 | " in counts
+
+
+def test_the_page_is_what_its_results_say(tmp_path: Path) -> None:
+    benchmarks = Path(__file__).resolve().parents[2] / "benchmarks"
+    kept = benchmarks / "results" / "study"
+    shutil.copytree(kept, tmp_path / "results/study", ignore=shutil.ignore_patterns("*.png"))
+    made_again = [path.with_suffix(".md") for path in (tmp_path / "results/study").glob("*.json")]
+    assert made_again
+    for part in made_again:
+        part.unlink()
+    write_page(tmp_path / "RESULTS.md")
+    assert (tmp_path / "RESULTS.md").read_text() == (benchmarks / "RESULTS.md").read_text()
+    # And the README quotes the page.
+    assert summary_table(tmp_path / "results/study") in (benchmarks.parent / "README.md").read_text()
+
+
+def test_results_are_kept_whole_and_other_studies_stay(tmp_path: Path) -> None:
+    both = {method: (1.0, ["a"]) for method in ("blur, tuned", "bilateral, tuned")}
+    facts = StudyFacts("noise", "px", 3, 4, "made", "walk", "usual", (0.1, 1 / 3), (2.0, 3.0), both, {"walk": 0.5}, "")
+    rows, sets = [row("m", 0, "one, two", x=1 / 3, n=7, nothing=math.nan)], [row("m", 0, "one", size=123456789)]
+    save_results("noise", StudyResults(facts, rows, sets, rows, sets), tmp_path)
+    kept = load_results("noise", tmp_path)
+    assert kept is not None
+    assert kept.rows == [{**rows[0], "x": "0.333333"}]
+    assert (kept.sets, kept.position, kept.ablation) == (sets, sets, kept.rows)
+    assert (kept.facts.title, tuple(kept.facts.slope_by_threshold)) == ("noise", (0.1, 1 / 3))
+    save_results("noise", StudyResults(facts, sets, [], [], []), tmp_path)
+    again = load_results("noise", tmp_path)
+    assert again is not None
+    assert (again.rows, again.sets, again.ablation, again.position) == (sets, [], kept.ablation, sets)
+    assert load_results("other", tmp_path) is None
 
 
 def row(method: str, split: int, class_name: str, **more: object) -> dict[str, str]:
@@ -458,7 +507,14 @@ def test_change_is_against_plain() -> None:
         for m, x in (("plain CRC", 2.0), ("walk", 1.0))
         for s in (0, 1)
     ]
-    assert "| 0.1 | 0.050 | walk | 0.060 (0.000) | 1.500 (0.707), -40% | 0.500 (0.000) | - |" in split_table(rows)
+    line = "| 0.1 | 0.050 | walk | 0.060 (0.000) | 0.060, one | 1.500 (0.707), -40% | 0.500 (0.000) | - |"
+    assert line in split_table(rows)
+    others = [
+        {**one, "class_name": "two", "observed": rate}
+        for one, rate in zip(rows, ["0.07", "nan", "nan", "nan"], strict=True)
+    ]
+    table = split_table(rows + others).splitlines()
+    assert [line.split(" | ")[4] for line in table[2:]] == ["0.070, two", "0.060, one"]
 
 
 def test_slopes_of_a_known_curve() -> None:
