@@ -49,7 +49,7 @@ every method by stretch, at the level its calibration will work at; half of the 
 test it. That working level is what the mean over the n calibration patients may be, ((n + 1) alpha - 1)/n. Thresholds
 are a part (every eighth) of those that `calibrate` chooses from. "What tune chooses" is by the rule of `tune_settings`,
 among plain, blurs and walks (of volumes among 49 walks only, not 217), "by Dice" with that objective. On the slices of
-the 30-patient network 54 walks for each source of features are on a grid of 2 pixels (`fine_grid=2`), all others on 4.
+the 30-patient network 54 walks for each source of features are on a grid of 2 pixels (`fine_grid=2`), others on 4.
 The bilateral filter works slice by slice, also in volumes. FNR and stretch are means over patients, Dice over images,
 all of them means over classes; in brackets the standard deviation over splits. The promise is made class by class:
 "highest of a class" is the mean rate of the class that is missed most. "Change" is against plain CRC. Distances,
@@ -179,8 +179,8 @@ def _section(name: str, results: StudyResults) -> list[str]:
     if results.position:
         parts += [
             "From base to apex: all slices of the end-diastolic volumes, calibrated on them by patient, at alpha = "
-            f"{SURFACE_ALPHA} with the candidates chosen most often above, {_count(results.position)} splits; FNR "
-            "(stretch) in thirds of the slices that show a class:\n",
+            f"{SURFACE_ALPHA} with the candidates chosen most often above (so test patients took part in the choice), "
+            f"{_count(results.position)} splits; FNR (stretch) in thirds of the slices that show a class:\n",
             position_table(results.position),
         ]
     if results.ablation:

@@ -81,7 +81,7 @@ def position_rows(
     Args:
         study: slices of one volume of each patient, in their order.
         curves: by method, what stands for it and its counts of every slice.
-        splitter: how patients are split; those who would tune are left out.
+        splitter: how patients are split; those who would tune are not looked at.
         number: number of the split.
     """
     _, calibrate, test = splitter.split(number)
@@ -111,15 +111,15 @@ def position_table(rows: Sequence[Row]) -> str:
     for row in rows:
         found.setdefault((row["class_name"], row["part"]), {}).setdefault(row["method"], []).append(row)
     lines = [
-        [name, part, *("{:.3f} ({:.2f})".format(*_means(by_method[method])) for method in methods)]
-        for (name, part), by_method in found.items()
+        [name, part, *(_cell(by_method[method]) for method in methods)] for (name, part), by_method in found.items()
     ]
     head = ("class", "part", *(f"{method}: {candidate}" for method, candidate in methods.items()))
     return markdown(head, lines)
 
 
-def _means(rows: Sequence[Row]) -> list[float]:
-    return [fmean(known(float(row[name]) for row in rows)) for name in ("observed", "stretch")]
+def _cell(rows: Sequence[Row]) -> str:
+    observed, stretch = (known(float(row[name]) for row in rows) for name in ("observed", "stretch"))
+    return f"{fmean(observed):.3f} ({fmean(stretch):.2f})" if observed else "-"
 
 
 @click.command(context_settings={"show_default": True})

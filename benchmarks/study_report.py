@@ -42,6 +42,8 @@ def main(names: tuple[str, ...], shared: Path, out: Path, slices: int, seed: int
         candidates = candidates_of(name, study)
         curves = load_curves(study, candidates, out / "curves" / name)
         rows, *more = rows_of(name, out, ".csv")
+        if not rows:
+            raise click.ClickException(f"No rows in '{out / name}.csv'. Run `python -m benchmarks.study` first.")
         facts = _facts(name, study, curves, rows, more[0], folder, seed)
         save_results(name, StudyResults(facts, rows, *more), folder)
         click.echo(f"{name}: done")

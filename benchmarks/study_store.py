@@ -115,6 +115,6 @@ def rows_of(name: str, folder: Path, ending: str) -> list[list[Row]]:
 def _short(value: str) -> str:
     """Six digits of a fraction; names and whole numbers as they are."""
     try:
-        return value if value.isdigit() else f"{float(value):.6g}"
+        return value if value.isdigit() or "_" in value else f"{float(value):.6g}"
     except ValueError:
         return value

@@ -51,7 +51,8 @@ def summary_table(folder: Path) -> str:
         }
         of_sets = {row["method"]: row for row in _rows(text) if "empty" in row}
         unit = re.search(r"\| ASSD \((\w+)\) \|", text)
-        assert unit is not None
+        if unit is None:
+            raise ValueError(f"Expected distances in '{path}'. Run the study with `--surface-splits`.")
         label = _NETWORKS[name]
         for method, words in _METHODS.items():
             if method not in of_splits:

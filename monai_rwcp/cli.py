@@ -165,7 +165,7 @@ def _strides(_context: click.Context, _option: click.Parameter, value: str | Non
     callback=_strides,
     help="Stride of the graph's grid on the map; 4,4,1 for thick slices along the third axis.",
 )
-@click.option("--fine-grid", callback=_strides, help="A finer one to be tried, too, such as 2: for strong networks.")
+@click.option("--fine-grid", callback=_strides, help="A finer one to try 54 more walks on: 2, or 2,2,1.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the order of the units and of the bootstrap.")
 def tune(
     datalist: Path,

@@ -152,9 +152,12 @@ def default_candidates(
         sources: names of the features; none leaves the walks out.
         grid: the graph's grid, see :py:class:`monai_rwcp.walk.WalkSettings`; a quarter of the map's resolution by
             default, coarser than which a walk loses small structures.
-        fine_grid: a finer one, such as 2, which helps strong networks, whose edges a coarse grid wears down. A graph of
-            four times the nodes takes some sixteen times as long. None leaves it out.
+        fine_grid: a finer one, such as 2, or ``(2, 2, 1)`` beside ``(4, 4, 1)``: a coarse grid wears down the sharp
+            edges of a strong network's maps. A walk on it takes about ten times as long. None leaves it out.
         sigmas: standard deviations of the blurs, in voxels; each is tried with and without kept peaks.
+
+    Raises:
+        ValueError: when ``fine_grid`` is not finer than ``grid``.
 
     Example:
         >>> len(default_candidates()), len(default_candidates(fine_grid=2)), len(default_candidates(sources=()))
@@ -167,6 +170,7 @@ def default_candidates(
     ]
     named = [WalkSettings(**{**paper(), "grid": grid}), WalkSettings(**{**recommended(), "grid": grid})]
     if fine_grid is not None:
+        _check_finer(fine_grid, grid)
         fine = itertools.product((10.0, 20.0, 50.0), (5, 10, 20), (0.0, 0.2, 0.5), (False, True))
         walks += [
             WalkSettings(50, beta, n_steps, restart, True, 3.0, fine_grid, keep_peak=keep_peak)
@@ -176,3 +180,16 @@ def default_candidates(
     blurs = [BlurredScore(sigma, keep_peak) for keep_peak, sigma in itertools.product((False, True), tuple(sigmas))]
     simple: list[Candidate] = [PlainScore(), *blurs]
     return simple + [WalkedScore(walk, source) for source in sources for walk in walks]
+
+
+def _check_finer(fine_grid: Grid, grid: Grid) -> None:
+    """Compare strides where both are strides; the map's own grid is the finest, that of features is not known here."""
+    fine, coarse = (1 if of == "map" else of for of in (fine_grid, grid))
+    if isinstance(fine, str) or isinstance(coarse, str):
+        return
+    axes = max(len(of) if isinstance(of, tuple) else 1 for of in (fine, coarse))
+    pairs = list(zip(*(of if isinstance(of, tuple) else (of,) * axes for of in (fine, coarse)), strict=False))
+    if any(a > b for a, b in pairs) or all(a == b for a, b in pairs):
+        raise ValueError(
+            f"Expected `fine_grid` to be finer than grid={grid!r}, along no axis coarser, but got {fine_grid!r}."
+        )

@@ -23,7 +23,7 @@ from monai_rwcp.tune import (
     set_curves,
     tuning_thresholds,
 )
-from monai_rwcp.walk import WalkSettings, diffuse_probabilities, paper, recommended
+from monai_rwcp.walk import Grid, WalkSettings, diffuse_probabilities, paper, recommended
 
 
 def case(shape: tuple[int, ...], seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -107,6 +107,22 @@ def test_names_tell_candidates_apart_and_files_keep_them() -> None:
         assert candidate_from(candidate.kind, candidate.settings) == candidate
 
 
+@pytest.mark.parametrize(
+    ("fine_grid", "grid"), [(4, 4), (5, 4), ((2, 2, 2), (4, 4, 1)), (2, (4, 4, 1)), ((4, 4), 4), (1, "map"), ("map", 1)]
+)
+def test_a_fine_grid_is_finer(fine_grid: Grid, grid: Grid) -> None:
+    with pytest.raises(ValueError, match="`fine_grid` to be finer than grid="):
+        default_candidates(grid=grid, fine_grid=fine_grid)
+
+
+@pytest.mark.parametrize(
+    ("fine_grid", "grid"), [(2, 4), ((2, 2, 1), (4, 4, 1)), ("map", 4), (2, (4, 2)), (2, "features"), ("features", 4)]
+)
+def test_a_fine_grid_beside_another(fine_grid: Grid, grid: Grid) -> None:
+    grids = {c.walk.grid for c in default_candidates(grid=grid, fine_grid=fine_grid) if isinstance(c, WalkedScore)}
+    assert grids == {grid, fine_grid}
+
+
 @pytest.mark.parametrize("sigma", [0, -1.0, float("nan"), float("inf"), True, "2"])
 def test_impossible_blurs_are_refused(sigma: float) -> None:
     with pytest.raises(ValueError, match="`sigma` to be a number of voxels above 0"):
@@ -128,6 +144,10 @@ def test_missing_features_are_named() -> None:
 def test_curves_are_counts_of_the_sets(masked: bool) -> None:
     score, label, _ = case((17, 13))
     score[:, :3] = 0
+    # Scores at a threshold are in its set, and what rounding left below 0 is in that of threshold 0.
+    steps = torch.arange(0, len(tuning_thresholds()), 23)[: 17 * 5].repeat(3)[: 17 * 5]
+    score[1, :, 8:] = torch.tensor(tuning_thresholds())[steps].reshape(17, 5)
+    score[2, 5, 4], label[0, 5, 4] = -1e-8, 2
     mask = torch.rand(1, 17, 13) < 0.6 if masked else None
     counted = torch.ones(17, 13, dtype=torch.bool) if mask is None else mask[0]
     curves = set_curves(score, label, unit="anna", mask=mask)
