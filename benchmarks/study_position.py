@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
@@ -16,7 +15,7 @@ from benchmarks.study import SETS, SURFACE_ALPHA, candidates_of, save_rows, stud
 from benchmarks.study_cases import StudySet
 from benchmarks.study_measure import StudyCandidate, load_curves, measure
 from benchmarks.study_splits import Splitter, calibrated_steps
-from benchmarks.study_tables import PLAIN, Row, known, markdown, read_rows
+from benchmarks.study_tables import PLAIN, Row, known, markdown, read_rows, usual_candidates
 from monai_rwcp.tune import SetCurves
 
 __all__ = ["PARTS", "PositionRow", "parts_of_heart", "position_rows", "position_table"]
@@ -74,34 +73,43 @@ def parts_of_heart(true: np.ndarray) -> np.ndarray:
 
 
 def position_rows(
-    study: StudySet, curves: Mapping[str, tuple[StudyCandidate, SetCurves]], splitter: Splitter, number: int
+    study: StudySet, curves: Mapping[str, tuple[StudyCandidate, SetCurves]], splitter: Splitter, numbers: Iterable[int]
 ) -> Iterator[PositionRow]:
-    """Calibrate each method on one split, and look at the parts of the test patients' hearts.
+    """Calibrate each method on some splits, and look at the parts of the test patients' hearts.
 
     Args:
         study: slices of one volume of each patient, in their order.
         curves: by method, what stands for it and its counts of every slice.
         splitter: how patients are split; those who would tune are not looked at.
-        number: number of the split.
+        numbers: of the splits.
     """
-    _, calibrate, test = splitter.split(number)
     owner = {info.name: info.unit for info in study.infos}
-    slices = {unit: [i for i, info in enumerate(study.infos) if info.unit == unit] for unit in test}
-    for method, (candidate, of) in curves.items():
-        steps = calibrated_steps(of.pooled(owner).only(calibrate), SURFACE_ALPHA)
-        parts = {unit: parts_of_heart(of.true[mine]) for unit, mine in slices.items()}
-        for row, step in enumerate(steps):
-            for place, part in enumerate((*PARTS, _ALL)):
-                figures = []
-                for unit, mine in slices.items():
-                    at = parts[unit][:, row]
-                    inside = np.array(mine)[at >= 0 if part == _ALL else at == place]
-                    true = int(of.true[inside, row].sum())
-                    if true:
-                        figures.append([int(x[inside, row, step].sum()) / true for x in (of.missed, of.size)])
-                observed, stretch = np.mean(figures, axis=0) if figures else (np.nan, np.nan)
+    slices = {unit: np.array([i for i, info in enumerate(study.infos) if info.unit == unit]) for unit in study.units}
+    pooled = {method: of.pooled(owner) for method, (_, of) in curves.items()}
+    true = next(iter(curves.values()))[1].true
+    parts = {unit: parts_of_heart(true[mine]) for unit, mine in slices.items()}
+    for number in numbers:
+        _, calibrate, test = splitter.split(number)
+        for method, (candidate, of) in curves.items():
+            for row, step in enumerate(calibrated_steps(pooled[method].only(calibrate), SURFACE_ALPHA)):
                 name = study.class_names[of.classes[row]]
-                yield PositionRow(number, method, candidate.name, name, part, float(observed), float(stretch))
+                for place, part in enumerate((*PARTS, _ALL)):
+                    at = {unit: parts[unit][:, row] for unit in test}
+                    inside = [
+                        slices[unit][of_unit >= 0 if part == _ALL else of_unit == place] for unit, of_unit in at.items()
+                    ]
+                    yield PositionRow(number, method, candidate.name, name, part, *_means(of, row, step, inside))
+
+
+def _means(of: SetCurves, row: int, step: int, inside: Sequence[np.ndarray]) -> tuple[float, float]:
+    """Means of missed and of claimed over true voxels, over the patients whose slices show the class."""
+    figures = []
+    for images in inside:
+        true = int(of.true[images, row].sum())
+        if true:
+            figures.append([int(counts[images, row, step].sum()) / true for counts in (of.missed, of.size)])
+    observed, stretch = np.mean(figures, axis=0) if figures else (np.nan, np.nan)
+    return float(observed), float(stretch)
 
 
 def position_table(rows: Sequence[Row]) -> str:
@@ -135,17 +143,15 @@ def main(name: str, shared: Path, out: Path, splits: int, seed: int) -> None:
     study = replace(whole, infos=tuple(info for info in whole.infos if "_frame01_" in info.name))
     by_name = {candidate.name: candidate for candidate in candidates_of(name, whole)}
     methods = (PLAIN, "blur or bilateral with keep_peak, tuned", f"walk on {study.sources[0]}, tuned")
-    usual = {
-        method: by_name[Counter(row["candidate"] for row in chosen if row["method"] == method).most_common(1)[0][0]]
-        for method in methods
-    }
+    names = usual_candidates(chosen)
+    usual = {method: by_name[names[method]] for method in methods}
     folder = out / "curves" / f"{name}-position"
     candidates = list(dict.fromkeys(usual.values()))
     measure(study, candidates, folder)
     of = load_curves(study, candidates, folder)
     curves = {method: (candidate, of[candidate]) for method, candidate in usual.items()}
     splitter = Splitter(tuple(study.units), seed)
-    rows = [row for number in tqdm(range(splits)) for row in position_rows(study, curves, splitter, number)]
+    rows = list(position_rows(study, curves, splitter, tqdm(range(splits))))
     save_rows(rows, PositionRow, out / f"{name}-position.csv")
     click.echo(position_table(read_rows(out / f"{name}-position.csv")))
 

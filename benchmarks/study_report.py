@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
 from importlib.metadata import version
@@ -22,7 +21,7 @@ from benchmarks.study_page import write_page
 from benchmarks.study_pictures import save_images, save_methods, save_settings, save_slopes, slopes
 from benchmarks.study_splits import Splitter, outcomes
 from benchmarks.study_store import StudyFacts, StudyResults, rows_of, save_results
-from benchmarks.study_tables import PLAIN, Row, by_method_and_split, number, of_what_is_claimed
+from benchmarks.study_tables import PLAIN, Row, by_method_and_split, number, of_what_is_claimed, usual_candidates
 from monai_rwcp.tune import BlurredScore, PlainScore, SetCurves, tuning_thresholds
 
 
@@ -69,10 +68,7 @@ def _facts(
     if not at:
         raise click.ClickException(f"The study of '{name}' has no splits at alpha = {SURFACE_ALPHA}, which are drawn.")
     by_name = {candidate.name: candidate for candidate in pooled}
-    usual = {
-        method: by_name[Counter(row["candidate"] for row in at if row["method"] == method).most_common(1)[0][0]]
-        for method in dict.fromkeys(row["method"] for row in at)
-    }
+    usual = {method: by_name[candidate] for method, candidate in usual_candidates(at).items()}
     walked = usual[walk]
     columns = {label: by_method_and_split(at, partial(number, of)) for label, of in _AT_SPLITS.items()}
     surfaces = {

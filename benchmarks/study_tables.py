@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import lzma
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -26,6 +27,7 @@ __all__ = [
     "of_what_is_claimed",
     "read_rows",
     "split_table",
+    "usual_candidates",
 ]
 
 Row = dict[str, str]
@@ -100,6 +102,14 @@ def split_table(rows: Sequence[Row], baseline: str = PLAIN) -> str:
             lines.append([alpha, f"{level:.3f}", method, *cells])
     head = ("promised FNR", "working level", "method", "observed FNR", "its highest of a class", "stretch, change")
     return markdown((*head, "Dice", "false alarms"), lines)
+
+
+def usual_candidates(rows: Iterable[Row]) -> dict[str, str]:
+    """Name of the candidate that stood for each method most often."""
+    found: dict[str, Counter[str]] = {}
+    for row in rows:
+        found.setdefault(row["method"], Counter())[row["candidate"]] += 1
+    return {method: counts.most_common(1)[0][0] for method, counts in found.items()}
 
 
 def _highest_of_a_class(rows: Iterable[Row]) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from monai_rwcp.walk import Grid, WalkSettings, paper, recommended
+from monai_rwcp.walk.grid import graph_grid_shape
 
 __all__ = ["BlurredScore", "Candidate", "PlainScore", "WalkedScore", "candidate_from", "default_candidates"]
 
@@ -183,13 +184,13 @@ def default_candidates(
 
 
 def _check_finer(fine_grid: Grid, grid: Grid) -> None:
-    """Compare strides where both are strides; the map's own grid is the finest, that of features is not known here."""
-    fine, coarse = (1 if of == "map" else of for of in (fine_grid, grid))
-    if isinstance(fine, str) or isinstance(coarse, str):
+    """Compare what both make of a large map; the grid of features is not known here."""
+    if "features" in (fine_grid, grid):
         return
-    axes = max(len(of) if isinstance(of, tuple) else 1 for of in (fine, coarse))
-    pairs = list(zip(*(of if isinstance(of, tuple) else (of,) * axes for of in (fine, coarse)), strict=False))
-    if any(a > b for a, b in pairs) or all(a == b for a, b in pairs):
+    axes = max(len(of) if isinstance(of, tuple) else 1 for of in (fine_grid, grid))
+    large = (2**20,) * axes
+    fine, coarse = (graph_grid_shape(large, large, of) for of in (fine_grid, grid))
+    if fine == coarse or any(f < c for f, c in zip(fine, coarse, strict=True)):
         raise ValueError(
             f"Expected `fine_grid` to be finer than grid={grid!r}, along no axis coarser, but got {fine_grid!r}."
         )

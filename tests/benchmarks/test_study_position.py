@@ -60,7 +60,7 @@ def test_rows_against_loops(tmp_path: Path) -> None:
     of = load_curves(STUDY, candidates, tmp_path)
     splitter = Splitter(tuple(STUDY.units), 0)
     curves = {"plain CRC": (candidates[0], of[candidates[0]]), "blur": (candidates[1], of[candidates[1]])}
-    rows = {(r.method, r.class_name, r.part): r for r in position_rows(STUDY, curves, splitter, 3)}
+    rows = {(r.method, r.class_name, r.part): r for r in position_rows(STUDY, curves, splitter, [3])}
     _, calibrate, test = splitter.split(3)
     cases = {(info.unit, int(info.name[-1])): loaded(info) for info in INFOS}
 
@@ -109,10 +109,9 @@ def test_the_command_takes_what_the_study_chose_most_often(tmp_path: Path, monke
     chosen = {"plain CRC": ["plain"] * 3, "walk on own, tuned": [candidates[-40].name, walk.name, walk.name]}
     chosen["blur or bilateral with keep_peak, tuned"] = ["blur 2, keep_peak", "blur 4, keep_peak", "blur 2, keep_peak"]
     rows = [
-        SplitRow(i, method, name, "one", alpha, 0.05, 0.1, 2.0, 0.5, 0.0)
+        SplitRow(i, method, name, "one", SURFACE_ALPHA, 0.05, 0.1, 2.0, 0.5, 0.0)
         for method, names in chosen.items()
         for i, name in enumerate(names)
-        for alpha in (SURFACE_ALPHA,)
     ]
     rows += [SplitRow(i, "plain CRC", "blur 2", "one", 0.2, 0.05, 0.1, 2.0, 0.5, 0.0) for i in range(9)]
     save_rows(rows, SplitRow, tmp_path / "acdc-slices-30.csv")
