@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import click
 from tqdm import tqdm
@@ -14,9 +11,8 @@ from tqdm import tqdm
 from benchmarks.study_cases import STRENGTHS, StudySet, acdc_slices, acdc_volumes, hippocampus
 from benchmarks.study_measure import StudyCandidate, load_curves, measure, study_candidates
 from benchmarks.study_splits import Outcome, SplitRow, Splitter, outcomes, split_rows
-from benchmarks.study_surfaces import SetRow, measure_sets, set_rows
-from benchmarks.study_tables import read_rows, split_table
-from monai_rwcp.files import written_whole
+from benchmarks.study_surfaces import measure_sets, set_rows
+from benchmarks.study_tables import read_rows, save_rows, split_table
 from monai_rwcp.walk import Grid
 
 SETS = (
@@ -48,14 +44,6 @@ def candidates_of(name: str, study: StudySet) -> list[StudyCandidate]:
     grid: Grid = 2 if name.startswith("hippocampus") else (4, 4, 1) if volumes else 4
     fine_grid = 2 if name == "acdc-slices-30" else None
     return study_candidates(study.sources, grid, fine_grid=fine_grid, volumes=volumes)
-
-
-def save_rows(rows: Sequence[Any], kind: type, path: Path) -> None:
-    """Write rows of one dataclass as CSV."""
-    with written_whole(path) as temporary, temporary.open("w", newline="") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(kind)])
-        writer.writeheader()
-        writer.writerows(asdict(row) for row in rows)
 
 
 @click.command(context_settings={"show_default": True})
@@ -103,11 +91,11 @@ def main(
                     bar.update()
         # Distances of an earlier run are of other splits, perhaps.
         (out / f"{name}-sets.csv").unlink(missing_ok=True)
-        save_rows(rows, SplitRow, out / f"{name}.csv")
+        save_rows([asdict(row) for row in rows], out / f"{name}.csv")
         if looked_at:
             figures = measure_sets(study, candidates, looked_at, out / "sets" / name)
             sets = [row for outcome in looked_at for row in set_rows(study, curves, outcome, figures)]
-            save_rows(sets, SetRow, out / f"{name}-sets.csv")
+            save_rows([asdict(row) for row in sets], out / f"{name}-sets.csv")
         n = [len(part) for part in splitter.split(0)]
         click.echo(f"\n{study.name}: {n[0]} patients to tune, {n[1]} to calibrate, {n[2]} to test, {splits} splits\n")
         click.echo(split_table(read_rows(out / f"{name}.csv")))

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import click
 
-from benchmarks.study import SETS, save_rows, study_set
+from benchmarks.study import SETS, study_set
 from benchmarks.study_measure import load_curves, measure
-from benchmarks.study_tables import Row, markdown, read_rows
+from benchmarks.study_tables import Row, markdown, read_rows, save_rows
 from monai_rwcp.tune import PlainScore, WalkedScore, efficiency
 from monai_rwcp.walk import paper, recommended
 
@@ -110,7 +110,7 @@ def main(name: str, shared: Path, out: Path, slices: int) -> None:
         for key, candidate in named.items()
     ]
     path = out / f"{name}-ablation.csv"
-    save_rows(rows, AblationRow, path)
+    save_rows([asdict(row) for row in rows], path)
     click.echo(ablation_section(read_rows(path)))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import fmean
 
@@ -11,11 +11,11 @@ import click
 import numpy as np
 from tqdm import tqdm
 
-from benchmarks.study import SETS, SURFACE_ALPHA, candidates_of, save_rows, study_set
+from benchmarks.study import SETS, SURFACE_ALPHA, candidates_of, study_set
 from benchmarks.study_cases import StudySet
 from benchmarks.study_measure import StudyCandidate, load_curves, measure
 from benchmarks.study_splits import Splitter, calibrated_steps
-from benchmarks.study_tables import PLAIN, Row, known, markdown, read_rows, usual_candidates
+from benchmarks.study_tables import PLAIN, Row, known, markdown, read_rows, save_rows, usual_candidates
 from monai_rwcp.tune import SetCurves
 
 __all__ = ["PARTS", "PositionRow", "parts_of_heart", "position_rows", "position_table"]
@@ -152,7 +152,7 @@ def main(name: str, shared: Path, out: Path, splits: int, seed: int) -> None:
     curves = {method: (candidate, of[candidate]) for method, candidate in usual.items()}
     splitter = Splitter(tuple(study.units), seed)
     rows = list(position_rows(study, curves, splitter, tqdm(range(splits))))
-    save_rows(rows, PositionRow, out / f"{name}-position.csv")
+    save_rows([asdict(row) for row in rows], out / f"{name}-position.csv")
     click.echo(position_table(read_rows(out / f"{name}-position.csv")))
 
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-import lzma
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from benchmarks.study_tables import Row, read_rows
+from benchmarks.study_tables import Row, read_rows, save_rows
 from monai_rwcp.files import written_whole
 
 __all__ = ["StudyFacts", "StudyResults", "load_results", "rows_of", "save_results"]
@@ -87,12 +84,7 @@ def save_results(name: str, results: StudyResults, folder: Path) -> None:
                 # Those of an earlier run are of other splits, perhaps.
                 path.unlink(missing_ok=True)
             continue
-        text = io.StringIO(newline="")
-        writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({key: _short(value) for key, value in row.items()} for row in rows)
-        with written_whole(path) as temporary:
-            temporary.write_bytes(lzma.compress(text.getvalue().encode(), preset=9))
+        save_rows([{key: _short(value) for key, value in row.items()} for row in rows], path)
     with written_whole(folder / f"{name}.json") as temporary:
         temporary.write_text(json.dumps(asdict(results.facts), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 

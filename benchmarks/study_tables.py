@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import lzma
 import math
 from collections import Counter
@@ -12,6 +13,8 @@ from pathlib import Path
 from statistics import NormalDist, fmean
 
 import numpy as np
+
+from monai_rwcp.files import written_whole
 
 __all__ = [
     "PLAIN",
@@ -26,6 +29,7 @@ __all__ = [
     "number",
     "of_what_is_claimed",
     "read_rows",
+    "save_rows",
     "split_table",
     "usual_candidates",
 ]
@@ -39,6 +43,18 @@ def read_rows(path: Path) -> list[Row]:
     """Rows of a CSV file, which may be compressed (``.xz``)."""
     with lzma.open(path, "rt", newline="") if path.suffix == ".xz" else path.open(newline="") as file:
         return list(csv.DictReader(file))
+
+
+def save_rows(rows: Sequence[Mapping[str, object]], path: Path) -> None:
+    """Write rows as a CSV file, compressed when its name ends in ``.xz``."""
+    text = io.StringIO(newline="")
+    if rows:
+        writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    data = text.getvalue().encode()
+    with written_whole(path) as temporary:
+        temporary.write_bytes(lzma.compress(data, preset=9) if path.suffix == ".xz" else data)
 
 
 def known(values: Iterable[float]) -> list[float]:

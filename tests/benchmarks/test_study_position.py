@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,12 @@ from click.testing import CliRunner
 pytest.importorskip("cv2", reason="the study's baselines need opencv-contrib-python-headless")
 pytest.importorskip("scipy", reason="the study's baselines need scipy")
 
-from benchmarks.study import SURFACE_ALPHA, save_rows
+from benchmarks.study import SURFACE_ALPHA
 from benchmarks.study_cases import CaseInfo, StudyCase, StudySet
 from benchmarks.study_measure import load_curves, measure, study_candidates
 from benchmarks.study_position import main, parts_of_heart, position_rows
 from benchmarks.study_splits import SplitRow, Splitter
-from benchmarks.study_tables import read_rows
+from benchmarks.study_tables import read_rows, save_rows
 from monai_rwcp.tune import BlurredScore, PlainScore, WalkedScore, tuning_thresholds
 
 SIZES = (9, 7, 5, 3)
@@ -114,7 +115,7 @@ def test_the_command_takes_what_the_study_chose_most_often(tmp_path: Path, monke
         for i, name in enumerate(names)
     ]
     rows += [SplitRow(i, "plain CRC", "blur 2", "one", 0.2, 0.05, 0.1, 2.0, 0.5, 0.0) for i in range(9)]
-    save_rows(rows, SplitRow, tmp_path / "acdc-slices-30.csv")
+    save_rows([asdict(row) for row in rows], tmp_path / "acdc-slices-30.csv")
     ran = CliRunner().invoke(main, ["--shared", str(tmp_path), "--out", str(tmp_path), "--splits", "2"])
     assert ran.exit_code == 0, ran.output
     found = read_rows(tmp_path / "acdc-slices-30-position.csv")
