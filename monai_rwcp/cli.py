@@ -15,7 +15,8 @@ except ModuleNotFoundError as error:
 
 from monai_rwcp.check_command import check
 from monai_rwcp.dicom_command import dicom_seg
-from monai_rwcp.folder_commands import calibrate, card, evaluate, predict, report
+from monai_rwcp.folder_commands import FORMS, FORMS_HELP, calibrate, card, evaluate, predict, report
+from monai_rwcp.folders.maps import MapForm
 
 __all__ = ["main"]
 
@@ -146,6 +147,7 @@ def _strides(_context: click.Context, _option: click.Parameter, value: str | Non
 @click.argument("datalist", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="An empty or new folder.")
 @click.option("--section", default="tuning", show_default=True, help="Section that is tuned on; others are kept apart.")
+@click.option("--form", type=FORMS, default="channels-last", show_default=True, help=FORMS_HELP)
 @click.option("--extractor", help="As of `features`; without it plain and blurred probabilities are compared only.")
 @click.option("--intensity", help="As of `features`.")
 @click.option("--alpha", default=0.1, show_default=True, help="The false negative rate that will be promised.")
@@ -171,6 +173,7 @@ def tune(
     datalist: Path,
     out: Path,
     section: str,
+    form: MapForm,
     extractor: str | None,
     intensity: str | None,
     alpha: float,
@@ -195,6 +198,7 @@ def tune(
             datalist,
             out,
             section=section,
+            form=form,
             extractor=None if extractor is None else chosen_extractor(extractor, intensity),
             alpha=alpha,
             n_calibration=n_calibration,

@@ -12,10 +12,17 @@ import click
 from monai_rwcp.folders.maps import MapForm, map_endings
 from monai_rwcp.folders.match import FolderCase, match_folders
 
-__all__ = ["calibrate", "card", "evaluate", "predict", "report"]
+__all__ = ["FORMS", "FORMS_HELP", "calibrate", "card", "evaluate", "predict", "report"]
 
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+FORMS = click.Choice(get_args(MapForm))
+FORMS_HELP = (
+    "NIfTI [x, y, z, C] (channels-last), [C, x, y, z] (channels-first) or one structure's [x, y, z] (one-class); or "
+    "the .npz of nnU-Net v2's --save_probabilities, with its segmentation beside it."
+)
 
 
 def _options(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -29,13 +36,7 @@ def _options(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 _MAPS = _options(
     click.argument("maps", type=_FOLDER),
-    click.option(
-        "--form",
-        type=click.Choice(get_args(MapForm)),
-        required=True,
-        help="NIfTI [x, y, z, C] (channels-last), [C, x, y, z] (channels-first) or one structure's [x, y, z] "
-        "(one-class); or the .npz of nnU-Net v2's --save_probabilities, with its segmentation beside it.",
-    ),
+    click.option("--form", type=FORMS, required=True, help=FORMS_HELP),
     click.option(
         "--score",
         default="plain",

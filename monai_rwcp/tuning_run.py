@@ -10,7 +10,8 @@ from typing import Any, overload
 
 from monai_rwcp.features import FeatureExtractor
 from monai_rwcp.files import check_writable, written_whole
-from monai_rwcp.folders import read_grid_file, read_map
+from monai_rwcp.folders import MapForm, read_grid_file, read_map
+from monai_rwcp.folders.maps import label_mode_of
 from monai_rwcp.report.tuning import draw_tuning, tuning_table
 from monai_rwcp.transforms import DenseFeaturesd
 from monai_rwcp.tune import Choice, Objective, TunedSettings, default_candidates, tune_settings
@@ -25,6 +26,7 @@ def tune_from_files(
     out: str | Path,
     *,
     section: str = "tuning",
+    form: MapForm = "channels-last",
     extractor: FeatureExtractor | None = None,
     alpha: float = 0.1,
     n_calibration: int | None = None,
@@ -42,6 +44,8 @@ def tune_from_files(
             the unit's name; paths are relative to the file.
         out: folder of the results.
         section: the section that is tuned on. Units of all other sections are kept apart.
+        form: how channels lie in the probabilities, see :py:func:`monai_rwcp.folders.read_map`; the label of one class
+            is 1 inside.
         extractor: features for the walks; None compares plain and blurred probabilities only.
         alpha: highest expected false negative rate that will be promised, in (0, 1).
         n_calibration: on how many units it will be calibrated; None compares at ``alpha``, as for very many.
@@ -69,12 +73,13 @@ def tune_from_files(
     check_writable(next(path for path in (folder, *folder.absolute().parents) if path.exists()) / "settings.json")
     sources = ("features",) if extractor is not None else ()
     choice = tune_settings(
-        _FileCases(items, unit_key, extractor),
+        _FileCases(items, unit_key, form, extractor),
         alpha=alpha,
         n_calibration=n_calibration,
         candidates=default_candidates(sources, grid=grid, fine_grid=fine_grid),
         objective=objective,
         unit_key=unit_key,
+        label_mode=label_mode_of(form),
         keep_apart=others,
         seed=seed,
         progress=progress,
@@ -145,8 +150,10 @@ def _owners(group: object, unit_key: str, where: str) -> set[str]:
 class _FileCase(Mapping[Hashable, Any]):
     """A case whose files are read when they are first asked for; the name of its unit is known without."""
 
-    def __init__(self, item: Mapping[str, str], unit_key: str, extractor: FeatureExtractor | None) -> None:
-        self._item, self._unit_key, self._extractor = item, unit_key, extractor
+    def __init__(
+        self, item: Mapping[str, str], unit_key: str, form: MapForm, extractor: FeatureExtractor | None
+    ) -> None:
+        self._item, self._unit_key, self._form, self._extractor = item, unit_key, form, extractor
         self._read: dict[Hashable, Any] | None = None
 
     def __getitem__(self, key: Hashable) -> Any:
@@ -164,7 +171,7 @@ class _FileCase(Mapping[Hashable, Any]):
         return len(list(iter(self)))
 
     def _from_files(self) -> dict[Hashable, Any]:
-        found = read_map(Path(self._item["pred"]), "channels-last")
+        found = read_map(Path(self._item["pred"]), self._form)
         read: dict[Hashable, Any] = {"pred": found, "label": read_grid_file(Path(self._item["label"]), found)}
         if self._extractor is not None:
             read["image"] = read_grid_file(Path(self._item["image"]), found)
@@ -179,8 +186,10 @@ class _FileCase(Mapping[Hashable, Any]):
 class _FileCases(Sequence[_FileCase]):
     """Cases from files, none of which stays in memory."""
 
-    def __init__(self, items: Sequence[Mapping[str, str]], unit_key: str, extractor: FeatureExtractor | None) -> None:
-        self._items, self._unit_key, self._extractor = items, unit_key, extractor
+    def __init__(
+        self, items: Sequence[Mapping[str, str]], unit_key: str, form: MapForm, extractor: FeatureExtractor | None
+    ) -> None:
+        self._items, self._unit_key, self._form, self._extractor = items, unit_key, form, extractor
 
     @overload
     def __getitem__(self, number: int) -> _FileCase: ...
@@ -188,8 +197,8 @@ class _FileCases(Sequence[_FileCase]):
     def __getitem__(self, number: slice) -> _FileCases: ...
     def __getitem__(self, number: int | slice) -> _FileCase | _FileCases:
         if isinstance(number, slice):
-            return _FileCases(self._items[number], self._unit_key, self._extractor)
-        return _FileCase(self._items[number], self._unit_key, self._extractor)
+            return _FileCases(self._items[number], self._unit_key, self._form, self._extractor)
+        return _FileCase(self._items[number], self._unit_key, self._form, self._extractor)
 
     def __len__(self) -> int:
         return len(self._items)

@@ -11,7 +11,9 @@ import numpy as np
 import torch
 from monai.data import MetaTensor
 
-__all__ = ["MapForm", "map_endings", "read_grid_file", "read_map", "read_set_like"]
+from monai_rwcp.conformal import LabelMode
+
+__all__ = ["MapForm", "label_mode_of", "map_endings", "read_grid_file", "read_map", "read_set_like"]
 
 MapForm = Literal["channels-last", "channels-first", "one-class", "nnunet"]
 
@@ -26,6 +28,16 @@ def map_endings(form: MapForm) -> tuple[str, ...]:
         ('.npz',)
     """
     return (".npz",) if form == "nnunet" else _NIFTI
+
+
+def label_mode_of(form: MapForm) -> LabelMode:
+    """What the label that belongs to a map of a form is: one region for one class, numbers of classes otherwise.
+
+    Example:
+        >>> label_mode_of("one-class")
+        'regions'
+    """
+    return "regions" if form == "one-class" else "index"
 
 
 def read_map(path: Path, form: MapForm) -> MetaTensor:

@@ -19,7 +19,7 @@ from monai_rwcp.conformal.documents import digest
 from monai_rwcp.features import FeatureExtractor
 from monai_rwcp.files import written_whole
 from monai_rwcp.folders.log import SetLog
-from monai_rwcp.folders.maps import MapForm, read_grid_file, read_map
+from monai_rwcp.folders.maps import MapForm, label_mode_of, read_grid_file, read_map
 from monai_rwcp.folders.match import FolderCase
 from monai_rwcp.folders.scores import ScoreChoice, score_chain, score_item, settings_file
 from monai_rwcp.folders.sets import check_made_with, read_set
@@ -73,7 +73,7 @@ def calibrate_folder(
         alpha=alpha,
         unit_key="patient",
         case_key="case",
-        label_mode=_label_mode(form),
+        label_mode=label_mode_of(form),
         output_path=output_path,
         class_names=class_names,
         settings=settings_file(score),
@@ -200,10 +200,6 @@ def _made_of(case: FolderCase) -> dict[str, list[int]]:
     files = {"map": case.map, "image": case.image}
     status = {kind: path.stat() for kind, path in files.items() if path is not None}
     return {kind: [of.st_size, of.st_mtime_ns] for kind, of in status.items()}
-
-
-def _label_mode(form: MapForm) -> LabelMode:
-    return "regions" if form == "one-class" else "index"
 
 
 def _run(

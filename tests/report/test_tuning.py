@@ -93,6 +93,36 @@ def test_walks_are_compared_with_an_extractor(
     assert "plain" in table
 
 
+def test_maps_of_other_programs_are_tuned_alike(datalist: Path, tmp_path: Path) -> None:
+    """The same probabilities in every form; one structure alone is the disc's channel as a region."""
+    sections = json.loads(datalist.read_text())
+    tables = {}
+    for form in ("channels-last", "channels-first", "nnunet", "one-class"):
+        for item in sections["tuning"]:
+            name, shares = item["patient"], nib.load(tmp_path / f"{item['patient']}_pred.nii.gz").get_fdata()[:, :, 0]
+            item["pred"] = f"{name}_{form}.nii.gz"
+            if form == "nnunet":
+                nib.save(
+                    nib.Nifti1Image(shares.argmax(-1)[..., None].astype(np.uint8), np.eye(4)), tmp_path / item["pred"]
+                )
+                item["pred"] = f"{name}_{form}.npz"
+                np.savez(tmp_path / item["pred"], probabilities=shares.astype(np.float32).transpose(2, 1, 0)[:, None])
+                continue
+            stored = {
+                "channels-last": shares[:, :, None],
+                "channels-first": np.moveaxis(shares, -1, 0)[..., None],
+                "one-class": shares[:, :, 1:],
+            }
+            nib.save(nib.Nifti1Image(stored[form].astype(np.float32), np.eye(4)), tmp_path / item["pred"])
+        datalist.write_text(json.dumps(sections))
+        result = tune(datalist, "--out", tmp_path / form, "--form", form)
+        assert result.exit_code == 0, result.output
+        tables[form] = (tmp_path / form / "table.md").read_text()
+    # Its channel is number 0 where it is alone.
+    tables["one-class"] = tables["one-class"].replace("| 0: ", "| 1: ")
+    assert len(set(tables.values())) == 1
+
+
 @pytest.mark.parametrize(("grid", "message"), [("2;3", "one for each axis such as 4,4,1"), ("0", "at least 1")])
 def test_strides_that_are_none_are_refused(datalist: Path, tmp_path: Path, grid: str, message: str) -> None:
     result = tune(datalist, "--out", tmp_path / "tuned", "--extractor", "mind", "--grid", grid)
