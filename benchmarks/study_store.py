@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -65,6 +66,9 @@ class StudyResults:
     position: Sequence[Row]
 
 
+# Fractions of so many characters that six digits are shorter.
+_LONG = re.compile(r"-?\d+\.\d{5,}(e[+-]?\d+)?")
+
 _SUFFIXES = ("", "-sets", "-ablation", "-position")
 
 
@@ -105,8 +109,7 @@ def rows_of(name: str, folder: Path, ending: str) -> list[list[Row]]:
 
 
 def _short(value: str) -> str:
-    """Six digits of a fraction; names and whole numbers as they are."""
-    try:
-        return value if value.isdigit() or "_" in value else f"{float(value):.6g}"
-    except ValueError:
+    """Six digits of a fraction that has more; names, such as "0.0" for a restart, and whole numbers as they are."""
+    if not _LONG.fullmatch(value):
         return value
+    return f"{float(value):.6g}"

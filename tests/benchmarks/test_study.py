@@ -394,11 +394,12 @@ def test_the_page_is_what_its_results_say(tmp_path: Path) -> None:
 def test_results_are_kept_whole_and_other_studies_stay(tmp_path: Path) -> None:
     both = {method: (1.0, ["a"]) for method in ("blur, tuned", "bilateral, tuned")}
     facts = StudyFacts("noise", "px", 3, 4, "made", "walk", "usual", (0.1, 1 / 3), (2.0, 3.0), both, {"walk": 0.5}, "")
-    rows, sets = [row("m", 0, "one, two", x=1 / 3, n=7, nothing=math.nan)], [row("m", 0, "one", size=123456789)]
+    rows = [row("m", 0, "one, two", x=1 / 3, n=7, nothing=math.nan, restart="0.0", tiny=1 / 3e7)]
+    sets = [row("m", 0, "one", size=123456789, case="001_02.1234567")]
     save_results("noise", StudyResults(facts, rows, sets, rows, sets), tmp_path)
     kept = load_results("noise", tmp_path)
     assert kept is not None
-    assert kept.rows == [{**rows[0], "x": "0.333333"}]
+    assert kept.rows == [{**rows[0], "x": "0.333333", "tiny": "3.33333e-08"}]
     assert (kept.sets, kept.position, kept.ablation) == (sets, sets, kept.rows)
     assert (kept.facts.title, tuple(kept.facts.slope_by_threshold)) == ("noise", (0.1, 1 / 3))
     save_results("noise", StudyResults(facts, sets, [], [], []), tmp_path)
