@@ -172,7 +172,13 @@ def _trained(cases: list[dict[str, str]], epochs: int, seed: int, path: Path) ->
         network = UNet(3, 1, 3, channels=(12, 24, 48), strides=(2, 2), num_res_units=1, norm="instance")
         network.load_state_dict(torch.load(path, weights_only=True))
         return network.eval()
-    network = train(cases, epochs, seed)
+    threads = torch.get_num_threads()
+    # Sums round by the number of threads, and training goes another way from there.
+    torch.set_num_threads(1)
+    try:
+        network = train(cases, epochs, seed)
+    finally:
+        torch.set_num_threads(threads)
     path.parent.mkdir(parents=True, exist_ok=True)
     torch.save(network.state_dict(), path)
     return network

@@ -20,7 +20,7 @@ pytest.importorskip("scipy", reason="the study's baselines need scipy")
 
 from benchmarks.baselines import DilatedScore
 from benchmarks.study import main as study_command
-from benchmarks.study_cases import CaseInfo, StudyCase, StudySet
+from benchmarks.study_cases import CaseInfo, StudyCase, StudySet, hippocampus
 from benchmarks.study_measure import StudyCandidate, load_curves, measure, scores_of, study_candidates
 from benchmarks.study_page import main as write_page_command
 from benchmarks.study_page import write_page
@@ -407,6 +407,22 @@ def test_results_are_kept_whole_and_other_studies_stay(tmp_path: Path) -> None:
     assert again is not None
     assert (again.rows, again.sets, again.ablation, again.position) == (sets, [], kept.ablation, sets)
     assert load_results("other", tmp_path) is None
+
+
+def test_a_network_is_trained_alike_whatever_the_number_of_threads(
+    shared_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("benchmarks.study_cases.STRENGTHS", {"weak": (2, 1)})
+    before, weights = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            hippocampus(shared_dir / "data" / "hippocampus", "weak", tmp_path / str(threads))
+            assert torch.get_num_threads() == threads
+            weights.append(torch.load(tmp_path / str(threads) / "hippocampus_weak.pt", weights_only=True))
+    finally:
+        torch.set_num_threads(before)
+    assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
 
 
 def row(method: str, split: int, class_name: str, **more: object) -> dict[str, str]:
