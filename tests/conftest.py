@@ -13,7 +13,8 @@ collect_ignore_glob = ["*/conftest.py"]
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
-torch.set_num_threads(min(2, os.cpu_count() or 1))
+# Several processes of tests, each with several threads, would wait for one another.
+torch.set_num_threads(1 if "PYTEST_XDIST_WORKER" in os.environ else min(2, os.cpu_count() or 1))
 
 
 @pytest.fixture

@@ -106,7 +106,7 @@ def table_of(loss: SetLoss, number: int, shape: tuple[int, ...] = (9, 10), **opt
     return case_loss_table(score, label, loss=loss, **given)
 
 
-@pytest.mark.parametrize(("loss", "brute"), LOSSES, ids=str)
+@pytest.mark.parametrize(("loss", "brute"), LOSSES, ids=[str(loss) for loss, _ in LOSSES])
 @pytest.mark.parametrize("shape", [(9, 10), (5, 7, 6)])
 def test_every_loss_is_its_definition_at_every_threshold(
     loss: SetLoss, brute: Callable[..., float], shape: tuple[int, ...]
@@ -140,7 +140,7 @@ def test_losses_of_a_patient_are_pooled_over_the_images() -> None:
         np.testing.assert_allclose(joined.by_unit, together.by_unit, atol=1e-15)
 
 
-@pytest.mark.parametrize(("loss", "brute"), LOSSES, ids=str)
+@pytest.mark.parametrize(("loss", "brute"), LOSSES, ids=[str(loss) for loss, _ in LOSSES])
 def test_a_mask_leaves_voxels_out(loss: SetLoss, brute: Callable[..., float]) -> None:
     score, label, weight = case(5)
     mask = torch.ones(1, 9, 10)
