@@ -10,7 +10,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from benchmarks.timing import Row, interleaved, peak_memory, rows_of
+from benchmarks.timing import Row, gpu_peak_memory, interleaved, peak_memory, rows_of
 from monai_rwcp.walk import KNNGraph, knn_graph, resample_to_grid
 
 SIDES = (28, 56, 112, 224)
@@ -60,7 +60,9 @@ def _rows(cells: torch.Tensor | None, n_features: int, side: int, device: str, r
     seconds = interleaved(methods, device)
     notes = _agreement(features, coarse, side, tuple(methods))
     peaks = {}
-    if device == "cpu" and n > _MOST_FOR_SLOW_PEERS:
+    if device == "cuda":
+        peaks = {name: gpu_peak_memory(function) for name, (function, _) in methods.items()}
+    elif n > _MOST_FOR_SLOW_PEERS:
         for name in seconds:
             peaks[name] = peak_memory(_prepared, name, cells, n_features, side)
     kind = "random" if cells is None else "LiteMedSAM"

@@ -31,7 +31,7 @@ class Row:
         seconds: median of the repeats.
         ratio: seconds of this method over those of ours, at the same case.
         floor: seconds the machine needs at least, where that is known.
-        peak_mib: resident memory above the start, read by psutil; None where it was not read.
+        peak_mib: resident memory above the start, read by psutil, or memory of the GPU; None where it was not read.
         note: what else was seen.
     """
 
@@ -103,6 +103,14 @@ def peak_memory(prepare: Callable[..., Callable[[], Any]], *arguments: Any) -> f
         return float(receiver.recv())
     finally:
         process.join()
+
+
+def gpu_peak_memory(function: Callable[[], Any]) -> float:
+    """Memory of the GPU in MiB that a call adds at most."""
+    torch.cuda.reset_peak_memory_stats()
+    start = torch.cuda.memory_allocated()
+    function()
+    return (torch.cuda.max_memory_allocated() - start) / 2**20
 
 
 def _watch(sender: Any, prepare: Callable[..., Callable[[], Any]], arguments: tuple[Any, ...], threads: int) -> None:

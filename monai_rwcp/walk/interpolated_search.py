@@ -19,7 +19,8 @@ from monai_rwcp.walk.progress import Advance
 
 __all__ = ["search_interpolated", "search_pays"]
 
-_BLOCK_BYTES = 8 * 2**20
+# As in the search of all nodes.
+_BLOCK_BYTES, _GPU_BLOCK_BYTES = 8 * 2**20, 128 * 2**20
 # Blocks that are searched for each block of nodes. On feature maps of images, that decides 99 nodes of 100.
 _SEARCHED_BLOCKS = 128
 # The products of all coarse cells are held at once: a quarter of a GiB.
@@ -80,7 +81,7 @@ def search_interpolated(
     undecided = []
     n_blocks, size = blocks.members.shape
     held = size * max(gram.shape[0], _SEARCHED_BLOCKS * size) * gram.element_size()
-    step = max(1, _BLOCK_BYTES // held)
+    step = max(1, (_BLOCK_BYTES if z.device.type == "cpu" else _GPU_BLOCK_BYTES) // held)
     for start in range(0, n_blocks, step):
         rows = slice(start, min(start + step, n_blocks))
         found, decided = _search_blocks(blocks, rows, gram, slack, k)

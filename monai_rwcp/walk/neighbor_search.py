@@ -17,7 +17,8 @@ __all__ = ["Backend", "SearchWindow", "search_neighbors", "search_rows", "slice_
 
 Backend = Literal["auto", "pyg"]
 
-_BLOCK_BYTES = 32 * 2**20
+# Products that are searched at once: few enough for a processor's caches, or enough to keep a GPU busy.
+_BLOCK_BYTES, _GPU_BLOCK_BYTES = 32 * 2**20, 256 * 2**20
 _GROUP = 8
 _ALIGNED = 16 * _GROUP
 
@@ -197,7 +198,8 @@ def _nearest(
 
 def _tile(n: int, like: torch.Tensor) -> int:
     """Length of equal parts of ``n`` nodes, so that the products of two parts fit in a block."""
-    longest = max(1, int((_BLOCK_BYTES / like.element_size()) ** 0.5))
+    block = _BLOCK_BYTES if like.device.type == "cpu" else _GPU_BLOCK_BYTES
+    longest = max(1, int((block / like.element_size()) ** 0.5))
     # Groups of a whole number of cache lines are read several times faster.
     step = _ALIGNED if longest >= _ALIGNED else 1
     longest -= longest % step
