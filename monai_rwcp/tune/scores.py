@@ -8,7 +8,7 @@ import torch
 from monai.networks.layers import gaussian_1d
 
 from monai_rwcp.tune.candidates import BlurredScore, Candidate, WalkedScore
-from monai_rwcp.walk import diffuse_variants, keep_peaks
+from monai_rwcp.walk import diffuse_variants, full_precision, keep_peaks
 
 __all__ = ["blurred", "candidate_scores"]
 
@@ -38,7 +38,8 @@ def blurred(probabilities: torch.Tensor, sigma: float, keep_peak: bool = False) 
     for axis in range(1, values.ndim):
         weights = _blur_weights(values.shape[axis], sigma).to(values)
         # By a matrix: MONAI's filter takes gigabytes for a wide kernel in 3D.
-        values = (values.movedim(axis, -1) @ weights.T).movedim(-1, axis)
+        with full_precision():
+            values = (values.movedim(axis, -1) @ weights.T).movedim(-1, axis)
     if keep_peak:
         values = keep_peaks(values, probabilities)
     return values.clamp(0, 1).to(probabilities.dtype).contiguous()

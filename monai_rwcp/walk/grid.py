@@ -8,6 +8,8 @@ from typing import Literal
 
 import torch
 
+from monai_rwcp.walk.precision import full_precision
+
 __all__ = ["Grid", "cell_centres", "graph_grid_shape", "resample_to_grid"]
 
 Grid = Literal["features", "map"] | int | tuple[int, ...]
@@ -79,10 +81,11 @@ def resample_to_grid(x: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
             matrix = matrix.to(x)
             before, after = math.prod(x.shape[: axis + 1]), math.prod(x.shape[axis + 2 :])
             size = (*x.shape[: axis + 1], new, *x.shape[axis + 2 :])
-            if after == 1:
-                x = (x.reshape(before, old) @ matrix.T).reshape(size)
-            else:
-                x = torch.bmm(matrix.expand(before, new, old), x.reshape(before, old, after)).reshape(size)
+            with full_precision():
+                if after == 1:
+                    x = (x.reshape(before, old) @ matrix.T).reshape(size)
+                else:
+                    x = torch.bmm(matrix.expand(before, new, old), x.reshape(before, old, after)).reshape(size)
     return x.contiguous()
 
 

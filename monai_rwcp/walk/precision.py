@@ -14,7 +14,8 @@ __all__ = ["full_precision"]
 def full_precision() -> Iterator[None]:
     """Switch TF32 and bfloat16 products of float32 matrices off, and back to what they were.
 
-    With them the similarities would be off in the third digit, and the neighbours no longer the nearest.
+    With them similarities and resampled or blurred maps would be off in the third digit: neighbours would no longer be
+    the nearest, and constants not stay constant.
 
     Example:
         >>> import torch

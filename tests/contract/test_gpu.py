@@ -33,7 +33,7 @@ from monai_rwcp import (
     TunedSettings,
     tune_settings,
 )
-from monai_rwcp.tune import BlurredScore, Candidate, PlainScore, WalkedScore
+from monai_rwcp.tune import BlurredScore, Candidate, PlainScore, WalkedScore, blurred
 from monai_rwcp.walk import (
     WalkSettings,
     diffuse_probabilities,
@@ -134,6 +134,13 @@ def allowed_tf32() -> Iterator[None]:
     torch.backends.cuda.matmul.fp32_precision = "tf32"
     yield
     torch.backends.cuda.matmul.fp32_precision = before
+
+
+@pytest.mark.usefixtures("allowed_tf32")
+@pytest.mark.parametrize("move", [lambda x: resample_to_grid(x, (24, 96)), lambda x: blurred(x, 2.0)])
+def test_maps_have_full_precision_where_tf32_is_allowed(move: Callable[[torch.Tensor], torch.Tensor]) -> None:
+    x = torch.rand(3, 48, 48, generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(move(x.to(GPU)).cpu().double(), move(x.double()), rtol=0, atol=1e-6)
 
 
 @pytest.mark.usefixtures("allowed_tf32")

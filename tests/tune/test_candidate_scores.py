@@ -189,3 +189,17 @@ def test_units_and_classes_must_fit() -> None:
         one.only(["b"])
     with pytest.raises(ValueError, match="curves of the same classes"):
         SetCurves.join([])
+
+
+def test_blur_has_full_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = set()
+    multiply = torch.Tensor.__matmul__
+
+    def recorded(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+        seen.add(torch.backends.mkldnn.matmul.fp32_precision)
+        return multiply(one, other)
+
+    monkeypatch.setattr(torch.Tensor, "__matmul__", recorded)
+    blurred(torch.rand(2, 8, 8), 1.0)
+    assert torch.backends.mkldnn.matmul.fp32_precision != "ieee"
+    assert seen == {"ieee"}

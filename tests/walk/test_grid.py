@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -90,3 +91,23 @@ def test_grids() -> None:
 def test_wrong_number_of_axes() -> None:
     with pytest.raises(ValueError, match="2 sizes"):
         resample_to_grid(torch.rand(1, 4, 4), (2,))
+
+
+@pytest.mark.parametrize("product", [(torch, "bmm"), (torch.Tensor, "__matmul__")])
+def test_products_have_full_precision(product: tuple[Any, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = set()
+    multiply = getattr(*product)
+
+    def recorded(*matrices: torch.Tensor) -> torch.Tensor:
+        seen.add(torch.backends.mkldnn.matmul.fp32_precision)
+        return multiply(*matrices)
+
+    monkeypatch.setattr(*product, recorded)
+    before = torch.backends.mkldnn.matmul.fp32_precision
+    torch.backends.mkldnn.matmul.fp32_precision = "bf16"
+    try:
+        resample_to_grid(torch.rand(2, 8, 8), (4, 16))
+        assert torch.backends.mkldnn.matmul.fp32_precision == "bf16"
+    finally:
+        torch.backends.mkldnn.matmul.fp32_precision = before
+    assert seen == {"ieee"}
