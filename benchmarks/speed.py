@@ -38,7 +38,7 @@ def main(
 ) -> None:
     """Measure everything and write speed.csv, speed.md and speed.png.
 
-    Without --data and --encoder features are random. On cuda the graph and the walk are measured.
+    Without --data and --encoder features are random. On cuda all but calibration is measured.
     """
     if device == "cuda" and not torch.cuda.is_available():
         raise click.UsageError("--device cuda needs a GPU that torch can use, but there is none.")
@@ -59,14 +59,14 @@ def main(
             _collect(rows, walk_rows(cells, device, rates[1], bar.set_description), bar)
         if "calibration" in parts and device == "cpu":
             _collect(rows, calibration_rows(bar.set_description), bar)
-        if "chain" in parts and device == "cpu":
+        if "chain" in parts:
             if data is not None and encoder is not None and weights is not None:
-                _collect(rows, slice_chain_rows(data, encoder, weights, bar.set_description), bar)
-            _collect(rows, volume_chain_rows(bar.set_description), bar)
+                _collect(rows, slice_chain_rows(data, encoder, weights, device, bar.set_description), bar)
+            _collect(rows, volume_chain_rows(device, bar.set_description), bar)
     minutes = (time.perf_counter() - began) / 60
     command = shlex.join(["python", "-m", "benchmarks.speed", *sys.argv[1:]])
     about = (
-        f"`{command}`, {minutes:.0f} minutes.\n\n{machine(device)} Measured rates: {rates[0] / 1e9:.0f} GFLOP/s "
+        f"`{command}`, {minutes:.1f} minutes.\n\n{machine(device)} Measured rates: {rates[0] / 1e9:.0f} GFLOP/s "
         f"(float32 product), {rates[1] / 1e9:.0f} GB/s (copy, read and written).\n"
     )
     name = "speed" if device == "cpu" else "speed_cuda"
