@@ -1,15 +1,17 @@
-"""The README's table of the study: some methods and figures of every part of the page of results."""
+"""The README's table of the study: some methods and figures of the rows of every set."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from statistics import fmean
 
 import click
 
 from benchmarks.study import SETS, SURFACE_ALPHA
-from benchmarks.study_tables import markdown
+from benchmarks.study_store import load_results
+from benchmarks.study_tables import Row, by_method_and_split, known, markdown, number, of_what_is_claimed
 
 __all__ = ["summary_table"]
 
@@ -36,55 +38,37 @@ def summary_table(folder: Path) -> str:
     """Stretch, Dice, distances and empty sets at the promise that the page draws.
 
     Args:
-        folder: where the parts of the page are.
+        folder: where the rows are kept.
     """
     lines: list[list[str]] = []
     for name in SETS:
-        path = folder / f"{name}.md"
-        if not path.exists():
+        results = load_results(name, folder)
+        if results is None:
             continue
-        text = path.read_text(encoding="utf-8")
-        of_splits = {
-            row["method"]: row
-            for row in _rows(text)
-            if "stretch, change" in row and row["promised FNR"] == str(SURFACE_ALPHA)
-        }
-        of_sets = {row["method"]: row for row in _rows(text) if "empty" in row}
-        unit = re.search(r"\| ASSD \((\w+)\) \|", text)
-        if unit is None:
-            raise ValueError(f"Expected distances in '{path}'. Run the study with `--surface-splits`.")
+        if not results.sets:
+            raise ValueError(f"Expected distances of '{name}' in '{folder}'. Run the study with `--surface-splits`.")
+        at = [row for row in results.rows if float(row["alpha"]) == SURFACE_ALPHA]
+        stretch, dice = (_means(at, partial(number, figure)) for figure in ("stretch", "dice"))
+        empty = _means(results.sets, lambda row: float(row["size"] == "0"))
+        distances = [
+            [_means(results.sets, partial(of, figure)) for of in (of_what_is_claimed, number)]
+            for figure in ("average_surface_distance", "hausdorff_distance_95")
+        ]
         label = _NETWORKS[name]
         for method, words in _METHODS.items():
-            if method not in of_splits:
+            if method not in stretch:
                 continue
-            cells = [f"{_first(of_splits[method]['stretch, change']):.2f}", f"{_first(of_splits[method]['Dice']):.3f}"]
-            for figure in ("ASSD", "HD95"):
-                claimed, every = (of_sets[method][key] for key in (f"{figure} ({unit[1]})", f"{figure} with the empty"))
-                cells.append(f"{_first(claimed):.1f} ({_first(every):.1f}) {unit[1]}")
-            lines.append([label, words, *cells, f"{_first(of_sets[method]['empty']):.3f}"])
+            cells = [f"{stretch[method]:.2f}", f"{dice[method]:.3f}"]
+            for claimed, every in distances:
+                cells.append(f"{claimed[method]:.1f} ({every[method]:.1f}) {results.facts.unit_of_length}")
+            lines.append([label, words, *cells, f"{empty[method]:.3f}"])
             label = ""
     widths = [max(len(line[i]) for line in lines) for i in range(len(_HEAD))]
     return markdown(_HEAD, ([cell.ljust(w) for cell, w in zip(line, widths, strict=True)] for line in lines))
 
 
-def _rows(text: str) -> Iterator[dict[str, str]]:
-    """Lines of all tables of a page, by the names of their columns."""
-    head: list[str] = []
-    for line in text.splitlines():
-        if not line.startswith("| "):
-            head = head if line.startswith("|---") else []
-        elif not head:
-            head = _cells(line)
-        else:
-            yield dict(zip(head, _cells(line), strict=True))
-
-
-def _cells(line: str) -> list[str]:
-    return [cell.strip() for cell in line.strip("|\n").split(" | ")]
-
-
-def _first(cell: str) -> float:
-    return float(cell.split()[0])
+def _means(rows: Sequence[Row], value: Callable[[Row], float]) -> dict[str, float]:
+    return {method: fmean(known(values)) for method, values in by_method_and_split(rows, value).items()}
 
 
 @click.command(context_settings={"show_default": True})

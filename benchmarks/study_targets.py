@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from statistics import fmean
 
@@ -19,7 +19,7 @@ from benchmarks.study_tables import (
     of_what_is_claimed,
 )
 
-__all__ = ["choice_table", "target_table"]
+__all__ = ["choice_table", "choice_target", "target_table"]
 
 _BASELINES = ("blur, tuned", "dilation, tuned", "bilateral, tuned", "blur or bilateral with keep_peak, tuned")
 _DISTANCES = {"average_surface_distance": "ASSD", "hausdorff_distance_95": "HD95"}
@@ -87,7 +87,21 @@ def choice_table(rows: Sequence[Row]) -> str:
     Args:
         rows: rows of splits.
     """
-    lines = []
+    head = ("promised FNR", "figure", "best baseline", "difference", "5 to 95 % of splits", "worse in", "outcome")
+    return markdown(head, _choices(rows))
+
+
+def choice_target(rows: Sequence[Row]) -> str:
+    """Whether what tune chooses is nowhere worse than the best baseline, in words.
+
+    Args:
+        rows: rows of splits.
+    """
+    worse = [f"{words} at {alpha}" for alpha, words, *_, outcome in _choices(rows) if outcome == "worse"]
+    return f"missed ({', '.join(worse)})" if worse else "met"
+
+
+def _choices(rows: Sequence[Row]) -> Iterator[list[str]]:
     for alpha in sorted({row["alpha"] for row in rows}, key=float):
         for name, words, sign in (("stretch", "stretch", 1), ("dice", "Dice", -1)):
             some = [row for row in rows if row["alpha"] == alpha]
@@ -97,11 +111,7 @@ def choice_table(rows: Sequence[Row]) -> str:
             low, high = np.quantile(apart, (0.05, 0.95))
             worse = (sign * apart > 0).mean()
             outcome = "worse" if worse > 0.95 else "better" if (sign * apart < 0).mean() > 0.95 else "alike"
-            lines.append(
-                [alpha, words, best, f"{apart.mean():+.3f}", f"{low:+.3f} to {high:+.3f}", f"{worse:.0%}", outcome]
-            )
-    head = ("promised FNR", "figure", "best baseline", "difference", "5 to 95 % of splits", "worse in", "outcome")
-    return markdown(head, lines)
+            yield [alpha, words, best, f"{apart.mean():+.3f}", f"{low:+.3f} to {high:+.3f}", f"{worse:.0%}", outcome]
 
 
 def _dice(row: Row) -> float:

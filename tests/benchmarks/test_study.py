@@ -39,7 +39,7 @@ from benchmarks.study_tables import (
     read_rows,
     split_table,
 )
-from benchmarks.study_targets import choice_table, target_table
+from benchmarks.study_targets import choice_table, choice_target, target_table
 from monai_rwcp.metrics import prediction_set_metrics
 from monai_rwcp.tune import BlurredScore, PlainScore, SetCurves, WalkedScore, tune_settings, tuning_thresholds
 
@@ -482,6 +482,8 @@ def test_the_choice_against_the_best_baseline() -> None:
     # A difference far below what splits scatter by, yet in each of them.
     assert lines[0] == ["0.1", "stretch", "bilateral, tuned", "+0.100", "+0.100 to +0.100", "100%", "worse"]
     assert lines[1] == ["0.1", "Dice", "bilateral, tuned", "+0.000", "-0.100 to +0.100", "50%", "alike"]
+    assert choice_target(rows) == "missed (stretch at 0.1)"
+    assert choice_target([{**row, "stretch": "1"} for row in rows]) == "met"
 
 
 def test_empty_sets_are_told_apart() -> None:
