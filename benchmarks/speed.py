@@ -42,6 +42,8 @@ def main(
     """
     if device == "cuda" and not torch.cuda.is_available():
         raise click.UsageError("--device cuda needs a GPU that torch can use, but there is none.")
+    if device == "cuda" and set(parts) == {"calibration"}:
+        raise click.UsageError("Calibration is measured on the CPU: leave --device cuda out, or name another --part.")
     out.mkdir(parents=True, exist_ok=True)
     began = time.perf_counter()
     rates = matrix_rate(device), copy_rate(device)

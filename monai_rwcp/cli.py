@@ -185,8 +185,6 @@ def tune(
     seed: int,
 ) -> None:
     """Choose plain, blurred or walked scores on the tuning patients of DATALIST (image, pred, label, patient)."""
-    if out.is_dir() and any(out.iterdir()):
-        raise click.UsageError(f"'{out}' is not empty; nothing there is overwritten. Name an empty or a new folder.")
     for option, value in (("--intensity", intensity), ("--fine-grid", fine_grid)):
         if value is not None and extractor is None:
             raise click.UsageError(f"{option} belongs to an --extractor, but none is given.")
@@ -194,6 +192,10 @@ def tune(
         from monai_rwcp.extractor_choice import chosen_extractor
         from monai_rwcp.tuning_run import tune_from_files
 
+        if out.is_dir() and any(out.iterdir()):
+            raise click.UsageError(
+                f"'{out}' is not empty; nothing there is overwritten. Name an empty or a new folder."
+            )
         choice = tune_from_files(
             datalist,
             out,

@@ -77,8 +77,14 @@ def calibrate(
     """Calibrate on the probability maps in MAPS and their labels."""
     with _told():
         from monai_rwcp.folders.runs import calibrate_folder
+        from monai_rwcp.folders.scores import settings_file
 
         cases = match_folders(maps, endings=map_endings(form), labels=labels, images=images, units=units)
+        if units is None and settings_file(score) is not None:
+            raise ValueError(
+                "Settings that were tuned belong to --units, a CSV file case,unit: without the patients' names nobody "
+                "can tell whether some of them were tuned on, and the promise would not hold for these."
+            )
         if _shown(cases, dry_run):
             return
         if out.exists() and not overwrite:

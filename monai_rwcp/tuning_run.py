@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Hashable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, overload
@@ -69,26 +70,34 @@ def tune_from_files(
         raise ImportError('Drawing needs matplotlib: pip install "monai-rwcp[report]".')
     items, others = read_section(datalist, section, unit_key, with_image=extractor is not None)
     folder = Path(out)
-    # Made at the end only, so that what is refused leaves none.
-    check_writable(next(path for path in (folder, *folder.absolute().parents) if path.exists()) / "settings.json")
-    sources = ("features",) if extractor is not None else ()
-    choice = tune_settings(
-        _FileCases(items, unit_key, form, extractor),
-        alpha=alpha,
-        n_calibration=n_calibration,
-        candidates=default_candidates(sources, grid=grid, fine_grid=fine_grid),
-        objective=objective,
-        unit_key=unit_key,
-        label_mode=label_mode_of(form),
-        keep_apart=others,
-        seed=seed,
-        progress=progress,
-    )
+    is_new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
-    TunedSettings.of(choice, unit_key).save(folder / "settings.json")
-    with written_whole(folder / "table.md") as temporary:
-        temporary.write_text(f"{choice.why}\n\n{tuning_table(choice)}", encoding="utf-8")
-    draw_tuning(choice, folder / "settings.png")
+    try:
+        check_writable(folder / "settings.json")
+        sources = ("features",) if extractor is not None else ()
+        choice = tune_settings(
+            _FileCases(items, unit_key, form, extractor),
+            alpha=alpha,
+            n_calibration=n_calibration,
+            candidates=default_candidates(sources, grid=grid, fine_grid=fine_grid),
+            objective=objective,
+            unit_key=unit_key,
+            label_mode=label_mode_of(form),
+            keep_apart=others,
+            seed=seed,
+            progress=progress,
+        )
+        # The settings come last: where they are, the rest is there.
+        draw_tuning(choice, folder / "settings.png")
+        with written_whole(folder / "table.md") as temporary:
+            temporary.write_text(f"{choice.why}\n\n{tuning_table(choice)}", encoding="utf-8")
+        TunedSettings.of(choice, unit_key).save(folder / "settings.json")
+    except BaseException:
+        # What is refused or interrupted leaves no folder behind, unless something lies in it.
+        if is_new:
+            with suppress(OSError):
+                folder.rmdir()
+        raise
     return choice
 
 
@@ -104,34 +113,51 @@ def read_section(
     """
     path = Path(datalist)
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
+        # Some editors begin a file with a byte order mark.
+        document = json.loads(path.read_text(encoding="utf-8-sig"))
+    except ValueError as error:
         raise ValueError(f"'{path}' is no JSON file: {error}.") from error
     if not isinstance(document, Mapping) or not isinstance(document.get(section), list) or not document[section]:
         found = sorted(document) if isinstance(document, Mapping) else type(document).__name__
         raise ValueError(f"Expected a list '{section}' with items in '{path}', but found {found}.")
     files = ["image", "pred", "label"] if with_image else ["pred", "label"]
     items = []
+    read: dict[Path, str] = {}
     for number, item in enumerate(document[section]):
         missing = [key for key in (*files, unit_key) if not isinstance(item, Mapping) or key not in item]
         if missing:
             raise ValueError(f"Item {number} of '{section}' in '{path}' lacks {missing}.")
         found_files = {key: path.parent / str(item[key]) for key in files}
         for key, file in found_files.items():
-            if not file.exists():
-                raise FileNotFoundError(f"Item {number} of '{section}': its '{key}' is '{file}', which is not there.")
+            if not file.is_file():
+                raise FileNotFoundError(f"Item {number} of '{section}': its '{key}' is '{file}', which is no file.")
         owner = unit_name(item[unit_key], f"'{unit_key}' of item {number} of '{section}'")
         items.append({**{key: str(file) for key, file in found_files.items()}, unit_key: owner})
+        for file in (found_files["pred"].resolve(), found_files["label"].resolve()):
+            if file in read:
+                raise ValueError(
+                    f"'{file}' is in item {number} of '{section}' and in {read[file]}. An image that counts twice is "
+                    "no second patient: name every file once."
+                )
+        read |= {found_files[key].resolve(): f"item {number} of '{section}'" for key in ("pred", "label")}
     others: set[str] = set()
     for name, group in document.items():
         if name != section:
             others |= _owners(group, unit_key, f"'{name}' in '{path}'")
+            for item in group if isinstance(group, list) else ():
+                for key in ("pred", "label"):
+                    file = (path.parent / str(item.get(key))).resolve()
+                    if file in read:
+                        raise ValueError(
+                            f"'{file}' is in {read[file]} and in '{name}', which is to be kept apart from it, whatever "
+                            f"the {unit_key} is called there."
+                        )
     return items, others
 
 
 def _owners(group: object, unit_key: str, where: str) -> set[str]:
     """Names of the units of another section; what is no list, such as a description, has none."""
-    if isinstance(group, Mapping) and any(isinstance(part, list) for part in group.values()):
+    if isinstance(group, Mapping) and any(isinstance(part, (list, Mapping)) for part in group.values()):
         raise ValueError(
             f"Expected a list of items, but {where} holds sections of its own, whose {unit_key}s would not be kept "
             "apart. Put them beside the others."

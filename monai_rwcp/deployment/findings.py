@@ -25,6 +25,7 @@ _ADVICE = {
     "features": "Use the calibrated extractor: its layers, weights and intensity step",
     "walk": "Give RandomWalkDiffusiond (or TunedScored, by its file) the calibrated settings, at the same place",
     "walked_before": "Let the map walk as often as at calibration",
+    "before_blur": "Let the map be smoothed as often as at calibration, in the same order",
     "blur": "Give TunedScored the calibrated settings file, at the same place",
     "dtype": "Let the score reach ConformalThresholdd in the calibrated dtype, without casts in between",
     "side": "Put Invertd(nearest_interp=False) where it stood at calibration, before ConformalThresholdd",

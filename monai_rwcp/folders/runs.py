@@ -26,6 +26,7 @@ from monai_rwcp.folders.sets import check_made_with, read_set
 from monai_rwcp.handlers import ConformalCalibrationHandler, PredictionSetMetricsHandler
 from monai_rwcp.processes import is_first_process, n_processes
 from monai_rwcp.transforms import ConformalThresholdd
+from monai_rwcp.tune import TunedSettings
 from monai_rwcp.walk.progress import shown_progress
 
 __all__ = ["ScoreChoice", "calibrate_folder", "evaluate_folder", "predict_folder"]
@@ -69,16 +70,19 @@ def calibrate_folder(
                 f"Expected a name for each of the {n_channels} channels of '{cases[0].map}', but got "
                 f"{len(class_names)}: {', '.join(class_names)}. Name the background, too, where there is one."
             )
+    settings = settings_file(score)
+    # A CSV file of names does not say what they are names of; tuning does.
+    unit = "patient" if settings is None else TunedSettings.load(settings).unit_name
     handler = ConformalCalibrationHandler(
         alpha=alpha,
-        unit_key="patient",
+        unit_key=unit,
         case_key="case",
         label_mode=label_mode_of(form),
         output_path=output_path,
         class_names=class_names,
-        settings=settings_file(score),
+        settings=settings,
     )
-    _run(handler, cases, lambda case: score_item(case, form, chain), "calibrate", progress)
+    _run(handler, cases, lambda case: {**score_item(case, form, chain), unit: case.unit}, "calibrate", progress)
     return handler.calibration
 
 

@@ -232,7 +232,7 @@ class ConformalCalibrationHandler:
     def _calibrate(self, tables: list[LossTable]) -> None:
         table = self.counter.joined(tables)
         if self.settings is not None:
-            self.settings.current().check_unseen(table.units, "calibration")
+            self.settings.current().check_unseen(table.units, "calibration", table.unit_name)
         calibration = calibrate(
             table,
             self.promise.alpha,

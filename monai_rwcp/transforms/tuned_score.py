@@ -151,10 +151,10 @@ class TunedScored(MapTransform):
             except ValueError as error:
                 raise ValueError(f"Key '{key}': {error}") from error
             if isinstance(candidate, BlurredScore):
-                record = {
-                    **d.get(provenance_key(key), {}),
-                    "blur": {**candidate.settings, "side": grid_side(d[key])},
-                }
+                before = d.get(provenance_key(key), {})
+                # A map that was smoothed already is another map, and its record has to tell.
+                record = {"before_blur": before} if {"blur", "walk"} & before.keys() else dict(before)
+                record["blur"] = {**candidate.settings, "side": grid_side(d[key])}
                 d[provenance_key(output_key)] = record
             elif provenance_key(key) in d:
                 d[provenance_key(output_key)] = dict(d[provenance_key(key)])

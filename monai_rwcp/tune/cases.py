@@ -99,7 +99,7 @@ def unit_name(value: object, what: str) -> str:
         >>> unit_name(3, "'patient' of case 0")
         '3'
     """
-    if isinstance(value, bool) or not isinstance(value, (str, Integral)):
+    if isinstance(value, bool) or not isinstance(value, (str, Integral)) or value == "":
         raise TypeError(f"Expected {what} to be a name (a string or a whole number), but got {value!r}.")
     return str(value)
 
@@ -120,6 +120,8 @@ def names_of_units(units: Collection[object], what: str) -> set[str]:
     """
     if isinstance(units, str):
         raise TypeError(f"Expected {what} to be a collection of names, but got the text {units!r}. Write [{units!r}].")
+    if not isinstance(units, Collection):
+        raise TypeError(f"Expected {what} to be a collection of names, such as ['anna', 'ben'], but got {units!r}.")
     return {unit_name(unit, f"every name in {what}") for unit in units}
 
 

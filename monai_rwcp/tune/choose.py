@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import Literal, get_args
 
@@ -22,6 +22,7 @@ __all__ = [
     "choose",
     "choose_by_distance",
     "efficiency",
+    "of_unseen_classes",
     "working_level",
 ]
 
@@ -45,7 +46,8 @@ class CandidateResult:
         difference: how much worse it is than the best, at least 0.
         standard_error: of the difference, by the bootstrap; 0 for the best.
         worse_in: share of the bootstrap draws in which it is worse than the best, in [0, 1]; 0 for the best.
-        thresholds: by class, at which its sets miss ``alpha`` on these units.
+        thresholds: by class, at which its sets miss ``alpha`` on these units; a class that none of them shows is left
+            out.
     """
 
     candidate: Candidate
@@ -242,9 +244,28 @@ def choose(
     found = {}
     for candidate, of in curves.items():
         value, steps = efficiency(of, alpha, objective)
-        thresholds = dict(zip(of.classes, tuning_thresholds()[steps[0]].tolist(), strict=True))
+        # A class that no unit shows has no threshold, and no part in the comparison.
+        shown = of.true.sum(axis=0) > 0
+        at = zip(of.classes, shown, tuning_thresholds()[steps[0]].tolist(), strict=True)
+        thresholds = {c: threshold for c, is_shown, threshold in at if is_shown}
         found[candidate] = (float(value[0]), efficiency(of, alpha, objective, weights)[0], thresholds)
-    return _decide(found, alpha, objective, units)
+    choice = _decide(found, alpha, objective, units)
+    return replace(choice, why=choice.why + of_unseen_classes(next(iter(curves.values()))))
+
+
+def of_unseen_classes(curves: SetCurves) -> str:
+    """A sentence, after a space, on the classes that no unit shows; nothing where there are none.
+
+    Example:
+        >>> import torch
+        >>> from monai_rwcp.tune.curves import set_curves
+        >>> of_unseen_classes(set_curves(torch.rand(3, 1, 2), torch.tensor([[[0, 1]]]), unit="anna"))
+        ' No tuning unit shows class 2, which took no part.'
+    """
+    unseen = [str(c) for c, true in zip(curves.classes, curves.true.sum(axis=0), strict=True) if true == 0]
+    if not unseen:
+        return ""
+    return f" No tuning unit shows class{'es' * (len(unseen) > 1)} {', '.join(unseen)}, which took no part."
 
 
 def choose_by_distance(

@@ -32,7 +32,7 @@ class TunedSettings:
     Example:
         >>> from monai_rwcp.tune import BlurredScore
         >>> settings = TunedSettings(BlurredScore(2.0), ("anna", "ben"), "patient", 0.1, "stretch", "it was best")
-        >>> settings.check_unseen(["carl"], "calibration")
+        >>> settings.check_unseen(["carl"], "calibration", "patient")
     """
 
     candidate: Candidate
@@ -47,17 +47,25 @@ class TunedSettings:
         """What to keep of a choice."""
         return TunedSettings(choice.chosen, choice.units, unit_name, choice.alpha, choice.objective, choice.why)
 
-    def check_unseen(self, units: Collection[object], split: str) -> None:
+    def check_unseen(self, units: Collection[object], split: str, unit_name: str) -> None:
         """Refuse units that these settings were chosen on.
 
         Args:
             units: names of units, strings or whole numbers.
             split: what they are to be used for, such as "calibration", for the message.
+            unit_name: what these units are; names of images would match no patient's.
 
         Raises:
             TypeError: when a name is neither a string nor a whole number, or all are one string.
-            ValueError: when some of them are tuning units; the message names them.
+            ValueError: when they are other units than those of the tuning, or some of them are tuning units; the
+                message names them.
         """
+        if unit_name != self.unit_name:
+            raise ValueError(
+                f"The settings were tuned on units called '{self.unit_name}', but those of the {split} are called "
+                f"'{unit_name}', so nobody can tell whether some are the same. Name both alike: "
+                f"unit_key='{self.unit_name}'."
+            )
         seen = sorted(names_of_units(units, f"the {split} units") & set(self.units))
         if seen:
             raise ValueError(

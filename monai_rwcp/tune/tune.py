@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
 from monai_rwcp.conformal import LabelMode
-from monai_rwcp.tune.candidates import Candidate, WalkedScore, default_candidates
+from monai_rwcp.tune.candidates import BlurredScore, Candidate, PlainScore, WalkedScore, default_candidates
 from monai_rwcp.tune.cases import CaseKeys, ScoredCase, case_owner, names_of_units
-from monai_rwcp.tune.choose import Choice, Objective, check_comparison, choose, choose_by_distance, working_level
+from monai_rwcp.tune.choose import (
+    Choice,
+    Objective,
+    check_comparison,
+    choose,
+    choose_by_distance,
+    of_unseen_classes,
+    working_level,
+)
 from monai_rwcp.tune.curves import SetCurves, set_curves
 from monai_rwcp.tune.distances import finalists, mean_by_unit, set_distances
 from monai_rwcp.tune.halving import better_candidates, first_units
@@ -76,7 +85,8 @@ def tune_settings(
     Raises:
         ImportError: when distances are asked for and scipy is missing.
         KeyError: when a case has no such key.
-        TypeError: when a case is no dictionary of arrays, or a unit's name neither a string nor a whole number.
+        TypeError: when a case is no dictionary of arrays, a unit's name neither a string nor a whole number, or
+            ``feature_keys`` no mapping.
         ValueError: when a unit is to be kept apart, there are fewer than 2 units, ``n_calibration`` units cannot keep
             ``alpha``, or a case or an argument does not fit; the message names the case.
 
@@ -94,8 +104,13 @@ def tune_settings(
         raise ValueError(f"Expected `seed` to be a whole number from 0 on, but got {seed!r}.")
     if objective == "hausdorff_distance_95" and find_spec("scipy") is None:
         raise ImportError('Tuning by distance needs scipy: pip install "monai-rwcp[report]".')
+    if not isinstance(feature_keys, Mapping | None):
+        raise TypeError(
+            f"Expected `feature_keys` to be a mapping of sources to keys, such as {{'features': 'features'}}, but got "
+            f"{feature_keys!r}."
+        )
     sources = {"features": "features"} if feature_keys is None else dict(feature_keys)
-    everyone = default_candidates(tuple(sources)) if candidates is None else list(dict.fromkeys(candidates))
+    everyone = default_candidates(tuple(sources)) if candidates is None else _checked(candidates)
     unknown = sorted({c.source for c in everyone if isinstance(c, WalkedScore)} - sources.keys())
     if unknown:
         raise ValueError(f"Candidates walk by the features {unknown}, but `feature_keys` names only {sorted(sources)}.")
@@ -149,7 +164,8 @@ def tune_settings(
             kept = better_candidates({c: SetCurves.join(of.values()) for c, of in totals.items()}, level, counted)
             totals = {candidate: totals[candidate] for candidate in kept}
             count(late, kept, advance)
-    choice = choose({c: SetCurves.join(of.values()) for c, of in totals.items()}, level, counted, seed=seed)
+    joined = {c: SetCurves.join(of.values()) for c, of in totals.items()}
+    choice = choose(joined, level, counted, seed=seed)
     if objective != "hausdorff_distance_95":
         return choice
     picked = finalists([(result.candidate.kind, result.value) for result in choice.results])
@@ -171,7 +187,18 @@ def tune_settings(
                 )
             advance(1)
     distances = {c: mean_by_unit(np.array(values), owners, choice.units) for c, values in figures.items()}
-    return choose_by_distance(distances, thresholds, choice.units, level, seed=seed)
+    by_distance = choose_by_distance(distances, thresholds, choice.units, level, seed=seed)
+    return replace(by_distance, why=by_distance.why + of_unseen_classes(joined[choice.chosen]))
+
+
+def _checked(candidates: Sequence[Candidate]) -> list[Candidate]:
+    wrong = [c for c in candidates if not isinstance(c, (PlainScore, BlurredScore, WalkedScore))]
+    if wrong or not candidates:
+        raise ValueError(
+            "Expected `candidates` to be some of PlainScore(), BlurredScore(sigma) and WalkedScore(settings) from "
+            f"monai_rwcp.tune, but got {wrong[0] if wrong else 'none'!r}."
+        )
+    return list(dict.fromkeys(candidates))
 
 
 def _check_classes(of_case: SetCurves, of_units: Mapping[str, SetCurves]) -> None:

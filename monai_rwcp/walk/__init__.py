@@ -6,7 +6,6 @@ from monai_rwcp.walk.diffusion import diffuse_probabilities, diffuse_variants, k
 from monai_rwcp.walk.graph import KNNGraph, knn_graph, transition_weights
 from monai_rwcp.walk.grid import Grid, cell_centres, graph_grid_shape, resample_to_grid
 from monai_rwcp.walk.neighbor_search import Backend
-from monai_rwcp.walk.precision import full_precision
 from monai_rwcp.walk.random_walk import random_walk, random_walk_on_edges
 from monai_rwcp.walk.settings import Neighborhood, WalkSettings, paper, recommended
 
@@ -19,7 +18,6 @@ __all__ = [
     "cell_centres",
     "diffuse_probabilities",
     "diffuse_variants",
-    "full_precision",
     "graph_grid_shape",
     "keep_peaks",
     "knn_graph",

@@ -19,7 +19,7 @@ from monai_rwcp.walk.progress import Advance
 
 __all__ = ["search_interpolated", "search_pays"]
 
-# As in the search of all nodes.
+# Products that are held at once, on a processor and on a GPU.
 _BLOCK_BYTES, _GPU_BLOCK_BYTES = 8 * 2**20, 128 * 2**20
 # Blocks that are searched for each block of nodes. On feature maps of images, that decides 99 nodes of 100.
 _SEARCHED_BLOCKS = 128

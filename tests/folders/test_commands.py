@@ -156,6 +156,13 @@ def test_scores_that_walk_and_scores_that_were_tuned(tmp_path: Path) -> None:
     assert ran.exit_code == 1
     assert "case_012.nii.gz" in ran.output
     assert [path.name for path in (tmp_path / "s").iterdir()] == ["run.json"]
+    # Whatever tuning called its units; and without their names nobody could tell.
+    TunedSettings(BlurredScore(1.5), ("patient 3",), "subject", 0.2, "stretch", "it was best").save(settings)
+    unnamed = [part for part in common if part not in ("--units", tmp_path / "calibrate.csv")]
+    for arguments, message in ((common, "patient 3"), (unnamed, "belong to --units")):
+        ran = run(*arguments, "--score", settings, "--out", tmp_path / "other.json")
+        assert ran.exit_code == 1
+        assert message in ran.output
     # Patients that the settings were chosen on are refused.
     TunedSettings(BlurredScore(1.5), ("patient 3",), "patient", 0.2, "stretch", "it was best").save(settings)
     for name in ("settings.json", "tuned.settings", "tuned.JSON"):

@@ -194,6 +194,11 @@ def test_nothing_is_measured_for_what_cannot_be_written(
         (lambda s: s["calibration"].append({"subject": "t1"}), [], "item 1 is .*Name it, or leave the section out"),
         (lambda s: s["calibration"].append("t1"), [], "to name its 'patient', .* item 1 is 't1'"),
         (lambda s: s.update(folds={"test": [{"patient": "t1"}]}), [], "'folds' .* holds sections of its own"),
+        (lambda s: s.update(folds={"a": {"test": [{"patient": "t1"}]}}), [], "'folds' .* holds sections of its own"),
+        (lambda s: s["tuning"][3].update(label=s["tuning"][1]["label"]), [], "t1_label.* in item 3 .* and in item 1"),
+        (lambda s: s["test"][0].update(pred=s["tuning"][2]["pred"]), [], "t2_pred.* in item 2 .* and in 'test'"),
+        (lambda s: s["tuning"][1].update(pred="."), [], "its 'pred' is .* no file"),
+        (lambda s: s["tuning"][1].update(patient=""), [], "'patient' of item 1 of 'tuning' to be a name"),
         (lambda s: s["tuning"][1].update(patient=None), [], "'patient' of item 1 of 'tuning' to be a name"),
         (lambda s: s["test"][0].update(patient=["t1"]), [], "'patient' of item 0 of 'test' .*to be a name"),
         (lambda s: None, ["--alpha", 2], "alpha"),
@@ -212,6 +217,23 @@ def test_what_does_not_fit_is_refused(
     assert result.exit_code != 0
     assert re.search(message, " ".join(result.output.split())), result.output
     assert not (tmp_path / "tuned").exists()
+
+
+def test_a_picture_that_fails_leaves_nothing_behind(
+    datalist: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> None:
+        raise ValueError("no picture")
+
+    monkeypatch.setattr("monai_rwcp.tuning_run.draw_tuning", broken)
+    result = tune(datalist, "--out", tmp_path / "tuned")
+    assert result.exit_code == 1
+    assert not (tmp_path / "tuned").exists()
+
+
+def test_a_byte_order_mark_is_read_over(datalist: Path, tmp_path: Path) -> None:
+    datalist.write_text(datalist.read_text(), encoding="utf-8-sig")
+    assert tune(datalist, "--out", tmp_path / "tuned").exit_code == 0
 
 
 def test_a_folder_with_files_is_left_alone(datalist: Path, tmp_path: Path) -> None:

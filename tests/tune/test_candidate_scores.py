@@ -200,6 +200,14 @@ def test_blur_has_full_precision(monkeypatch: pytest.MonkeyPatch) -> None:
         return multiply(one, other)
 
     monkeypatch.setattr(torch.Tensor, "__matmul__", recorded)
-    blurred(torch.rand(2, 8, 8), 1.0)
-    assert torch.backends.mkldnn.matmul.fp32_precision != "ieee"
+    before = torch.backends.mkldnn.matmul.fp32_precision
+    torch.backends.mkldnn.matmul.fp32_precision = "bf16"
+    try:
+        x = torch.rand(2, 8, 8)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            made = blurred(x, 1.0)
+        assert torch.equal(made, blurred(x, 1.0))
+        assert torch.backends.mkldnn.matmul.fp32_precision == "bf16"
+    finally:
+        torch.backends.mkldnn.matmul.fp32_precision = before
     assert seen == {"ieee"}

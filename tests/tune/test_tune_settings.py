@@ -113,9 +113,9 @@ def test_numbers_are_names_too() -> None:
     with pytest.raises(ValueError, match=r"\['3'\] \(1 in all\) are in both"):
         tune_settings(numbered, candidates=CANDIDATES[:3], keep_apart=[3])
     with pytest.raises(ValueError, match="tuning units"):
-        TunedSettings.of(found, "patient").check_unseen([3], "calibration")
+        TunedSettings.of(found, "patient").check_unseen([3], "calibration", "patient")
     with pytest.raises(TypeError, match="collection of names"):
-        TunedSettings.of(found, "patient").check_unseen("3", "calibration")
+        TunedSettings.of(found, "patient").check_unseen("3", "calibration", "patient")
 
 
 def test_images_of_a_unit_are_added_up() -> None:
@@ -150,6 +150,14 @@ def test_a_class_that_the_first_units_do_not_show_drops_nobody(in_order: int) ->
     assert found.chosen == other.chosen
 
 
+@pytest.mark.parametrize("objective", ["stretch", "hausdorff_distance_95"])
+def test_a_class_that_nobody_shows_is_told(objective: Any) -> None:
+    third = [{**c, "pred": torch.cat([c["pred"], 0 * c["pred"][:1]])} for c in cases(4)]
+    found = tune_settings(third, candidates=[PlainScore(), BlurredScore(1.0)], objective=objective)
+    assert found.why.endswith("No tuning unit shows class 2, which took no part.")
+    assert all(result.thresholds.keys() == {1} for result in found.results)
+
+
 def test_the_spacing_of_a_map_counts() -> None:
     walk = [PlainScore(), WalkedScore(WalkSettings(k=5, spatial_weight=6.0, grid="map"))]
     flat = [{**c, "pred": MetaTensor(c["pred"], affine=torch.diag(torch.tensor([1.0, 9.0, 1, 1])))} for c in cases()]
@@ -168,6 +176,10 @@ def test_the_spacing_of_a_map_counts() -> None:
         ({"cases": cases(2)}, ValueError, "at least 2 tuning units"),
         ({"alpha": 2}, ValueError, "`alpha`"),
         ({"keep_apart": "p1"}, TypeError, r"`keep_apart` to be a collection of names, .* Write \['p1'\]"),
+        ({"keep_apart": 3}, TypeError, r"`keep_apart` to be a collection of names, such as"),
+        ({"candidates": []}, ValueError, "Expected `candidates` .* but got 'none'"),
+        ({"candidates": [WalkSettings()]}, ValueError, r"WalkedScore\(settings\) .* but got WalkSettings"),
+        ({"feature_keys": "features"}, TypeError, "`feature_keys` to be a mapping"),
         ({"keep_apart": [["p1"]]}, TypeError, r"every name in `keep_apart` to be a name .* got \['p1'\]"),
         ({"cases": [cases(2)]}, TypeError, "case 0 to be an item dictionary, but got list"),
         (
@@ -228,6 +240,13 @@ def test_a_chain_does_what_was_chosen(tmp_path: Path) -> None:
     made = chain(item)
     assert torch.equal(made["score"], blurred(item["pred"], 2.0, keep_peak=True))
     assert made["score_provenance"]["blur"]["keep_peak"] is True
+    # Smoothing what was smoothed already makes another score, and another record.
+    again = TunedScored("score", path)(made)
+    assert again["score_provenance"]["before_blur"] == made["score_provenance"]
+    walked = RandomWalkDiffusiond("score", **walk.walk)(made)
+    other = TunedScored("pred", path)(RandomWalkDiffusiond("pred", **walk.walk)(item))
+    assert walked["score_provenance"] != other["pred_provenance"]
+    assert {"blur", "before_blur"} <= other["pred_provenance"].keys()
     settings(PlainScore()).save(path)
     made = chain(item)
     assert torch.equal(made["score"], before)
@@ -289,3 +308,11 @@ def test_the_handler_refuses_patients_that_were_tuned_on(tmp_path: Path) -> None
         with pytest.raises(ValueError, match=r"calibration patients that the settings were not tuned on.*\['ben'\]"):
             run(["carl", "ben", "dora"], given)
         assert run(["carl", "dora", "emil"], given).calibration.n == {1: 3}
+    # Names of images, or of something else, would match no patient's.
+    for unit_key in (None, "subject"):
+        handler = ConformalCalibrationHandler(alpha=0.3, unit_key=unit_key, settings=tuned)
+        engine = Engine(lambda engine, batch: batch)
+        handler.attach(engine)
+        items = [{**case, "subject": name} for case, name in zip(cases(3), ("anna", "ben", "carl"), strict=True)]
+        with pytest.raises(ValueError, match=r"tuned on units called 'patient'.*unit_key='patient'"):
+            engine.run([items])

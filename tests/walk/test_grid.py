@@ -106,7 +106,11 @@ def test_products_have_full_precision(product: tuple[Any, str], monkeypatch: pyt
     before = torch.backends.mkldnn.matmul.fp32_precision
     torch.backends.mkldnn.matmul.fp32_precision = "bf16"
     try:
-        resample_to_grid(torch.rand(2, 8, 8), (4, 16))
+        x = torch.rand(2, 8, 8)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            made = resample_to_grid(x, (4, 16))
+        assert torch.equal(made, resample_to_grid(x, (4, 16)))
+        assert made.dtype == torch.float32
         assert torch.backends.mkldnn.matmul.fp32_precision == "bf16"
     finally:
         torch.backends.mkldnn.matmul.fp32_precision = before
