@@ -41,7 +41,9 @@ def chosen_extractor(choice: str, intensity: str | None) -> FeatureExtractor:
         intensity: ``none``, ``percentiles`` or ``LOW,HIGH``; None leaves the source's own.
 
     Raises:
-        ValueError: when the intensity is none of these, or is given where the source has its own or needs none.
+        FileNotFoundError: when there is no such .json file.
+        ValueError: when the choice or the intensity is none of these, the file does not tell of a source, or an
+            intensity is given where the source has its own or needs none.
 
     Example:
         >>> chosen_extractor("mind", None).name
@@ -51,6 +53,11 @@ def chosen_extractor(choice: str, intensity: str | None) -> FeatureExtractor:
         if intensity is not None:
             raise ValueError(f"'{choice}' takes no intensity: mind needs none, and a .json file states its own.")
         return MINDFeatures() if choice == "mind" else _configured(choice)
+    if not choice.endswith(".pt2") and "/" not in choice and not Path(choice).exists():
+        raise ValueError(
+            "Expected mind, a .pt2 or .json file, a folder of a foundation network or its hub id such as "
+            f"facebook/dinov2-small, but got '{choice}', and there is nothing of that name."
+        )
     options: dict[str, Any] = {} if intensity is None else {"intensity": parsed_intensity(intensity)}
     return ExportedFeatures(choice, **options) if choice.endswith(".pt2") else FoundationFeatures(choice, **options)
 
@@ -61,8 +68,15 @@ def _configured(path: str) -> FeatureExtractor:
     if not Path(path).is_file():
         raise FileNotFoundError(f"There is no file '{path}'.")
     parser = ConfigParser()
-    parser.read_config(path)
+    try:
+        parser.read_config(path)
+    except ValueError as error:
+        raise ValueError(f"'{path}' is no JSON file: {error}.") from error
     if parser.get("extractor") is None:
         raise ValueError(f"Expected '{path}' to have an entry 'extractor', such as a NetworkFeatures with its network.")
-    extractor: FeatureExtractor = parser.get_parsed_content("extractor")
+    try:
+        extractor: FeatureExtractor = parser.get_parsed_content("extractor")
+    except RuntimeError as error:
+        # MONAI says which entry it was at; what the entry complained about is the cause of that.
+        raise ValueError(f"The 'extractor' of '{path}' cannot be made: {error.__cause__ or error}") from error
     return extractor

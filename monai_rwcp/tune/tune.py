@@ -153,7 +153,9 @@ def tune_settings(
                     _check_classes(of_case, of_units)
                     of_units[owners[i]] = of_units[owners[i]].plus(of_case) if owners[i] in of_units else of_case
             except ValueError as error:
-                raise ValueError(f"Case {i}, score '{score_key}', label '{label_key}': {error}") from error
+                raise ValueError(
+                    f"Case {i}, score '{score_key}', label '{label_key}', {unit_key} '{owners[i]}': {error}"
+                ) from error
             advance(1)
 
     first = set(first_units(units, seed))

@@ -110,9 +110,9 @@ def knn_graph(
         slice_reach: with ``slices``, how many slices away a neighbour may lie; 0 keeps to a node's own slice.
         interpolated_from: ``(coarse, nodes)`` where ``features`` were made as ``resample_to_grid(coarse, nodes)``; a
             large grid is then searched several times faster, with the same result.
-        backend: ``"auto"`` is an exact blocked search. Beside a copy of the features it holds near 100 MiB, or up to 350
-            where ``interpolated_from`` has many cells; on a GPU 300, or 600; in float64 twice as much. ``"pyg"`` calls
-            ``torch_geometric.nn.knn_graph``, which needs a compiled companion package.
+        backend: ``"auto"`` is an exact blocked search. Beside a copy of the features it holds near 100 MiB, or up to
+            350 where ``interpolated_from`` has many cells; on a GPU 300, or 600; in float64 twice as much. ``"pyg"``
+            calls ``torch_geometric.nn.knn_graph``, which needs a compiled companion package.
         progress: whether a progress bar over the nodes is shown.
 
     Returns:

@@ -188,3 +188,23 @@ def test_drawing_refuses_what_does_not_fit(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"shapes \(40, 20\) and \(4, 10, 5, 2\)"):
         draw_features(tmp_path / "b.png", image=image, features=torch.rand(4, 10, 5, 2), point=(3, 3), title="a", k=4)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        ('{"extractor": {"_target_": "monai_rwcp.MINDFeatures", "radius": -1}}', "cannot be made: Expected `radius`"),
+        ("{", "is no JSON file: Expecting property name"),
+        ("{}", "to have an entry 'extractor'"),
+    ],
+)
+def test_a_file_that_makes_no_source_says_why(written: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "source.json"
+    path.write_text(written)
+    with pytest.raises(ValueError, match=message):
+        chosen_extractor(str(path), None)
+
+
+def test_a_name_that_nothing_has_is_refused_at_once() -> None:
+    with pytest.raises(ValueError, match=r"Expected mind, a \.pt2 .* but got 'mnd'"):
+        chosen_extractor("mnd", None)
