@@ -101,7 +101,7 @@ def write_page(page: Path) -> None:
         alpha=SURFACE_ALPHA,
         coverage=_COVERAGE.format(lines="\n".join(coverage_lines(rows))) if rows else "",
     )
-    _write(page, [head, *("\n".join(section).rstrip() + "\n" for section in sections.values())])
+    _write(page, "\n".join([head, *sections.values()]))
 
 
 @click.command(context_settings={"show_default": True})
@@ -112,9 +112,9 @@ def main(page: Path) -> None:
     click.echo(f"{page}")
 
 
-def _write(path: Path, parts: Sequence[str]) -> None:
+def _write(path: Path, text: str) -> None:
     with written_whole(path) as temporary:
-        temporary.write_text("\n".join(parts).rstrip() + "\n", encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")
 
 
 def _targets(name: str, sets: Sequence[Row]) -> list[str]:
@@ -128,7 +128,7 @@ def _targets(name: str, sets: Sequence[Row]) -> list[str]:
     return parts
 
 
-def _section(name: str, results: StudyResults) -> list[str]:
+def _section(name: str, results: StudyResults) -> str:
     facts, rows, sets = results.facts, results.rows, results.sets
     at = [row for row in rows if float(row["alpha"]) == SURFACE_ALPHA]
     picked = Counter(row["candidate"] for row in at if row["method"] == "what tune chooses")
@@ -185,7 +185,7 @@ def _section(name: str, results: StudyResults) -> list[str]:
         ]
     if results.ablation:
         parts += [f"### {facts.title}: what each setting does\n", ablation_section(results.ablation)]
-    return parts
+    return "\n".join(parts).rstrip() + "\n"
 
 
 def _widest_tried(rows: Sequence[Row], facts: StudyFacts) -> str:

@@ -53,13 +53,15 @@ def chosen_extractor(choice: str, intensity: str | None) -> FeatureExtractor:
         if intensity is not None:
             raise ValueError(f"'{choice}' takes no intensity: mind needs none, and a .json file states its own.")
         return MINDFeatures() if choice == "mind" else _configured(choice)
-    if not choice.endswith(".pt2") and "/" not in choice and not Path(choice).exists():
+    options: dict[str, Any] = {} if intensity is None else {"intensity": parsed_intensity(intensity)}
+    if choice.endswith(".pt2"):
+        return ExportedFeatures(choice, **options)
+    if "/" not in choice and not Path(choice).exists():
         raise ValueError(
             "Expected mind, a .pt2 or .json file, a folder of a foundation network or its hub id such as "
             f"facebook/dinov2-small, but got '{choice}', and there is nothing of that name."
         )
-    options: dict[str, Any] = {} if intensity is None else {"intensity": parsed_intensity(intensity)}
-    return ExportedFeatures(choice, **options) if choice.endswith(".pt2") else FoundationFeatures(choice, **options)
+    return FoundationFeatures(choice, **options)
 
 
 def _configured(path: str) -> FeatureExtractor:

@@ -122,7 +122,7 @@ def read_section(
         raise ValueError(f"Expected a list '{section}' with items in '{path}', but found {found}.")
     files = ["image", "pred", "label"] if with_image else ["pred", "label"]
     items = []
-    read: dict[Path, str] = {}
+    places: dict[Path, str] = {}
     for number, item in enumerate(document[section]):
         missing = [key for key in (*files, unit_key) if not isinstance(item, Mapping) or key not in item]
         if missing:
@@ -133,30 +133,31 @@ def read_section(
                 raise FileNotFoundError(f"Item {number} of '{section}': its '{key}' is '{file}', which is no file.")
         owner = unit_name(item[unit_key], f"'{unit_key}' of item {number} of '{section}'")
         items.append({**{key: str(file) for key, file in found_files.items()}, unit_key: owner})
-        for file in (found_files["pred"].resolve(), found_files["label"].resolve()):
-            if file in read:
+        counted = _counted_files(item, path.parent)
+        for file in counted:
+            if file in places:
                 raise ValueError(
-                    f"'{file}' is in item {number} of '{section}' and in {read[file]}. An image that counts twice is "
+                    f"'{file}' is in item {number} of '{section}' and in {places[file]}. An image that counts twice is "
                     "no second patient: name every file once."
                 )
-        read |= {found_files[key].resolve(): f"item {number} of '{section}'" for key in ("pred", "label")}
+        places |= dict.fromkeys(counted, f"item {number} of '{section}'")
     others: set[str] = set()
     for name, group in document.items():
         if name != section:
-            others |= _owners(group, unit_key, f"'{name}' in '{path}'")
-            for item in group if isinstance(group, list) else ():
-                for key in ("pred", "label"):
-                    file = (path.parent / str(item.get(key))).resolve()
-                    if file in read:
-                        raise ValueError(
-                            f"'{file}' is in {read[file]} and in '{name}', which is to be kept apart from it, whatever "
-                            f"the {unit_key} is called there."
-                        )
+            others |= _owners(group, unit_key, f"'{name}' in '{path}'", path.parent, places)
     return items, others
 
 
-def _owners(group: object, unit_key: str, where: str) -> set[str]:
-    """Names of the units of another section; what is no list, such as a description, has none."""
+def _counted_files(item: Mapping[str, Any], folder: Path) -> list[Path]:
+    """The map and the label of an item, as far as it names them; several names of a file are one."""
+    return [(folder / str(item[key])).resolve() for key in ("pred", "label") if key in item]
+
+
+def _owners(group: object, unit_key: str, where: str, folder: Path, places: Mapping[Path, str]) -> set[str]:
+    """Names of the units of another section, which holds none of the files in ``places``.
+
+    What is no list, such as a description, has no units.
+    """
     if isinstance(group, Mapping) and any(isinstance(part, (list, Mapping)) for part in group.values()):
         raise ValueError(
             f"Expected a list of items, but {where} holds sections of its own, whose {unit_key}s would not be kept "
@@ -170,6 +171,12 @@ def _owners(group: object, unit_key: str, where: str) -> set[str]:
                 f"{number} is {item!r:.80}. Name it, or leave the section out."
             )
         found.add(unit_name(item[unit_key], f"'{unit_key}' of item {number} of {where}"))
+        for file in _counted_files(item, folder):
+            if file in places:
+                raise ValueError(
+                    f"'{file}' is in {places[file]} and in {where}, which is to be kept apart from it, whatever the "
+                    f"{unit_key} is called there."
+                )
     return found
 
 

@@ -17,6 +17,7 @@ from monai_rwcp.transforms.documents import DocumentSource
 from monai_rwcp.transforms.provenance import grid_side, provenance_key
 from monai_rwcp.transforms.random_walk_diffusion import RandomWalkDiffusion, RandomWalkDiffusiond
 from monai_rwcp.tune import BlurredScore, TunedSettings, WalkedScore, blurred
+from monai_rwcp.tune.cases import keys_of_sources
 
 __all__ = ["TunedScore", "TunedScoreD", "TunedScoreDict", "TunedScored"]
 
@@ -110,13 +111,8 @@ class TunedScored(MapTransform):
             ValueError: when the numbers of keys differ.
         """
         super().__init__(keys, allow_missing_keys)
-        if not isinstance(feature_keys, Mapping | None):
-            raise TypeError(
-                f"Expected `feature_keys` to be a mapping of sources to keys, such as {{'features': 'features'}}, but "
-                f"got {feature_keys!r}."
-            )
         self.converter = TunedScore(settings)
-        self.feature_keys = {"features": "features"} if feature_keys is None else dict(feature_keys)
+        self.feature_keys = keys_of_sources(feature_keys)
         self.output_keys = self.keys if output_keys is None else output_keys_of(self.keys, output_keys)
 
     def feature_key(self, walk: WalkedScore) -> str:

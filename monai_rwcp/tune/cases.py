@@ -15,7 +15,7 @@ from monai_rwcp.conformal import LabelMode
 from monai_rwcp.tune.candidates import Candidate, WalkedScore
 from monai_rwcp.tune.scores import candidate_scores
 
-__all__ = ["CaseKeys", "ScoredCase", "case_owner", "names_of_units", "unit_name"]
+__all__ = ["CaseKeys", "ScoredCase", "case_owner", "keys_of_sources", "names_of_units", "unit_name"]
 
 
 @dataclass(frozen=True)
@@ -102,6 +102,24 @@ def unit_name(value: object, what: str) -> str:
     if isinstance(value, bool) or not isinstance(value, (str, Integral)) or value == "":
         raise TypeError(f"Expected {what} to be a name (a string or a whole number), but got {value!r}.")
     return str(value)
+
+
+def keys_of_sources(feature_keys: Mapping[str, str] | None) -> dict[str, str]:
+    """Give for every source of features its key; None stands for ``{"features": "features"}``.
+
+    Raises:
+        TypeError: when it is no mapping.
+
+    Example:
+        >>> keys_of_sources(None)
+        {'features': 'features'}
+    """
+    if not isinstance(feature_keys, Mapping | None):
+        raise TypeError(
+            f"Expected `feature_keys` to be a mapping of sources to keys, such as {{'features': 'features'}}, but "
+            f"got {feature_keys!r}."
+        )
+    return {"features": "features"} if feature_keys is None else dict(feature_keys)
 
 
 def names_of_units(units: Collection[object], what: str) -> set[str]:

@@ -36,10 +36,10 @@ def blurred(probabilities: torch.Tensor, sigma: float, keep_peak: bool = False) 
     """
     dtype = torch.promote_types(probabilities.dtype, torch.float32)
     values = probabilities.to(dtype)
-    for axis in range(1, values.ndim):
-        weights = _blur_weights(values.shape[axis], sigma).to(values)
-        # By a matrix: MONAI's filter takes gigabytes for a wide kernel in 3D.
-        with full_precision():
+    with full_precision():
+        for axis in range(1, values.ndim):
+            weights = _blur_weights(values.shape[axis], sigma).to(values)
+            # By a matrix: MONAI's filter takes gigabytes for a wide kernel in 3D.
             values = (values.movedim(axis, -1) @ weights.T).movedim(-1, axis)
     if keep_peak:
         values = keep_peaks(values, probabilities)

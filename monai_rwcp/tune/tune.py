@@ -11,7 +11,7 @@ import numpy as np
 
 from monai_rwcp.conformal import LabelMode
 from monai_rwcp.tune.candidates import BlurredScore, Candidate, PlainScore, WalkedScore, default_candidates
-from monai_rwcp.tune.cases import CaseKeys, ScoredCase, case_owner, names_of_units
+from monai_rwcp.tune.cases import CaseKeys, ScoredCase, case_owner, keys_of_sources, names_of_units
 from monai_rwcp.tune.choose import (
     Choice,
     Objective,
@@ -104,12 +104,7 @@ def tune_settings(
         raise ValueError(f"Expected `seed` to be a whole number from 0 on, but got {seed!r}.")
     if objective == "hausdorff_distance_95" and find_spec("scipy") is None:
         raise ImportError('Tuning by distance needs scipy: pip install "monai-rwcp[report]".')
-    if not isinstance(feature_keys, Mapping | None):
-        raise TypeError(
-            f"Expected `feature_keys` to be a mapping of sources to keys, such as {{'features': 'features'}}, but got "
-            f"{feature_keys!r}."
-        )
-    sources = {"features": "features"} if feature_keys is None else dict(feature_keys)
+    sources = keys_of_sources(feature_keys)
     everyone = default_candidates(tuple(sources)) if candidates is None else _checked(candidates)
     unknown = sorted({c.source for c in everyone if isinstance(c, WalkedScore)} - sources.keys())
     if unknown:

@@ -74,14 +74,15 @@ def resample_to_grid(x: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
     if len(shape) != x.ndim - 1:
         raise ValueError(f"Expected {x.ndim - 1} sizes for a map of shape {tuple(x.shape)}, but got {tuple(shape)}.")
     # Shrinking axes first keeps the intermediate arrays small.
-    for axis in sorted(range(len(shape)), key=lambda a: shape[a] / x.shape[a + 1]):
-        old, new = x.shape[axis + 1], int(shape[axis])
-        if old != new:
-            matrix = _averaging_matrix(old, new) if new < old else _interpolation_matrix(old, new)
-            matrix = matrix.to(x)
-            before, after = math.prod(x.shape[: axis + 1]), math.prod(x.shape[axis + 2 :])
-            size = (*x.shape[: axis + 1], new, *x.shape[axis + 2 :])
-            with full_precision():
+    axes = sorted(range(len(shape)), key=lambda a: shape[a] / x.shape[a + 1])
+    with full_precision():
+        for axis in axes:
+            old, new = x.shape[axis + 1], int(shape[axis])
+            if old != new:
+                matrix = _averaging_matrix(old, new) if new < old else _interpolation_matrix(old, new)
+                matrix = matrix.to(x)
+                before, after = math.prod(x.shape[: axis + 1]), math.prod(x.shape[axis + 2 :])
+                size = (*x.shape[: axis + 1], new, *x.shape[axis + 2 :])
                 if after == 1:
                     x = (x.reshape(before, old) @ matrix.T).reshape(size)
                 else:

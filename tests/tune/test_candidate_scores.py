@@ -189,25 +189,3 @@ def test_units_and_classes_must_fit() -> None:
         one.only(["b"])
     with pytest.raises(ValueError, match="curves of the same classes"):
         SetCurves.join([])
-
-
-def test_blur_has_full_precision(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = set()
-    multiply = torch.Tensor.__matmul__
-
-    def recorded(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
-        seen.add(torch.backends.mkldnn.matmul.fp32_precision)
-        return multiply(one, other)
-
-    monkeypatch.setattr(torch.Tensor, "__matmul__", recorded)
-    before = torch.backends.mkldnn.matmul.fp32_precision
-    torch.backends.mkldnn.matmul.fp32_precision = "bf16"
-    try:
-        x = torch.rand(2, 8, 8)
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            made = blurred(x, 1.0)
-        assert torch.equal(made, blurred(x, 1.0))
-        assert torch.backends.mkldnn.matmul.fp32_precision == "bf16"
-    finally:
-        torch.backends.mkldnn.matmul.fp32_precision = before
-    assert seen == {"ieee"}

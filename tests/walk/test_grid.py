@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import pytest
 import torch
@@ -91,27 +90,3 @@ def test_grids() -> None:
 def test_wrong_number_of_axes() -> None:
     with pytest.raises(ValueError, match="2 sizes"):
         resample_to_grid(torch.rand(1, 4, 4), (2,))
-
-
-@pytest.mark.parametrize("product", [(torch, "bmm"), (torch.Tensor, "__matmul__")])
-def test_products_have_full_precision(product: tuple[Any, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = set()
-    multiply = getattr(*product)
-
-    def recorded(*matrices: torch.Tensor) -> torch.Tensor:
-        seen.add(torch.backends.mkldnn.matmul.fp32_precision)
-        return multiply(*matrices)
-
-    monkeypatch.setattr(*product, recorded)
-    before = torch.backends.mkldnn.matmul.fp32_precision
-    torch.backends.mkldnn.matmul.fp32_precision = "bf16"
-    try:
-        x = torch.rand(2, 8, 8)
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            made = resample_to_grid(x, (4, 16))
-        assert torch.equal(made, resample_to_grid(x, (4, 16)))
-        assert made.dtype == torch.float32
-        assert torch.backends.mkldnn.matmul.fp32_precision == "bf16"
-    finally:
-        torch.backends.mkldnn.matmul.fp32_precision = before
-    assert seen == {"ieee"}
