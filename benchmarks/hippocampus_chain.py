@@ -46,7 +46,7 @@ from monai_rwcp import (
     paper,
     recommended,
 )
-from monai_rwcp.conformal import outside_field
+from monai_rwcp.conformal.counting.labels import outside_field
 from monai_rwcp.metrics import prediction_set_metrics
 from monai_rwcp.report import MeasuredSet, Row, render_table, summarise
 

@@ -20,8 +20,15 @@ from tqdm import tqdm
 from benchmarks.acdc_data import CLASS_NAMES, LoadSlice, load_network, slice_items, unseen_patients
 from benchmarks.evaluation import run
 from benchmarks.shifts import SHIFTS, ShiftImage
-from monai_rwcp import CaseSummaries, CaseSummaryHandler, ExchangeabilityMonitor, LossTable, RealisedLossMonitor
-from monai_rwcp.conformal import ImageSummary, calibrate, false_negative_rate_table, realised_losses
+from monai_rwcp import CaseSummaryHandler, LossTable
+from monai_rwcp.conformal import calibrate, false_negative_rate_table
+from monai_rwcp.monitoring import (
+    CaseSummaries,
+    ExchangeabilityMonitor,
+    ImageSummary,
+    RealisedLossMonitor,
+    realised_losses,
+)
 
 UNCHANGED = "unchanged"
 RATES = (0.01, 0.05, 0.1)

@@ -26,17 +26,15 @@ from monai_rwcp import (
     ConformalCalibrationHandler,
     DenseFeaturesd,
     ForwardFeaturesHandler,
-    InstanceFalseNegativeRate,
     LossTable,
     NetworkFeatures,
     NetworkProvenanced,
     RandomWalkDiffusiond,
-    SurfaceFalseNegativeRate,
-    calibrate,
     recommended,
 )
-from monai_rwcp.conformal import Promise, SetLoss, loss_from
-from monai_rwcp.conformal.unit_losses import UnitLosses
+from monai_rwcp.conformal import InstanceFalseNegativeRate, Promise, SetLoss, SurfaceFalseNegativeRate, calibrate
+from monai_rwcp.conformal.counting.losses.choice import loss_from
+from monai_rwcp.conformal.counting.unit_losses import UnitLosses
 
 LOSSES: dict[str, SetLoss] = {
     "false negative rate": loss_from("fnr"),

@@ -11,15 +11,8 @@ from tqdm import tqdm
 
 from benchmarks.baselines import BilateralScore, DilatedScore, PeakKeptScore, baseline_candidates
 from benchmarks.study_cases import StudyCase, StudySet
-from monai_rwcp.files import written_whole
-from monai_rwcp.tune import (
-    Candidate,
-    SetCurves,
-    WalkedScore,
-    candidate_scores,
-    default_candidates,
-    set_curves,
-)
+from monai_rwcp.tune import Candidate, SetCurves, WalkedScore, candidate_scores, default_candidates, set_curves
+from monai_rwcp.utils.files import written_whole
 from monai_rwcp.walk import Grid, WalkSettings, paper, recommended
 
 __all__ = ["StudyCandidate", "load_curves", "measure", "scores_of", "study_candidates"]

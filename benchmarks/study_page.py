@@ -25,7 +25,7 @@ from benchmarks.study_tables import (
     split_table,
 )
 from benchmarks.study_targets import choice_table, choice_target, target_table
-from monai_rwcp.files import written_whole
+from monai_rwcp.utils.files import written_whole
 
 __all__ = ["write_page"]
 

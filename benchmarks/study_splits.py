@@ -12,7 +12,6 @@ import numpy as np
 from benchmarks.baselines import BilateralScore, DilatedScore, PeakKeptScore
 from benchmarks.study_cases import StudySet
 from benchmarks.study_measure import StudyCandidate
-from monai_rwcp.conformal.shares import exact
 from monai_rwcp.tune import (
     BlurredScore,
     Candidate,
@@ -25,6 +24,7 @@ from monai_rwcp.tune import (
     working_level,
 )
 from monai_rwcp.tune.halving import better_candidates, first_units
+from monai_rwcp.utils.arguments import exact
 from monai_rwcp.walk import paper, recommended
 
 __all__ = ["Outcome", "SplitRow", "Splitter", "calibrated_steps", "outcomes", "split_rows"]

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from benchmarks.study_tables import Row, read_rows, save_rows
-from monai_rwcp.files import written_whole
+from monai_rwcp.utils.files import written_whole
 
 __all__ = ["StudyFacts", "StudyResults", "load_results", "rows_of", "save_results"]
 

@@ -14,7 +14,7 @@ from statistics import NormalDist, fmean
 
 import numpy as np
 
-from monai_rwcp.files import written_whole
+from monai_rwcp.utils.files import written_whole
 
 __all__ = [
     "PLAIN",

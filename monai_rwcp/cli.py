@@ -13,9 +13,9 @@ try:
 except ModuleNotFoundError as error:
     raise SystemExit('The command line needs the extra "demo": pip install "monai-rwcp[demo]"') from error
 
-from monai_rwcp.check_command import check
-from monai_rwcp.dicom_command import dicom_seg
-from monai_rwcp.folder_commands import FORMS, FORMS_HELP, calibrate, card, evaluate, predict, report
+from monai_rwcp.commands.check import check
+from monai_rwcp.commands.dicom_seg import dicom_seg
+from monai_rwcp.commands.folder_commands import FORMS, FORMS_HELP, calibrate, card, evaluate, predict, report
 from monai_rwcp.folders.maps import MapForm
 
 __all__ = ["main"]
@@ -40,7 +40,7 @@ def demo(out: Path, seed: int) -> None:
         raise click.UsageError(f"'{out}' is not empty; nothing there is overwritten. Name an empty or a new folder.")
     start = time.perf_counter()
     try:
-        from monai_rwcp.conformal import Calibration
+        from monai_rwcp.conformal.promises.calibration import Calibration
         from monai_rwcp.demo.run import run_demo
 
         out.mkdir(parents=True, exist_ok=True)
@@ -88,9 +88,9 @@ def features(
 ) -> None:
     """Draw what a source of features sees in IMAGE: colours for features, and what is alike to one point."""
     try:
-        from monai_rwcp.extractor_choice import chosen_extractor
-        from monai_rwcp.files import check_writable
-        from monai_rwcp.report.feature_look import look_at_features
+        from monai_rwcp.commands.extractor import chosen_extractor
+        from monai_rwcp.report.figures.feature_look import look_at_features
+        from monai_rwcp.utils.files import check_writable
 
         check_writable(out)
         look_at_features(
@@ -117,7 +117,7 @@ def features(
 def merge(tables: tuple[Path, ...], out: Path, shared_units: bool) -> None:
     """Merge loss tables that separate jobs or hospitals saved: TABLES of LossTable.save, without any image."""
     try:
-        from monai_rwcp.conformal import LossTable
+        from monai_rwcp.conformal.counting.loss_table import LossTable
 
         if out.exists():
             raise FileExistsError(f"'{out}' exists; nothing there is overwritten. Name a new file.")
@@ -189,8 +189,8 @@ def tune(
         if value is not None and extractor is None:
             raise click.UsageError(f"{option} belongs to an --extractor, but none is given.")
     try:
-        from monai_rwcp.extractor_choice import chosen_extractor
-        from monai_rwcp.tuning_run import tune_from_files
+        from monai_rwcp.commands.extractor import chosen_extractor
+        from monai_rwcp.folders.tuning import tune_from_files
 
         if out.is_dir() and any(out.iterdir()):
             raise click.UsageError(

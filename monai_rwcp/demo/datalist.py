@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from monai_rwcp.demo.phantoms import CLASS_NAMES, write_cohort
-from monai_rwcp.files import written_whole
+from monai_rwcp.utils.files import written_whole
 
 __all__ = ["SECTIONS", "write_datalist"]
 

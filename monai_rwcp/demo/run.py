@@ -15,21 +15,22 @@ from monai.data import DataLoader, Dataset, MetaTensor
 from monai.engines import SupervisedEvaluator
 from monai.transforms import Activationsd, Compose, CopyItemsd, Invertd, SaveImaged
 
-from monai_rwcp.conformal import Calibration, outside_field
+from monai_rwcp.conformal.counting.labels import outside_field
+from monai_rwcp.conformal.promises.calibration import Calibration
 from monai_rwcp.demo.phantoms import CLASS_NAMES, write_cohort
 from monai_rwcp.demo.training import FEATURE_LAYERS, image_preprocessing, train_network
-from monai_rwcp.features import NetworkFeatures
-from monai_rwcp.files import written_whole
-from monai_rwcp.handlers import ConformalCalibrationHandler, engine_items
-from monai_rwcp.metrics import prediction_set_metrics
-from monai_rwcp.report import MeasuredSet, draw_case, render_table, summarise
-from monai_rwcp.transforms import (
-    ConformalThresholdd,
-    DenseFeaturesd,
-    NetworkProvenanced,
-    RandomWalkDiffusiond,
-)
-from monai_rwcp.walk import recommended
+from monai_rwcp.features.network import NetworkFeatures
+from monai_rwcp.handlers.calibration import ConformalCalibrationHandler
+from monai_rwcp.handlers.items import engine_items
+from monai_rwcp.metrics.prediction_set import prediction_set_metrics
+from monai_rwcp.report.figures.picture import draw_case
+from monai_rwcp.report.tables.methods_table import MeasuredSet, render_table, summarise
+from monai_rwcp.transforms.conformal_threshold import ConformalThresholdd
+from monai_rwcp.transforms.dense_features import DenseFeaturesd
+from monai_rwcp.transforms.network_provenance import NetworkProvenanced
+from monai_rwcp.transforms.random_walk_diffusion import RandomWalkDiffusiond
+from monai_rwcp.utils.files import written_whole
+from monai_rwcp.walk.settings import recommended
 
 __all__ = ["DemoSizes", "run_demo"]
 

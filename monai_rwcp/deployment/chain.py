@@ -7,12 +7,14 @@ from typing import Any
 
 from monai.transforms import AsDiscreted, Invertd
 
-from monai_rwcp.conformal import Calibration
+from monai_rwcp.conformal.promises.calibration import Calibration
 from monai_rwcp.deployment.findings import Finding
 from monai_rwcp.deployment.parts import DeployedParts, PlacedThreshold, placed_thresholds
-from monai_rwcp.features import weights_hash
-from monai_rwcp.transforms import NetworkProvenanced, RandomWalkDiffusiond, TunedScored
-from monai_rwcp.transforms.inferer_record import inferer_record
+from monai_rwcp.provenance.inferers import inferer_record
+from monai_rwcp.provenance.weights import weights_hash
+from monai_rwcp.transforms.network_provenance import NetworkProvenanced
+from monai_rwcp.transforms.random_walk_diffusion import RandomWalkDiffusiond
+from monai_rwcp.transforms.tuned_score import TunedScored
 
 __all__ = ["chain_findings", "checked_threshold", "score_key"]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from monai_rwcp.conformal import Calibration
+from monai_rwcp.conformal.promises.calibration import Calibration
 from monai_rwcp.deployment.bundle import bundle_files, load_parts, read_bundle, searched_for_code
 from monai_rwcp.deployment.chain import chain_findings, checked_threshold, score_key
 from monai_rwcp.deployment.findings import Finding, compared_packages, compared_record

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from monai_rwcp.conformal import Calibration, compared_fields
-from monai_rwcp.conformal.calibration import installed_packages
+from monai_rwcp.conformal.promises.calibration import Calibration
+from monai_rwcp.provenance.packages import installed_packages
+from monai_rwcp.provenance.record import compared_fields
 
 __all__ = ["NOT_KNOWN", "Finding", "Status", "compared_packages", "compared_record"]
 
@@ -67,7 +68,7 @@ def compared_record(calibration: Calibration, record: Mapping[str, Any]) -> list
     Args:
         calibration: what was calibrated.
         record: the record of a score of the deployment, completed by
-            :py:func:`monai_rwcp.transforms.score_provenance`; ``NOT_KNOWN`` stands for what is not known.
+            :py:func:`monai_rwcp.provenance.score_provenance`; ``NOT_KNOWN`` stands for what is not known.
 
     Returns:
         a finding for each field of either. They differ exactly where `ConformalThresholdd` would refuse the score.

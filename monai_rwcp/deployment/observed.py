@@ -12,9 +12,11 @@ from monai.transforms import Compose, SaveImaged
 
 from monai_rwcp.deployment.bundle import config_trouble
 from monai_rwcp.deployment.parts import DeployedParts
-from monai_rwcp.handlers import ForwardFeaturesHandler
+from monai_rwcp.handlers.forward_features import ForwardFeaturesHandler
 from monai_rwcp.handlers.items import engine_items, item_value
-from monai_rwcp.transforms import ConformalSandwichd, ConformalThresholdd, provenance_key, score_provenance
+from monai_rwcp.provenance.score_maps import provenance_key, score_provenance
+from monai_rwcp.transforms.conformal_sandwich import ConformalSandwichd
+from monai_rwcp.transforms.conformal_threshold import ConformalThresholdd
 
 __all__ = ["observed_score", "one_image"]
 

@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from monai.transforms import Compose
 
-from monai_rwcp.conformal import Calibration
-from monai_rwcp.transforms import ConformalSandwichd, ConformalThresholdd
-from monai_rwcp.transforms.documents import DocumentSource
+from monai_rwcp.conformal.promises.calibration import Calibration
+from monai_rwcp.transforms.conformal_sandwich import ConformalSandwichd
+from monai_rwcp.transforms.conformal_threshold import ConformalThresholdd
+from monai_rwcp.utils.document_source import DocumentSource
 
 __all__ = ["DeployedParts", "PlacedThreshold", "flat_transforms", "placed_thresholds"]
 

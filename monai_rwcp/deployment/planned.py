@@ -8,12 +8,15 @@ from typing import Any
 import numpy as np
 from monai.transforms import Invertd, Spacingd
 
-from monai_rwcp.conformal import UNRECORDED
 from monai_rwcp.deployment.findings import NOT_KNOWN
 from monai_rwcp.deployment.parts import DeployedParts
-from monai_rwcp.handlers import ForwardFeaturesHandler
-from monai_rwcp.transforms import DenseFeaturesd, NetworkProvenanced, RandomWalkDiffusiond, TunedScored
-from monai_rwcp.tune import BlurredScore, WalkedScore
+from monai_rwcp.handlers.forward_features import ForwardFeaturesHandler
+from monai_rwcp.provenance.record import UNRECORDED
+from monai_rwcp.transforms.dense_features import DenseFeaturesd
+from monai_rwcp.transforms.network_provenance import NetworkProvenanced
+from monai_rwcp.transforms.random_walk_diffusion import RandomWalkDiffusiond
+from monai_rwcp.transforms.tuned_score import TunedScored
+from monai_rwcp.tune.candidates import BlurredScore, WalkedScore
 
 __all__ = ["planned_record"]
 

@@ -29,7 +29,7 @@ def check_text(check: DeploymentCheck) -> str:
         several lines.
 
     Example:
-        >>> from monai_rwcp.deployment.findings import Finding
+        >>> from monai_rwcp.deployment import Finding
         >>> found = (Finding("walk.k", "differs", 20, 5, "Set it."),)
         >>> print(check_text(DeploymentCheck(found, "a run on a.nii")))  # doctest: +ELLIPSIS
         Looked at: a run on a.nii.

@@ -1,8 +1,6 @@
 """DICOM: image series in, segmentation objects with prediction sets and scores out (extra "dicom")."""
 
-from __future__ import annotations
+import lazy_loader
 
-from monai_rwcp.dicom.segmentation import Anatomy, Segment, write_scores, write_sets
-from monai_rwcp.dicom.series import Series, read_series
-
-__all__ = ["Anatomy", "Segment", "Series", "read_series", "write_scores", "write_sets"]
+# The names and where they live are in __init__.pyi; each is loaded when it is asked for.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

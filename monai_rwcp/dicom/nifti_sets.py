@@ -10,7 +10,7 @@ import nibabel
 import numpy as np
 import torch
 
-from monai_rwcp.conformal import Calibration
+from monai_rwcp.conformal.promises.calibration import Calibration
 from monai_rwcp.dicom.segmentation import Anatomy, Segment, write_sets
 from monai_rwcp.dicom.series import Series
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from monai_rwcp.dicom.series import Series
-from monai_rwcp.files import written_whole
+from monai_rwcp.utils.files import written_whole
 from monai_rwcp.version import __version__
 
 try:

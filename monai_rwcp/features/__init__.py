@@ -1,21 +1,6 @@
 """Where features come from: one small protocol, and one file for each source."""
 
-from __future__ import annotations
+import lazy_loader
 
-from monai_rwcp.features.cached import CachedFeatures
-from monai_rwcp.features.exported import ExportedFeatures
-from monai_rwcp.features.foundation import FoundationFeatures
-from monai_rwcp.features.mind import MINDFeatures
-from monai_rwcp.features.network import NetworkFeatures
-from monai_rwcp.features.protocol import FeatureExtractor
-from monai_rwcp.features.weights import weights_hash
-
-__all__ = [
-    "CachedFeatures",
-    "ExportedFeatures",
-    "FeatureExtractor",
-    "FoundationFeatures",
-    "MINDFeatures",
-    "NetworkFeatures",
-    "weights_hash",
-]
+# The names and where they live are in __init__.pyi; each is loaded when it is asked for.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from monai_rwcp.features.protocol import FeatureExtractor, check_extractor
-from monai_rwcp.files import written_whole
+from monai_rwcp.utils.files import written_whole
 
 __all__ = ["CachedFeatures"]
 

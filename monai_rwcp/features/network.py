@@ -11,7 +11,7 @@ from monai.inferers.utils import sliding_window_inference
 from monai_rwcp.features.geometry import checked_slice_axis, crop_to_image, maps_of_image, pad_to_shape
 from monai_rwcp.features.images import check_image
 from monai_rwcp.features.layers import caught_layers, checked_layers, combined_maps, dense_maps, evaluation_mode
-from monai_rwcp.features.weights import weights_hash
+from monai_rwcp.provenance.weights import weights_hash
 
 __all__ = ["NetworkFeatures"]
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from monai_rwcp.features.tokens import MapLayout, find_layout
-from monai_rwcp.features.weights import weights_hash
+from monai_rwcp.provenance.weights import weights_hash
 
 __all__ = ["PretrainedNetwork"]
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import torch.distributed
 
-from monai_rwcp.conformal import curve_thresholds
-from monai_rwcp.files import written_whole
+from monai_rwcp.conformal.sets.set_sizes import curve_thresholds
 from monai_rwcp.folders.sets import LOG_NAME, read_log
-from monai_rwcp.processes import done_by_first, from_all, n_processes
+from monai_rwcp.utils.files import written_whole
+from monai_rwcp.utils.processes import done_by_first, from_all, n_processes
 
 __all__ = ["SetLog"]
 

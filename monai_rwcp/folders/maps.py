@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from monai.data import MetaTensor
 
-from monai_rwcp.conformal import LabelMode
+from monai_rwcp.conformal.counting.labels import LabelMode
 
 __all__ = ["MapForm", "label_mode_of", "map_endings", "read_grid_file", "read_map", "read_set_like"]
 

@@ -7,13 +7,15 @@ from typing import Any, cast
 
 from monai.data import MetaTensor
 
-from monai_rwcp.conformal import Calibration, LabelMode, curve_thresholds
+from monai_rwcp.conformal.counting.labels import LabelMode
+from monai_rwcp.conformal.promises.calibration import Calibration
+from monai_rwcp.conformal.sets.set_sizes import curve_thresholds
 from monai_rwcp.folders.maps import read_grid_file, read_set_like
 from monai_rwcp.folders.match import FolderCase
 from monai_rwcp.folders.sets import check_made_with, read_set
 from monai_rwcp.report.case_maps import CaseMaps
 from monai_rwcp.report.gathered import GatheredReport
-from monai_rwcp.walk.progress import shown_progress
+from monai_rwcp.utils.progress import shown_progress
 
 __all__ = ["folder_report"]
 

@@ -14,20 +14,23 @@ import torch.distributed
 from ignite.engine import Engine
 from monai.data import MetaTensor
 
-from monai_rwcp.conformal import Calibration, LabelMode, set_sizes
-from monai_rwcp.conformal.documents import digest
-from monai_rwcp.features import FeatureExtractor
-from monai_rwcp.files import written_whole
+from monai_rwcp.conformal.counting.labels import LabelMode
+from monai_rwcp.conformal.promises.calibration import Calibration
+from monai_rwcp.conformal.sets.set_sizes import set_sizes
+from monai_rwcp.features.protocol import FeatureExtractor
 from monai_rwcp.folders.log import SetLog
 from monai_rwcp.folders.maps import MapForm, label_mode_of, read_grid_file, read_map
 from monai_rwcp.folders.match import FolderCase
 from monai_rwcp.folders.scores import ScoreChoice, score_chain, score_item, settings_file
 from monai_rwcp.folders.sets import check_made_with, read_set
-from monai_rwcp.handlers import ConformalCalibrationHandler, PredictionSetMetricsHandler
-from monai_rwcp.processes import is_first_process, n_processes
-from monai_rwcp.transforms import ConformalThresholdd
-from monai_rwcp.tune import TunedSettings
-from monai_rwcp.walk.progress import shown_progress
+from monai_rwcp.handlers.calibration import ConformalCalibrationHandler
+from monai_rwcp.handlers.metrics import PredictionSetMetricsHandler
+from monai_rwcp.transforms.conformal_threshold import ConformalThresholdd
+from monai_rwcp.tune.settings_file import TunedSettings
+from monai_rwcp.utils.files import written_whole
+from monai_rwcp.utils.json_documents import digest
+from monai_rwcp.utils.processes import is_first_process, n_processes
+from monai_rwcp.utils.progress import shown_progress
 
 __all__ = ["ScoreChoice", "calibrate_folder", "evaluate_folder", "predict_folder"]
 

@@ -8,12 +8,15 @@ from typing import Any
 
 from monai.data import MetaTensor
 
-from monai_rwcp.features import FeatureExtractor
+from monai_rwcp.features.protocol import FeatureExtractor
 from monai_rwcp.folders.maps import MapForm, read_grid_file, read_map
 from monai_rwcp.folders.match import FolderCase
-from monai_rwcp.transforms import DenseFeaturesd, RandomWalkDiffusiond, TunedScored
-from monai_rwcp.tune import TunedSettings, WalkedScore
-from monai_rwcp.walk import paper, recommended
+from monai_rwcp.transforms.dense_features import DenseFeaturesd
+from monai_rwcp.transforms.random_walk_diffusion import RandomWalkDiffusiond
+from monai_rwcp.transforms.tuned_score import TunedScored
+from monai_rwcp.tune.candidates import WalkedScore
+from monai_rwcp.tune.settings_file import TunedSettings
+from monai_rwcp.walk.settings import paper, recommended
 
 __all__ = ["ScoreChoice", "needs_features", "score_chain", "score_item", "settings_file"]
 

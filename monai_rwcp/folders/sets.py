@@ -8,11 +8,11 @@ from typing import Any
 
 from monai.data import MetaTensor
 
-from monai_rwcp.conformal import Calibration
-from monai_rwcp.conformal.documents import read_json
-from monai_rwcp.conformal.storage import to_document
+from monai_rwcp.conformal.promises.calibration import Calibration
+from monai_rwcp.conformal.promises.calibration_file import to_document
 from monai_rwcp.folders.maps import read_map
 from monai_rwcp.folders.match import FolderCase
+from monai_rwcp.utils.json_documents import read_json
 
 __all__ = ["LOG_NAME", "check_made_with", "read_log", "read_set"]
 

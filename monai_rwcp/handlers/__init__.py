@@ -1,19 +1,6 @@
 """The ignite and MONAI face of calibration, features, metrics, and the watch over deployed cases."""
 
-from __future__ import annotations
+import lazy_loader
 
-from monai_rwcp.handlers.calibration import ConformalCalibrationHandler
-from monai_rwcp.handlers.forward_features import ForwardFeaturesHandler
-from monai_rwcp.handlers.items import engine_items
-from monai_rwcp.handlers.metrics import PredictionSetMetricsHandler
-from monai_rwcp.handlers.monitor import ExchangeabilityMonitorHandler
-from monai_rwcp.handlers.summaries import CaseSummaryHandler
-
-__all__ = [
-    "CaseSummaryHandler",
-    "ConformalCalibrationHandler",
-    "ExchangeabilityMonitorHandler",
-    "ForwardFeaturesHandler",
-    "PredictionSetMetricsHandler",
-    "engine_items",
-]
+# The names and where they live are in __init__.pyi; each is loaded when it is asked for.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

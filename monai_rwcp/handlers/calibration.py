@@ -10,30 +10,22 @@ from typing import Literal
 
 from ignite.engine import Engine
 
-from monai_rwcp.conformal import (
-    Bound,
-    Calibration,
-    EmptyTruth,
-    LabelMode,
-    LossChoice,
-    LossTable,
-    Method,
-    Outside,
-    Promise,
-    Scope,
-    UnitLoss,
-    calibrate,
-    loss_from,
-)
-from monai_rwcp.conformal.calibrate import check_loss
-from monai_rwcp.conformal.storage import check_options, from_document, to_document
-from monai_rwcp.files import check_writable
+from monai_rwcp.conformal.counting.labels import LabelMode
+from monai_rwcp.conformal.counting.loss_table import LossTable, Outside
+from monai_rwcp.conformal.counting.losses.choice import LossChoice, loss_from
+from monai_rwcp.conformal.counting.unit_losses import EmptyTruth, UnitLoss
+from monai_rwcp.conformal.promises.calibrate import Scope, calibrate, check_loss
+from monai_rwcp.conformal.promises.calibration import Calibration
+from monai_rwcp.conformal.promises.calibration_file import from_document, to_document
+from monai_rwcp.conformal.promises.promise import Bound, Method, Promise
 from monai_rwcp.handlers.case_counter import CaseCounter
 from monai_rwcp.handlers.epoch import attach_to_epoch
 from monai_rwcp.handlers.items import engine_items
-from monai_rwcp.processes import done_by_first, is_first_process
-from monai_rwcp.transforms.documents import DocumentSource
-from monai_rwcp.tune import TunedSettings
+from monai_rwcp.tune.settings_file import TunedSettings
+from monai_rwcp.utils.arguments import check_options
+from monai_rwcp.utils.document_source import DocumentSource
+from monai_rwcp.utils.files import check_writable
+from monai_rwcp.utils.processes import done_by_first, is_first_process
 
 __all__ = ["ConformalCalibrationHandler"]
 

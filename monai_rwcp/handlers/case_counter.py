@@ -5,10 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from monai_rwcp.conformal import CustomLoss, LabelMode, LossTable, Outside, SetLoss, case_loss_table
-from monai_rwcp.handlers.items import id_of_image, item_score, item_tensor, item_value
-from monai_rwcp.processes import from_all
-from monai_rwcp.transforms.provenance import map_spacing, provenance_key, score_provenance
+from monai_rwcp.conformal.counting.case_table import case_loss_table
+from monai_rwcp.conformal.counting.labels import LabelMode
+from monai_rwcp.conformal.counting.loss_table import LossTable, Outside
+from monai_rwcp.conformal.counting.losses.base import SetLoss
+from monai_rwcp.conformal.counting.losses.custom import CustomLoss
+from monai_rwcp.handlers.items import id_of_image, item_score, item_value
+from monai_rwcp.provenance.score_maps import map_spacing, provenance_key, score_provenance
+from monai_rwcp.utils.processes import from_all
+from monai_rwcp.utils.tensors import item_tensor
 
 __all__ = ["CaseCounter"]
 

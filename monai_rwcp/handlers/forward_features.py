@@ -14,9 +14,9 @@ from monai.engines.utils import IterationEvents
 from monai.inferers import Inferer, SlidingWindowInferer
 from monai.utils import ensure_tuple_rep, fall_back_tuple
 
-from monai_rwcp.features import weights_hash
 from monai_rwcp.features.layers import caught_layers, checked_layers, combined_maps, dense_maps
-from monai_rwcp.transforms.provenance import provenance_key
+from monai_rwcp.provenance.score_maps import provenance_key
+from monai_rwcp.provenance.weights import weights_hash
 
 __all__ = ["ForwardFeaturesHandler"]
 

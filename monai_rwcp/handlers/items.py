@@ -10,13 +10,13 @@ import torch
 from ignite.engine import Engine
 from monai.data import MetaTensor
 
-from monai_rwcp.processes import n_processes
+from monai_rwcp.utils.processes import n_processes
+from monai_rwcp.utils.tensors import item_tensor
 
 __all__ = [
     "engine_items",
     "id_of_image",
     "item_score",
-    "item_tensor",
     "item_value",
 ]
 
@@ -67,16 +67,6 @@ def item_value(item: dict[str, Any], key: str) -> Any:
             "Name the right key, or add it to the data list."
         )
     return item[key]
-
-
-def item_tensor(value: Any) -> torch.Tensor:
-    """An array of an item as a plain tensor, without meta data.
-
-    Example:
-        >>> item_tensor([1.0, 2.0]).tolist()
-        [1.0, 2.0]
-    """
-    return value.as_tensor() if isinstance(value, MetaTensor) else torch.as_tensor(value)
 
 
 def item_score(item: dict[str, Any], key: str) -> torch.Tensor:

@@ -7,12 +7,13 @@ from typing import Any
 import torch
 from ignite.engine import Engine
 
-from monai_rwcp.conformal import LabelMode, check_single_channel, outside_field, truth_masks
-from monai_rwcp.conformal.storage import check_options
+from monai_rwcp.conformal.counting.labels import LabelMode, check_single_channel, outside_field, truth_masks
 from monai_rwcp.handlers.epoch import attach_to_epoch
-from monai_rwcp.handlers.items import engine_items, id_of_image, item_tensor, item_value
-from monai_rwcp.metrics import PredictionSetMetrics
-from monai_rwcp.transforms.provenance import map_spacing
+from monai_rwcp.handlers.items import engine_items, id_of_image, item_value
+from monai_rwcp.metrics.cumulative import PredictionSetMetrics
+from monai_rwcp.provenance.score_maps import map_spacing
+from monai_rwcp.utils.arguments import check_options
+from monai_rwcp.utils.tensors import item_tensor
 
 __all__ = ["PredictionSetMetricsHandler"]
 

@@ -9,22 +9,20 @@ from typing import Any
 
 from ignite.engine import Engine
 
-from monai_rwcp.conformal import (
-    Calibration,
-    CaseSummaries,
-    ExchangeabilityMonitor,
-    LossTable,
-    first_difference,
-    realised_losses,
-)
-from monai_rwcp.conformal.betting import check_rate
-from monai_rwcp.files import check_writable
+from monai_rwcp.conformal.counting.loss_table import LossTable
+from monai_rwcp.conformal.promises.calibration import Calibration
 from monai_rwcp.handlers.case_counter import CaseCounter
 from monai_rwcp.handlers.epoch import attach_to_epoch
 from monai_rwcp.handlers.items import engine_items, id_of_image, item_value
 from monai_rwcp.handlers.summaries import item_summaries
-from monai_rwcp.processes import done_by_first, from_all_in_turn
-from monai_rwcp.transforms.provenance import provenance_key, score_provenance
+from monai_rwcp.monitoring.betting import check_rate
+from monai_rwcp.monitoring.case_summaries import CaseSummaries
+from monai_rwcp.monitoring.monitor import ExchangeabilityMonitor
+from monai_rwcp.monitoring.realised_loss import realised_losses
+from monai_rwcp.provenance.record import first_difference
+from monai_rwcp.provenance.score_maps import provenance_key, score_provenance
+from monai_rwcp.utils.files import check_writable
+from monai_rwcp.utils.processes import done_by_first, from_all_in_turn
 
 __all__ = ["ExchangeabilityMonitorHandler"]
 
@@ -36,7 +34,7 @@ class ExchangeabilityMonitorHandler:
     :py:class:`monai_rwcp.CaseSummaryHandler` took of the calibration cases; with labels, which may come in a later run
     over the same cases, it tests whether the realised loss is above a tolerated one. The verdict is
     :py:attr:`monitor`, a JSON file, ``<score key>_change_martingale`` in ``engine.state.metrics``, and a warning when
-    something has changed. See :py:class:`monai_rwcp.conformal.ExchangeabilityMonitor` for what its rate means.
+    something has changed. See :py:class:`monai_rwcp.monitoring.ExchangeabilityMonitor` for what its rate means.
 
     A deployment is many runs: when the file exists the monitor continues from it, and refuses it when it belongs to
     another reference, rate, seed or tolerated loss. A case counts once over all runs; all images of a unit should be
@@ -54,7 +52,7 @@ class ExchangeabilityMonitorHandler:
         label_key: key of the truth; items without one are watched without it.
         mask_key: key of a mask ``[1, *spatial]`` that is not 0 where voxels of the label count.
         tolerated: mean loss that is tolerated, the same for every class; ``alpha`` and a margin, see
-            :py:class:`monai_rwcp.conformal.RealisedLossMonitor`.
+            :py:class:`monai_rwcp.monitoring.RealisedLossMonitor`.
 
     Raises:
         ValueError: when a rate or the tolerated loss is not in (0, 1), or ``label_key``, ``calibration`` and

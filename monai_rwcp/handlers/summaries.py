@@ -8,13 +8,14 @@ from typing import Any
 
 from ignite.engine import Engine
 
-from monai_rwcp.conformal import CaseSummaries, ImageSummary, case_summary
-from monai_rwcp.conformal.case_summary import check_summary_thresholds
-from monai_rwcp.files import check_writable
 from monai_rwcp.handlers.epoch import attach_to_epoch
-from monai_rwcp.handlers.items import engine_items, id_of_image, item_score, item_tensor, item_value
-from monai_rwcp.processes import from_all_in_turn, is_first_process
-from monai_rwcp.transforms.provenance import provenance_key, score_provenance
+from monai_rwcp.handlers.items import engine_items, id_of_image, item_score, item_value
+from monai_rwcp.monitoring.case_summaries import CaseSummaries, ImageSummary
+from monai_rwcp.monitoring.summarising import case_summary, check_summary_thresholds
+from monai_rwcp.provenance.score_maps import provenance_key, score_provenance
+from monai_rwcp.utils.files import check_writable
+from monai_rwcp.utils.processes import from_all_in_turn, is_first_process
+from monai_rwcp.utils.tensors import item_tensor
 
 __all__ = ["CaseSummaryHandler", "item_summaries"]
 
@@ -35,7 +36,7 @@ class CaseSummaryHandler:
         unit_key: key of the exchangeable unit's name, such as "patient"; None takes every image as a unit.
         case_key: key of an id that each image has alone; None takes the file name from the meta data where there is
             one, and counts up otherwise.
-        thresholds, include_background: see :py:func:`monai_rwcp.conformal.case_summary`.
+        thresholds, include_background: see :py:func:`monai_rwcp.monitoring.case_summary`.
         output_path: where the summaries are written; None writes none.
 
     Raises:

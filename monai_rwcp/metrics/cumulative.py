@@ -14,7 +14,7 @@ from monai.metrics import CumulativeIterationMetric
 from monai_rwcp.metrics.prediction_set import SetMetrics, prediction_set_metrics
 from monai_rwcp.metrics.summary import ImageFigures, class_figures, stratum_false_negative_rates
 from monai_rwcp.metrics.voxel_size import Batch, Spacing, volume_ml, voxel_sizes
-from monai_rwcp.processes import from_all
+from monai_rwcp.utils.processes import from_all
 
 __all__ = ["PredictionSetMetrics"]
 

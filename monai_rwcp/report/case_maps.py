@@ -10,11 +10,11 @@ import torch
 from monai.data import MetaTensor
 from monai.transforms import Orientation, ResampleToMatch
 
-from monai_rwcp.conformal import LabelMode, truth_masks
-from monai_rwcp.handlers.items import item_tensor
-from monai_rwcp.metrics import SetMetrics, prediction_set_metrics
-from monai_rwcp.report.slices import slice_pictures
-from monai_rwcp.transforms.provenance import map_spacing
+from monai_rwcp.conformal.counting.labels import LabelMode, truth_masks
+from monai_rwcp.metrics.prediction_set import SetMetrics, prediction_set_metrics
+from monai_rwcp.provenance.score_maps import map_spacing
+from monai_rwcp.report.figures.slices import slice_pictures
+from monai_rwcp.utils.tensors import item_tensor
 
 __all__ = ["CaseMaps", "ReportCase", "ShownCase", "measured", "shown"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from monai_rwcp.conformal import Calibration
-from monai_rwcp.processes import from_all, from_all_in_turn
+from monai_rwcp.conformal.promises.calibration import Calibration
 from monai_rwcp.report.case_maps import CaseMaps, ReportCase, ShownCase, measured, shown
-from monai_rwcp.report.page import report_page
+from monai_rwcp.report.html.page import report_page
+from monai_rwcp.utils.processes import from_all, from_all_in_turn
 
 __all__ = ["GatheredReport", "check_reportable"]
 

@@ -11,11 +11,13 @@ from monai.config import KeysCollection, NdarrayOrTensor
 from monai.transforms import MapTransform, Transform
 from monai.utils import TransformBackends, convert_data_type, convert_to_dst_type
 
-from monai_rwcp.conformal import Calibration, Outside, conformal_sandwich
+from monai_rwcp.conformal.counting.loss_table import Outside
+from monai_rwcp.conformal.promises.calibration import Calibration
+from monai_rwcp.conformal.sets.sandwich import conformal_sandwich
+from monai_rwcp.provenance.score_maps import provenance_key
 from monai_rwcp.transforms.checks import check_item, group_and_weight
-from monai_rwcp.transforms.documents import DocumentSource
 from monai_rwcp.transforms.made_alike import check_made_alike
-from monai_rwcp.transforms.provenance import provenance_key
+from monai_rwcp.utils.document_source import DocumentSource
 
 __all__ = ["ConformalSandwich", "ConformalSandwichD", "ConformalSandwichDict", "ConformalSandwichd"]
 

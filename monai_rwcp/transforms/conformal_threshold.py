@@ -11,11 +11,13 @@ from monai.config import KeysCollection, NdarrayOrTensor
 from monai.transforms import MapTransform, Transform
 from monai.utils import TransformBackends, convert_data_type, convert_to_dst_type, ensure_tuple_rep
 
-from monai_rwcp.conformal import Calibration, Outside, prediction_set
+from monai_rwcp.conformal.counting.loss_table import Outside
+from monai_rwcp.conformal.promises.calibration import Calibration
+from monai_rwcp.conformal.sets.prediction_set import prediction_set
+from monai_rwcp.provenance.score_maps import provenance_key
 from monai_rwcp.transforms.checks import check_item, group_and_weight, output_keys_of
-from monai_rwcp.transforms.documents import DocumentSource
 from monai_rwcp.transforms.made_alike import check_made_alike
-from monai_rwcp.transforms.provenance import provenance_key
+from monai_rwcp.utils.document_source import DocumentSource
 
 __all__ = ["ConformalThreshold", "ConformalThresholdD", "ConformalThresholdDict", "ConformalThresholdd"]
 
@@ -41,7 +43,7 @@ class ConformalThreshold(Transform):
         >>> import torch
         >>> from monai_rwcp.conformal import LossTable, calibrate, false_negative_rate_table
         >>> score, label = torch.tensor([[[0.4, 0.9]], [[0.6, 0.1]]]), torch.tensor([[[1, 0]]])
-        >>> from monai_rwcp.transforms.provenance import score_provenance
+        >>> from monai_rwcp.provenance import score_provenance
         >>> made = score_provenance(score, None)
         >>> table = LossTable.join(
         ...     false_negative_rate_table(score, label, unit=str(i), provenance=made) for i in range(20))

@@ -11,10 +11,9 @@ from monai.data import MetaTensor
 from monai.transforms import MapTransform, Transform
 from monai.utils import TransformBackends, convert_data_type, convert_to_dst_type
 
-from monai_rwcp.features import FeatureExtractor
-from monai_rwcp.features.protocol import check_extractor
+from monai_rwcp.features.protocol import FeatureExtractor, check_extractor
+from monai_rwcp.provenance.score_maps import provenance_key
 from monai_rwcp.transforms.checks import check_item, output_keys_of
-from monai_rwcp.transforms.provenance import provenance_key
 
 __all__ = ["DenseFeatures", "DenseFeaturesD", "DenseFeaturesDict", "DenseFeaturesd"]
 

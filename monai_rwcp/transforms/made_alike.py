@@ -7,8 +7,9 @@ from typing import Any
 
 from monai.config import NdarrayOrTensor
 
-from monai_rwcp.conformal import Calibration, first_difference
-from monai_rwcp.transforms.provenance import score_provenance
+from monai_rwcp.conformal.promises.calibration import Calibration
+from monai_rwcp.provenance.record import first_difference
+from monai_rwcp.provenance.score_maps import score_provenance
 
 __all__ = ["check_made_alike"]
 

@@ -10,9 +10,12 @@ from monai.config import KeysCollection, NdarrayOrTensor
 from monai.transforms import MapTransform, Transform
 from monai.utils import TransformBackends, convert_data_type, convert_to_dst_type, ensure_tuple_rep
 
+from monai_rwcp.provenance.score_maps import grid_side, map_spacing, provenance_key
 from monai_rwcp.transforms.checks import check_field_of_view, check_item, output_keys_of
-from monai_rwcp.transforms.provenance import grid_side, map_spacing, provenance_key
-from monai_rwcp.walk import Backend, Grid, Neighborhood, WalkSettings, diffuse_probabilities
+from monai_rwcp.walk.diffusion import diffuse_probabilities
+from monai_rwcp.walk.grid import Grid
+from monai_rwcp.walk.neighbor_search import Backend
+from monai_rwcp.walk.settings import Neighborhood, WalkSettings
 
 __all__ = ["RandomWalkDiffusion", "RandomWalkDiffusionD", "RandomWalkDiffusionDict", "RandomWalkDiffusiond"]
 

@@ -11,9 +11,9 @@ from monai.config import KeysCollection, NdarrayOrTensor
 from monai.transforms import MapTransform, Transform
 from monai.utils import TransformBackends, convert_data_type
 
-from monai_rwcp.conformal import DensityRatio
+from monai_rwcp.conformal.promises.density_ratio import DensityRatio
 from monai_rwcp.transforms.checks import check_item, output_keys_of
-from monai_rwcp.transforms.documents import DocumentSource
+from monai_rwcp.utils.document_source import DocumentSource
 
 __all__ = ["ShiftWeight", "ShiftWeightD", "ShiftWeightDict", "ShiftWeightd"]
 

@@ -11,13 +11,15 @@ from monai.config import KeysCollection, NdarrayOrTensor
 from monai.transforms import MapTransform, Transform
 from monai.utils import TransformBackends, convert_data_type, convert_to_dst_type
 
-from monai_rwcp.conformal import check_score
+from monai_rwcp.conformal.counting.labels import check_score
+from monai_rwcp.provenance.score_maps import grid_side, provenance_key
 from monai_rwcp.transforms.checks import check_item, output_keys_of
-from monai_rwcp.transforms.documents import DocumentSource
-from monai_rwcp.transforms.provenance import grid_side, provenance_key
 from monai_rwcp.transforms.random_walk_diffusion import RandomWalkDiffusion, RandomWalkDiffusiond
-from monai_rwcp.tune import BlurredScore, TunedSettings, WalkedScore, blurred
+from monai_rwcp.tune.candidates import BlurredScore, WalkedScore
 from monai_rwcp.tune.cases import keys_of_sources
+from monai_rwcp.tune.scores import blurred
+from monai_rwcp.tune.settings_file import TunedSettings
+from monai_rwcp.utils.document_source import DocumentSource
 
 __all__ = ["TunedScore", "TunedScoreD", "TunedScoreDict", "TunedScored"]
 

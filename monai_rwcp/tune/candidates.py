@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from monai_rwcp.walk import Grid, WalkSettings, paper, recommended
-from monai_rwcp.walk.grid import graph_grid_shape
+from monai_rwcp.walk.grid import Grid, graph_grid_shape
+from monai_rwcp.walk.settings import WalkSettings, paper, recommended
 
 __all__ = ["BlurredScore", "Candidate", "PlainScore", "WalkedScore", "candidate_from", "default_candidates"]
 

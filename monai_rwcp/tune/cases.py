@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from monai.data import MetaTensor
 
-from monai_rwcp.conformal import LabelMode
+from monai_rwcp.conformal.counting.labels import LabelMode
 from monai_rwcp.tune.candidates import Candidate, WalkedScore
 from monai_rwcp.tune.scores import candidate_scores
 

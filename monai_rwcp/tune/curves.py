@@ -9,16 +9,16 @@ from functools import lru_cache
 import numpy as np
 import torch
 
-from monai_rwcp.conformal import (
+from monai_rwcp.conformal.counting.labels import (
     LabelMode,
     calibrated_classes,
     check_label,
     check_score,
     check_single_channel,
     outside_field,
-    threshold_levels,
     truth_masks,
 )
+from monai_rwcp.conformal.counting.levels import threshold_levels
 
 __all__ = ["SetCurves", "set_curves", "tuning_thresholds"]
 

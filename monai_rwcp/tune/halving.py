@@ -6,7 +6,7 @@ import random
 from collections.abc import Mapping, Sequence
 
 from monai_rwcp.tune.candidates import Candidate
-from monai_rwcp.tune.choose import Objective, efficiency
+from monai_rwcp.tune.choice import Objective, efficiency
 from monai_rwcp.tune.curves import SetCurves
 
 __all__ = ["better_candidates", "first_units"]

@@ -8,8 +8,8 @@ import torch
 from monai.networks.layers import gaussian_1d
 
 from monai_rwcp.tune.candidates import BlurredScore, Candidate, WalkedScore
-from monai_rwcp.walk import diffuse_variants, keep_peaks
-from monai_rwcp.walk.precision import full_precision
+from monai_rwcp.utils.precision import full_precision
+from monai_rwcp.walk.diffusion import diffuse_variants, keep_peaks
 
 __all__ = ["blurred", "candidate_scores"]
 

@@ -6,10 +6,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from monai_rwcp.conformal.documents import check_document, digest, read_json, write_json
 from monai_rwcp.tune.candidates import Candidate, candidate_from
 from monai_rwcp.tune.cases import names_of_units
-from monai_rwcp.tune.choose import Choice
+from monai_rwcp.tune.choice import Choice
+from monai_rwcp.utils.json_documents import check_document, digest, read_json, write_json
 
 __all__ = ["TunedSettings"]
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from monai_rwcp.conformal import LabelMode
+from monai_rwcp.conformal.counting.labels import LabelMode
 from monai_rwcp.tune.candidates import BlurredScore, Candidate, PlainScore, WalkedScore, default_candidates
 from monai_rwcp.tune.cases import CaseKeys, ScoredCase, case_owner, keys_of_sources, names_of_units
-from monai_rwcp.tune.choose import (
+from monai_rwcp.tune.choice import (
     Choice,
     Objective,
     check_comparison,
@@ -24,7 +24,7 @@ from monai_rwcp.tune.choose import (
 from monai_rwcp.tune.curves import SetCurves, set_curves
 from monai_rwcp.tune.distances import finalists, mean_by_unit, set_distances
 from monai_rwcp.tune.halving import better_candidates, first_units
-from monai_rwcp.walk.progress import shown_progress
+from monai_rwcp.utils.progress import shown_progress
 
 __all__ = ["tune_settings"]
 

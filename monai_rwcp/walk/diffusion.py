@@ -9,8 +9,8 @@ import torch
 from monai_rwcp.walk.graph import KNNGraph, knn_graph, transition_weights
 from monai_rwcp.walk.grid import cell_centres, graph_grid_shape, resample_to_grid
 from monai_rwcp.walk.neighbor_search import Backend
-from monai_rwcp.walk.random_walk import random_walk
 from monai_rwcp.walk.settings import WalkSettings
+from monai_rwcp.walk.steps import random_walk
 
 __all__ = ["diffuse_probabilities", "diffuse_variants", "keep_peaks"]
 

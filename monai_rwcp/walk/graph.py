@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import torch
 
+from monai_rwcp.utils.precision import full_precision
+from monai_rwcp.utils.progress import shown_progress
 from monai_rwcp.walk.interpolated_search import search_interpolated, search_pays
 from monai_rwcp.walk.neighbor_search import Backend, search_neighbors, slice_windows
-from monai_rwcp.walk.precision import full_precision
-from monai_rwcp.walk.progress import shown_progress
 from monai_rwcp.walk.sparse import pair_products
 
 __all__ = ["KNNGraph", "knn_graph", "transition_weights"]

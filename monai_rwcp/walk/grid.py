@@ -8,7 +8,7 @@ from typing import Literal
 
 import torch
 
-from monai_rwcp.walk.precision import full_precision
+from monai_rwcp.utils.precision import full_precision
 
 __all__ = ["Grid", "cell_centres", "graph_grid_shape", "resample_to_grid"]
 

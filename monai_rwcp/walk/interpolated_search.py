@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
+from monai_rwcp.utils.progress import Advance
 from monai_rwcp.walk.grid import resample_to_grid
 from monai_rwcp.walk.neighbor_search import search_rows
-from monai_rwcp.walk.progress import Advance
 
 __all__ = ["search_interpolated", "search_pays"]
 

@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 
-from monai_rwcp.walk.progress import Advance
+from monai_rwcp.utils.progress import Advance
 from monai_rwcp.walk.sparse import pair_products
 
 __all__ = ["Backend", "SearchWindow", "search_neighbors", "search_rows", "slice_windows"]

@@ -10,7 +10,8 @@ from click.testing import CliRunner
 
 from benchmarks.promises import LOSSES, main, observe, promises
 from monai_rwcp import LossTable
-from monai_rwcp.conformal import Histogram, ImageCounts, Promise, threshold_levels
+from monai_rwcp.conformal import Promise, threshold_levels
+from monai_rwcp.conformal.counting.loss_table import Histogram, ImageCounts
 
 
 def test_what_the_splits_observe() -> None:

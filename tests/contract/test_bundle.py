@@ -68,7 +68,7 @@ def check_run(out: Path, names: list[str]) -> None:
     network = ConfigParser(json.loads((CONFIGS / "inference.json").read_text()) | {"properties": {"labels": [0, 1, 2]}})
     built = network.get_parsed_content("network_def")
     built.load_state_dict(weights)
-    assert calibration.provenance["network"] == monai_rwcp.features.weights_hash(built)
+    assert calibration.provenance["network"] == monai_rwcp.provenance.weights_hash(built)
     assert len(list((out / "sets").iterdir())) == 3
     missed: list[list[float]] = []
     for case in cases["test"]:

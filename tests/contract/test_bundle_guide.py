@@ -26,8 +26,8 @@ from monai.transforms import (
 )
 
 import monai_rwcp
-from monai_rwcp import Calibration, LossTable, NetworkFeatures, calibrate, false_negative_rate_table, recommended
-from monai_rwcp.conformal import prediction_set
+from monai_rwcp import Calibration, LossTable, NetworkFeatures, false_negative_rate_table, recommended
+from monai_rwcp.conformal import calibrate, prediction_set
 from monai_rwcp.demo import train_network, write_cohort
 from monai_rwcp.walk import diffuse_probabilities
 from tests.contract.bundle_commands import documented_commands, documented_configs, run_command
@@ -245,7 +245,7 @@ def test_features_from_the_forward_pass(published: Path, tmp_path: Path) -> None
     run_command([*words[:-1], files], folder)
     calibration = Calibration.load(folder / "models" / "calibration.json")
     assert calibration.provenance["features"]["extractor"].startswith("ForwardFeatures(UNet, ")
-    assert monai_rwcp.features.weights_hash(network_of(folder)) in calibration.provenance["features"]["extractor"]
+    assert monai_rwcp.provenance.weights_hash(network_of(folder)) in calibration.provenance["features"]["extractor"]
     for patient, found in sets_of(folder).items():
         saved = next((folder / "eval").rglob(f"{patient}_image_score.nii.gz"))
         walked = torch.tensor(np.asarray(nibabel.load(saved).dataobj)).movedim(-1, 0)

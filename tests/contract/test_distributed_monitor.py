@@ -15,7 +15,8 @@ import torch.distributed
 import torch.multiprocessing
 from ignite.engine import Engine
 
-from monai_rwcp import CaseSummaries, CaseSummaryHandler, ExchangeabilityMonitorHandler
+from monai_rwcp import CaseSummaryHandler, ExchangeabilityMonitorHandler
+from monai_rwcp.monitoring import CaseSummaries
 
 
 def _cases(first: int, last: int) -> list[dict[str, Any]]:

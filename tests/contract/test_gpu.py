@@ -21,18 +21,17 @@ from monai_rwcp import (
     DenseFeaturesd,
     ExchangeabilityMonitorHandler,
     FeatureExtractor,
-    InstanceFalseNegativeRate,
     MINDFeatures,
     NetworkFeatures,
     NetworkProvenanced,
     PredictionSetMetricsHandler,
     RandomWalkDiffusiond,
     ReportHandler,
-    SurfaceFalseNegativeRate,
     TunedScored,
     TunedSettings,
     tune_settings,
 )
+from monai_rwcp.conformal import InstanceFalseNegativeRate, SurfaceFalseNegativeRate
 from monai_rwcp.tune import BlurredScore, Candidate, PlainScore, WalkedScore, blurred
 from monai_rwcp.walk import (
     WalkSettings,

@@ -23,7 +23,6 @@ from monai_rwcp import (
     ConformalThresholdd,
     DenseFeatures,
     DenseFeaturesd,
-    DensityRatio,
     ExportedFeatures,
     LossTable,
     MINDFeatures,
@@ -31,16 +30,15 @@ from monai_rwcp import (
     NetworkProvenanced,
     RandomWalkDiffusion,
     RandomWalkDiffusiond,
-    ShiftWeight,
     ShiftWeightd,
     TunedScore,
     TunedScored,
     TunedSettings,
-    calibrate,
-    case_loss_table,
     false_negative_rate_table,
 )
-from monai_rwcp.transforms import score_provenance
+from monai_rwcp.conformal import DensityRatio, calibrate, case_loss_table
+from monai_rwcp.provenance import score_provenance
+from monai_rwcp.transforms import ShiftWeight
 from monai_rwcp.tune import WalkedScore
 from monai_rwcp.walk import WalkSettings
 
@@ -132,7 +130,7 @@ def test_no_public_transform_is_forgotten() -> None:
         if inspect.isclass(value := getattr(monai_rwcp, name))
         if issubclass(value, Transform)
     }
-    assert public == {*DICTIONARY, *ARRAY}
+    assert public | {"ShiftWeight"} == {*DICTIONARY, *ARRAY}
 
 
 @pytest.mark.parametrize("copied", COPIES)

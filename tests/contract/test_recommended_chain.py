@@ -34,9 +34,9 @@ from monai_rwcp import (
     NetworkFeatures,
     NetworkProvenanced,
     RandomWalkDiffusiond,
-    calibrate,
     false_negative_rate_table,
 )
+from monai_rwcp.conformal import calibrate
 
 AFFINE = np.array([[-1.3, 0.12, 0.0, 40.0], [0.1, 0.9, -0.2, -25.0], [0.0, 0.15, 2.7, 7.0], [0, 0, 0, 1]])
 SHAPE = (26, 34, 11)

@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from monai_rwcp import (
-    CaseSummaries,
     ConformalThresholdd,
     DenseFeaturesd,
     ExportedFeatures,
@@ -18,13 +17,13 @@ from monai_rwcp import (
     NetworkFeatures,
     RandomWalkDiffusion,
     RandomWalkDiffusiond,
-    calibrate,
     false_negative_rate_table,
-    knn_graph,
     recommended,
 )
-from monai_rwcp.conformal import ImageSummary
+from monai_rwcp.conformal import calibrate
+from monai_rwcp.monitoring import CaseSummaries, ImageSummary
 from monai_rwcp.tune import PlainScore, set_curves, tune_settings
+from monai_rwcp.walk import knn_graph
 
 SCORE, LABEL = torch.rand(2, 8, 8, generator=torch.Generator().manual_seed(0)), torch.ones(1, 8, 8)
 NETWORK = torch.nn.Sequential(torch.nn.Conv2d(1, 4, 3))

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from monai_rwcp.conformal import (
+from monai_rwcp.monitoring import (
     CaseSummaries,
     ExchangeabilityMartingale,
     ExchangeabilityMonitor,
@@ -15,7 +15,7 @@ from monai_rwcp.conformal import (
     RealisedLossMonitor,
     online_p_value,
 )
-from monai_rwcp.conformal.betting import SharedBets
+from monai_rwcp.monitoring.betting import SharedBets
 
 STREAMS, CALIBRATION, CASES = 1000, 30, 60
 NAMES = ("share", "uncertainty", "mean", "sharpness")

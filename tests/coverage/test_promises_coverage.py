@@ -12,8 +12,6 @@ from monai_rwcp.conformal import (
     CustomLoss,
     FalseDiscoveryProportion,
     FalseNegativeRate,
-    Histogram,
-    ImageCounts,
     InnerSetLoss,
     InstanceFalseNegativeRate,
     LossTable,
@@ -23,8 +21,9 @@ from monai_rwcp.conformal import (
     WeightedFalseNegativeRate,
     threshold_levels,
 )
-from monai_rwcp.conformal.calibrate import boldest_kept_step
-from monai_rwcp.conformal.unit_losses import UnitLosses
+from monai_rwcp.conformal.counting.loss_table import Histogram, ImageCounts
+from monai_rwcp.conformal.counting.unit_losses import UnitLosses
+from monai_rwcp.conformal.promises.calibrate import boldest_kept_step
 
 DRAWS, FRESH = 500, 20_000
 ALPHA, DELTA, TAU = 0.2, 0.1, 0.8

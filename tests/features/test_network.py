@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from monai.data import MetaTensor
 from monai.networks.nets import UNet
 
-from monai_rwcp.features import FeatureExtractor, NetworkFeatures, weights_hash
+from monai_rwcp.features import FeatureExtractor, NetworkFeatures
+from monai_rwcp.provenance import weights_hash
 
 
 def _network(dimensions: int = 2) -> Any:

@@ -14,7 +14,8 @@ from monai.engines import SupervisedEvaluator
 from monai.handlers import CheckpointLoader, CheckpointSaver
 from monai.transforms import Activationsd, AsDiscreted, Compose
 
-from monai_rwcp import Calibration, ConformalCalibrationHandler, LossTable, calibrate, false_negative_rate_table
+from monai_rwcp import Calibration, ConformalCalibrationHandler, LossTable, false_negative_rate_table
+from monai_rwcp.conformal import calibrate
 
 
 def cases(n: int = 20, slices: int = 2) -> list[dict[str, Any]]:

@@ -10,19 +10,15 @@ import torch
 from ignite.engine import Engine
 from monai.data import MetaTensor
 
-from monai_rwcp import (
-    Calibration,
-    ConformalCalibrationHandler,
-    ConformalSandwichd,
-    ConformalThresholdd,
+from monai_rwcp import Calibration, ConformalCalibrationHandler, ConformalSandwichd, ConformalThresholdd, LossTable
+from monai_rwcp.conformal import (
     CustomLoss,
     InstanceFalseNegativeRate,
-    LossTable,
     SurfaceFalseNegativeRate,
     calibrate,
     case_loss_table,
 )
-from monai_rwcp.transforms import score_provenance
+from monai_rwcp.provenance import score_provenance
 
 SPACING = (0.7, 2.0)
 

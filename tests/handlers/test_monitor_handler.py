@@ -16,14 +16,12 @@ from monai.transforms import Activationsd, AsDiscreted, Compose
 
 from monai_rwcp import (
     Calibration,
-    CaseSummaries,
     CaseSummaryHandler,
     ConformalCalibrationHandler,
-    ExchangeabilityMonitor,
     ExchangeabilityMonitorHandler,
     NetworkProvenanced,
 )
-from monai_rwcp.conformal import case_summary
+from monai_rwcp.monitoring import CaseSummaries, ExchangeabilityMonitor, case_summary
 
 KEYS: dict[str, Any] = {"unit_key": "patient", "case_key": "case", "image_key": "image"}
 

@@ -14,8 +14,8 @@ from monai.data import MetaTensor
 from monai.metrics import DiceMetric, HausdorffDistanceMetric, SurfaceDistanceMetric
 from scipy.ndimage import label as scipy_label
 
-from monai_rwcp import PredictionSetMetrics, calibrate, false_negative_rate_table
-from monai_rwcp.conformal import LossTable, prediction_set
+from monai_rwcp import PredictionSetMetrics, false_negative_rate_table
+from monai_rwcp.conformal import LossTable, calibrate, prediction_set
 from monai_rwcp.metrics import ImageFigures, SetMetrics, class_figures
 
 SPACING = [1.5, 1.0, 3.0]

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from monai_rwcp.cli import main
 from monai_rwcp.conformal import Calibration, ClassCalibration
-from monai_rwcp.report.card import calibration_card
+from monai_rwcp.report.tables.card import calibration_card
 
 CALIBRATION = Calibration(
     alpha=0.1, method="crc", scope="per_class", unit_loss="pooled", empty="exclude", outside="include",

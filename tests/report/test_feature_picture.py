@@ -12,10 +12,11 @@ import torch
 from click.testing import CliRunner
 from matplotlib.image import imread
 
-from monai_rwcp import knn_graph
 from monai_rwcp.cli import main
-from monai_rwcp.extractor_choice import chosen_extractor, parsed_intensity
-from monai_rwcp.report.feature_picture import draw_features, principal_colours, similarity_to_point
+from monai_rwcp.commands.extractor import chosen_extractor, parsed_intensity
+from monai_rwcp.report import draw_features
+from monai_rwcp.report.figures.feature_picture import principal_colours, similarity_to_point
+from monai_rwcp.walk import knn_graph
 
 
 def test_colours_are_principal_components() -> None:

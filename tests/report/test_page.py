@@ -20,9 +20,9 @@ from monai_rwcp.cli import main
 from monai_rwcp.conformal import ClassCalibration, InnerSetLoss
 from monai_rwcp.metrics import ImageFigures, class_figures, prediction_set_metrics
 from monai_rwcp.report.case_maps import CaseMaps
+from monai_rwcp.report.cautions import report_warnings
+from monai_rwcp.report.figures.slices import legend_pictures, slice_pictures
 from monai_rwcp.report.gathered import GatheredReport
-from monai_rwcp.report.page_warnings import report_warnings
-from monai_rwcp.report.slices import legend_pictures, slice_pictures
 from tests.report.conftest import Cohort
 
 SPACING = [1.0, 1.5, 3.0]

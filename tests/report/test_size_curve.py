@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 
 from monai_rwcp.cli import main
 from monai_rwcp.conformal import curve_thresholds
-from monai_rwcp.report.charts import size_curve
+from monai_rwcp.report.figures.charts import size_curve
 
 
 def run(*arguments: object) -> Result:
@@ -63,7 +63,7 @@ def test_the_log_holds_the_sizes_and_the_page_shows_them(
             expected = [int((scores[i, ..., c] >= np.float32(t)).sum()) for t in log["thresholds"]]
             assert log["cases"][cohort.name(i)]["voxels_at"][str(c)] == expected
     given: list[Any] = []
-    monkeypatch.setattr("monai_rwcp.report.page.size_curve", lambda *a: given.append(a) or size_curve(*a))
+    monkeypatch.setattr("monai_rwcp.report.html.page.size_curve", lambda *a: given.append(a) or size_curve(*a))
     ran = report(tmp_path, "r.html")
     assert ran.exit_code == 0, ran.output
     page = (tmp_path / "r.html").read_text()
@@ -108,7 +108,7 @@ def test_a_log_of_another_calibration_or_none_at_all_is_refused(scores: np.ndarr
 def test_the_chart_marks_lambda_hat_and_shows_all_labels(monkeypatch: pytest.MonkeyPatch) -> None:
     """From the chart itself: the curve, its mark, and labels of lambda that are true and do not touch."""
     drawn: list[matplotlib.figure.Figure] = []
-    monkeypatch.setattr("monai_rwcp.report.charts._svg", lambda figure, name: drawn.append(figure) or "")
+    monkeypatch.setattr("monai_rwcp.report.figures.charts._svg", lambda figure, name: drawn.append(figure) or "")
     thresholds = curve_thresholds().astype(float)
     stretches = np.stack([(1 - thresholds) * size for size in (20.0, 40.0, 60.0)])
     size_curve(stretches, 0.25, 30.0)

@@ -16,9 +16,9 @@ from click.testing import CliRunner, Result
 
 from monai_rwcp import TunedScored, TunedSettings
 from monai_rwcp.cli import main
+from monai_rwcp.folders.tuning import tune_from_files
 from monai_rwcp.report import draw_tuning, tuning_table
 from monai_rwcp.tune import CandidateResult, Choice, PlainScore, WalkedScore
-from monai_rwcp.tuning_run import tune_from_files
 from monai_rwcp.walk import WalkSettings
 
 
@@ -168,12 +168,12 @@ def test_nothing_is_measured_for_what_cannot_be_written(
     def never(*_: Any, **__: Any) -> None:
         raise AssertionError("measured")
 
-    monkeypatch.setattr("monai_rwcp.tuning_run.tune_settings", never)
+    monkeypatch.setattr("monai_rwcp.folders.tuning.tune_settings", never)
     (tmp_path / "file").write_text("")
     result = tune(datalist, "--out", tmp_path / "file" / "tuned")
     assert result.exit_code == 1
     assert "file" in result.output
-    monkeypatch.setattr("monai_rwcp.tuning_run.find_spec", lambda name: None)
+    monkeypatch.setattr("monai_rwcp.folders.tuning.find_spec", lambda name: None)
     result = tune(datalist, "--out", tmp_path / "tuned")
     assert result.exit_code == 1
     assert "needs matplotlib: pip install" in result.output
@@ -225,7 +225,7 @@ def test_a_picture_that_fails_leaves_nothing_behind(
     def broken(*_: Any) -> None:
         raise ValueError("no picture")
 
-    monkeypatch.setattr("monai_rwcp.tuning_run.draw_tuning", broken)
+    monkeypatch.setattr("monai_rwcp.folders.tuning.draw_tuning", broken)
     result = tune(datalist, "--out", tmp_path / "tuned")
     assert result.exit_code == 1
     assert not (tmp_path / "tuned").exists()

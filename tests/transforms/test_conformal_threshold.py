@@ -19,18 +19,17 @@ from monai.transforms import Compose, Flipd
 from monai_rwcp import (
     Calibration,
     ConformalThreshold,
-    ConformalThresholdD,
     ConformalThresholdd,
-    ConformalThresholdDict,
     DenseFeaturesd,
     LossTable,
     NetworkFeatures,
     NetworkProvenanced,
     RandomWalkDiffusiond,
-    calibrate,
     false_negative_rate_table,
 )
-from monai_rwcp.transforms import provenance_key, score_provenance
+from monai_rwcp.conformal import calibrate
+from monai_rwcp.provenance import provenance_key, score_provenance
+from monai_rwcp.transforms import ConformalThresholdD, ConformalThresholdDict
 
 
 def _score(seed: int = 0, shape: tuple[int, ...] = (8, 6), classes: int = 3) -> torch.Tensor:

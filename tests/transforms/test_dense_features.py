@@ -13,7 +13,8 @@ import torch.nn.functional as F
 from monai.data import MetaTensor, list_data_collate, set_track_meta
 from monai.transforms import Compose, Flipd, Invertd
 
-from monai_rwcp import DenseFeatures, DenseFeaturesD, DenseFeaturesd, DenseFeaturesDict, NetworkFeatures
+from monai_rwcp import DenseFeatures, DenseFeaturesd, NetworkFeatures
+from monai_rwcp.transforms import DenseFeaturesD, DenseFeaturesDict
 
 
 class _Pooled:

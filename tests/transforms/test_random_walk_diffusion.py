@@ -12,13 +12,8 @@ import torch
 from monai.data import MetaTensor, list_data_collate, set_track_meta
 from monai.transforms import Compose, Flipd
 
-from monai_rwcp import (
-    RandomWalkDiffusion,
-    RandomWalkDiffusionD,
-    RandomWalkDiffusiond,
-    RandomWalkDiffusionDict,
-    recommended,
-)
+from monai_rwcp import RandomWalkDiffusion, RandomWalkDiffusiond, recommended
+from monai_rwcp.transforms import RandomWalkDiffusionD, RandomWalkDiffusionDict
 from monai_rwcp.walk import WalkSettings, diffuse_probabilities
 
 AFFINE = torch.tensor(

@@ -11,7 +11,7 @@ from monai.networks.layers import gaussian_1d
 from scipy.ndimage import convolve1d, gaussian_filter
 
 from monai_rwcp.conformal import LossTable, false_negative_rate_table, threshold_levels
-from monai_rwcp.conformal.prediction_set import set_at
+from monai_rwcp.conformal.sets.prediction_set import set_at
 from monai_rwcp.tune import (
     BlurredScore,
     SetCurves,

@@ -13,13 +13,7 @@ from ignite.engine import Engine
 from monai.bundle import ConfigParser
 from monai.data import MetaTensor
 
-from monai_rwcp import (
-    ConformalCalibrationHandler,
-    RandomWalkDiffusiond,
-    TunedScored,
-    TunedSettings,
-    tune_settings,
-)
+from monai_rwcp import ConformalCalibrationHandler, RandomWalkDiffusiond, TunedScored, TunedSettings, tune_settings
 from monai_rwcp.tune import (
     BlurredScore,
     Candidate,

@@ -10,17 +10,18 @@ from typing import Any
 import pytest
 import torch
 
-from monai_rwcp import (
-    Calibration,
-    ConformalThresholdd,
-    LossTable,
-    RandomWalkDiffusiond,
-    calibrate,
-    false_negative_rate_table,
+from monai_rwcp import Calibration, ConformalThresholdd, LossTable, RandomWalkDiffusiond, false_negative_rate_table
+from monai_rwcp.conformal import calibrate
+from monai_rwcp.provenance import score_provenance
+from monai_rwcp.walk import (
+    Backend,
+    WalkSettings,
+    diffuse_probabilities,
+    knn_graph,
+    neighbor_search,
+    random_walk,
+    transition_weights,
 )
-from monai_rwcp.transforms.provenance import score_provenance
-from monai_rwcp.walk import Backend, WalkSettings, diffuse_probabilities, knn_graph, neighbor_search, random_walk
-from monai_rwcp.walk.graph import transition_weights
 
 
 def brute_force(

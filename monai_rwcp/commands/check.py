@@ -1,0 +1,68 @@
+"""The command that checks a deployment against a calibration."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+__all__ = ["check"]
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+class _NotChecked(click.ClickException):
+    exit_code = 2  # 1 says that something differs
+
+
+@click.command()
+@click.option("--calibration", type=_FILE, required=True, help="What ConformalCalibrationHandler wrote.")
+@click.option(
+    "--bundle",
+    type=click.Path(exists=True, path_type=Path),
+    required=True,
+    help="Folder of a MONAI bundle, or a config file. A config can run any code: check only one you trust.",
+)
+@click.option(
+    "--config",
+    "configs",
+    multiple=True,
+    help="File in the bundle's configs/ instead of inference.json (or .yaml); may be repeated, later ones override. "
+    "With a config file as --bundle: a file beside it, laid over it.",
+)
+@click.option("--set", "overrides", multiple=True, help="ID=VALUE: override an entry of the config; may be repeated.")
+@click.option("--image", type=_FILE, help="An image to run the deployment on; by default the first of its own data.")
+def check(
+    calibration: Path, bundle: Path, configs: tuple[str, ...], overrides: tuple[str, ...], image: Path | None
+) -> None:
+    """Compare a deployment with what was calibrated, without labels: weights, spacing, inferer, extractor, walk.
+
+    The config's evaluator is run on one image, without its handlers, metrics and savers, and the record of its score
+    is compared with the calibration's. Without any image the record is read from the chain. Weights are loaded by
+    the config's `initialize` and CheckpointLoader. The exit code is 0 when nothing differs, 1 when something does,
+    and 2 when the check could not be made.
+    """
+    try:
+        from monai_rwcp.conformal.promises.calibration import Calibration
+        from monai_rwcp.deployment.check import check_bundle
+        from monai_rwcp.deployment.text import check_text
+
+        given = dict(_override(text) for text in overrides)
+        found = check_bundle(Calibration.load(calibration), bundle, configs, overrides=given, image=image)
+    except (ImportError, OSError, ValueError, RuntimeError) as error:
+        raise _NotChecked(str(error)) from error
+    click.echo(check_text(found))
+    if found.differs:
+        raise SystemExit(1)
+
+
+def _override(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ValueError(f"Expected --set ID=VALUE, such as inferer::overlap=0.5, but got '{text}'.")
+    try:
+        return name, json.loads(value)
+    except json.JSONDecodeError:
+        return name, value

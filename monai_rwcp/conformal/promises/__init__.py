@@ -1,0 +1,1 @@
+"""What can be promised of the sets of a new unit, and the thresholds that keep it."""

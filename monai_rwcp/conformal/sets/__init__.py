@@ -1,0 +1,1 @@
+"""From a score and thresholds to prediction sets and their sizes."""

@@ -1,0 +1,7 @@
+from .calibration import ConformalCalibrationHandler as ConformalCalibrationHandler
+from .forward_features import ForwardFeaturesHandler as ForwardFeaturesHandler
+from .items import engine_items as engine_items
+from .metrics import PredictionSetMetricsHandler as PredictionSetMetricsHandler
+from .monitor import ExchangeabilityMonitorHandler as ExchangeabilityMonitorHandler
+from .report import ReportHandler as ReportHandler
+from .summaries import CaseSummaryHandler as CaseSummaryHandler

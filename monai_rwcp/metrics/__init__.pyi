@@ -1,0 +1,12 @@
+from .cumulative import PredictionSetMetrics as PredictionSetMetrics
+from .prediction_set import SetMetrics as SetMetrics
+from .prediction_set import pooled_false_negative_rate as pooled_false_negative_rate
+from .prediction_set import prediction_set_metrics as prediction_set_metrics
+from .sandwich import SandwichMetrics as SandwichMetrics
+from .sandwich import sandwich_metrics as sandwich_metrics
+from .summary import ImageFigures as ImageFigures
+from .summary import class_figures as class_figures
+from .summary import stratum_false_negative_rates as stratum_false_negative_rates
+from .summary import unit_false_negative_rates as unit_false_negative_rates
+from .voxel_size import volume_ml as volume_ml
+from .voxel_size import voxel_sizes as voxel_sizes

@@ -1,0 +1,73 @@
+"""What a map itself tells of how its score was made, and where its record travels."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import numpy as np
+from monai.config import NdarrayOrTensor
+from monai.data import MetaTensor
+
+from monai_rwcp.provenance.record import UNRECORDED
+
+__all__ = ["grid_side", "map_spacing", "provenance_key", "score_provenance"]
+
+
+def provenance_key(key: Hashable) -> str:
+    """Where the record of the map under ``key`` lies.
+
+    It lies beside the map and not in its meta data, because `Invertd` replaces those.
+
+    Example:
+        >>> provenance_key("pred")
+        'pred_provenance'
+    """
+    return f"{key}_provenance"
+
+
+def score_provenance(score: NdarrayOrTensor, record: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Complete the record of a score with what can be read from the score itself.
+
+    Args:
+        score: the score map ``[C, *spatial]``.
+        record: the record that travelled with it, or None.
+
+    Returns:
+        the record (or "unrecorded"), with ``dtype`` and ``side``: ``"original"`` when the score lies on the grid of
+        the file the image was loaded from, ``"processed"`` when it lies on another or has transforms to be inverted
+        (before `Invertd`), ``"unknown"`` when it carries no meta data to tell.
+
+    Example:
+        >>> import torch
+        >>> score_provenance(torch.rand(2, 4, 4), None)
+        {'record': 'unrecorded', 'dtype': 'float32', 'side': 'unknown'}
+    """
+    made = UNRECORDED if record is None else record
+    return {**made, "dtype": str(score.dtype).removeprefix("torch."), "side": grid_side(score)}
+
+
+def grid_side(score: NdarrayOrTensor) -> str:
+    """Which side of `Invertd` a map is on, read from its meta data; see :py:func:`score_provenance`."""
+    if not isinstance(score, MetaTensor):
+        return "unknown"
+    # Transforms that change nothing in this image change others: the side is the chain's, not the image's.
+    if score.applied_operations:
+        return "processed"
+    affine, shape = score.meta.get("original_affine"), score.meta.get("spatial_shape")
+    if affine is None or shape is None:
+        return "unknown"
+    axes = score.ndim - 1
+    same_shape = tuple(int(n) for n in np.asarray(shape).reshape(-1)[:axes]) == tuple(score.shape[1:])
+    # The axes of a 2D map come first in an affine of any rank; the last column is the offset.
+    kept = [*range(axes), -1]
+    now = np.asarray(score.affine)[np.ix_(kept, kept)]
+    then = np.asarray(affine, dtype=float)[np.ix_(kept, kept)]
+    return "original" if same_shape and np.allclose(now, then, rtol=1e-4, atol=1e-4) else "processed"
+
+
+def map_spacing(value: NdarrayOrTensor) -> list[float] | None:
+    """Voxel size of a map along each spatial axis in mm, or None where it carries no affine."""
+    if not isinstance(value, MetaTensor):
+        return None
+    return [float(size) for size in value.pixdim[: value.ndim - 1]]

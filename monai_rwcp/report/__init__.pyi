@@ -1,0 +1,12 @@
+from .figures.feature_picture import draw_features as draw_features
+from .figures.picture import draw_case as draw_case
+from .figures.plots import plot_observed as plot_observed
+from .figures.plots import plot_prediction_set as plot_prediction_set
+from .figures.plots import plot_risk as plot_risk
+from .figures.tuning import draw_tuning as draw_tuning
+from .figures.tuning import tuning_table as tuning_table
+from .tables.methods_table import MeasuredSet as MeasuredSet
+from .tables.methods_table import Row as Row
+from .tables.methods_table import render_table as render_table
+from .tables.methods_table import summarise as summarise
+from .tables.methods_table import write_table as write_table

@@ -1,0 +1,1 @@
+"""Tables, cards and the numbers in them."""

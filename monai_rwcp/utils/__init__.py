@@ -1,0 +1,1 @@
+"""Checks of arguments, whole files, JSON documents, tensors, processes, precision and progress."""

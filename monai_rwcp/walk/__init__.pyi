@@ -1,0 +1,17 @@
+from .diffusion import diffuse_probabilities as diffuse_probabilities
+from .diffusion import diffuse_variants as diffuse_variants
+from .diffusion import keep_peaks as keep_peaks
+from .graph import KNNGraph as KNNGraph
+from .graph import knn_graph as knn_graph
+from .graph import transition_weights as transition_weights
+from .grid import Grid as Grid
+from .grid import cell_centres as cell_centres
+from .grid import graph_grid_shape as graph_grid_shape
+from .grid import resample_to_grid as resample_to_grid
+from .neighbor_search import Backend as Backend
+from .settings import Neighborhood as Neighborhood
+from .settings import WalkSettings as WalkSettings
+from .settings import paper as paper
+from .settings import recommended as recommended
+from .steps import random_walk as random_walk
+from .steps import random_walk_on_edges as random_walk_on_edges

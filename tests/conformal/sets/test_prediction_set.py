@@ -1,0 +1,70 @@
+"""Prediction sets, their edges, and the records that guard them."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from monai_rwcp.conformal import Calibration, ClassCalibration, prediction_set
+from monai_rwcp.conformal.counting.loss_table import Outside
+from monai_rwcp.provenance.record import first_difference, join_provenance
+
+
+def calibration(threshold: float, outside: Outside = "include", n_channels: int = 2) -> Calibration:
+    return Calibration(
+        alpha=0.1, method="crc", scope="per_class", unit_loss="pooled", empty="exclude", outside=outside,
+        label_mode="index", unit_name="patient", n_channels=n_channels, n_images=30, class_names=None,
+        classes={1: ClassCalibration(threshold, 30, 0.0, 0.07)}, provenance={},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_ties_belong_to_the_set(dtype: torch.dtype) -> None:
+    score = torch.tensor([[[0.5, 0.5, 0.5]], [[0.25, 0.2501, 0.2499]]], dtype=torch.float64).to(dtype)
+    threshold = float(torch.tensor(0.25, dtype=torch.float32))
+    found = prediction_set(score, calibration(threshold))
+    assert found.dtype == torch.uint8
+    assert found[1, 0].tolist() == [int(float(s) >= threshold) for s in score[1, 0]]
+    assert found[0].sum() == 0
+
+
+def test_half_precision_is_not_rounded_onto_the_threshold() -> None:
+    # 0.1 in half precision is 0.09998; a threshold just above it must not be rounded down to it.
+    score = torch.full((2, 1, 1), 0.1).half()
+    assert prediction_set(score, calibration(float(torch.tensor(0.1))))[1].item() == 0
+
+
+def test_threshold_zero_is_the_whole_image() -> None:
+    score = torch.tensor([[[1.0, 0.3]], [[-1e-8, 0.0]]])
+    assert prediction_set(score, calibration(0.0))[1].tolist() == [[1, 1]]
+
+
+def test_outside_the_field() -> None:
+    score = torch.tensor([[[0.0, 0.9]], [[0.0, 0.1]]])
+    assert prediction_set(score, calibration(0.5))[1].tolist() == [[1, 0]]
+    assert prediction_set(score, calibration(0.5, "exclude"), outside="exclude")[1].tolist() == [[0, 0]]
+    assert prediction_set(score, calibration(0.5, "exclude"), outside="include")[1].tolist() == [[1, 0]]
+    with pytest.raises(ValueError, match="would break its promise"):
+        prediction_set(score, calibration(0.5, "include"), outside="exclude")
+
+
+def test_other_classes_are_refused() -> None:
+    with pytest.raises(ValueError, match="3 channels, as calibrated, but got 2"):
+        prediction_set(torch.rand(2, 3, 3), calibration(0.5, n_channels=3))
+
+
+def test_spacing_may_vary_and_nothing_else() -> None:
+    one = {"walk": {"k": 20}, "spacing": [1.0, 1.0]}
+    assert join_provenance([one, {**one, "spacing": [1.0002, 1.0]}]) == one
+    varied = join_provenance([one, {**one, "spacing": [2.0, 1.0]}, one])
+    assert varied["spacing"] == "varies"
+    assert first_difference(varied, {**one, "spacing": [9.0, 9.0]}) is None
+    assert first_difference(one, {**one, "spacing": [1.01, 1.0]}) == ("spacing", [1.0, 1.0], [1.01, 1.0])
+    with pytest.raises(ValueError, match=r"walk\.k is 20 for some and 5"):
+        join_provenance([one, {**one, "walk": {"k": 5}}])
+
+
+def test_absent_and_additional_fields_differ() -> None:
+    assert first_difference({"network": "a"}, {}) == ("network", "a", None)
+    assert first_difference({}, {"network": "a"}) == ("network", None, "a")
+    assert first_difference({"record": "unrecorded"}, {"walk": {"k": 1}}) == ("record", "unrecorded", None)

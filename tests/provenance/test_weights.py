@@ -1,0 +1,107 @@
+"""The hash of a network's weights: it follows the values and nothing else."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from monai_rwcp.provenance import weights_hash
+
+
+def _network() -> Any:
+    torch.manual_seed(3)
+    return torch.nn.Sequential(torch.nn.Conv2d(1, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.Conv2d(4, 2, 1))
+
+
+def test_a_wrapper_for_several_gpus_does_not_count() -> None:
+    assert weights_hash(torch.nn.DataParallel(_network())) == weights_hash(_network())
+
+
+def test_is_the_written_form_of_the_record() -> None:
+    # Stored calibrations hold this hash, so a change here would make every one of them unusable.
+    layer = torch.nn.Linear(2, 1)
+    with torch.no_grad():
+        layer.weight.copy_(torch.tensor([[1.0, -2.0]]))
+        layer.bias.copy_(torch.tensor([0.5]))
+    written = b"bias torch.float32 (1,)" + bytes.fromhex("0000003f")
+    written += b"weight torch.float32 (1, 2)" + bytes.fromhex("0000803f000000c0")
+    assert weights_hash(layer) == "sha256:" + hashlib.sha256(written).hexdigest()[:16]
+
+
+def test_form_and_repeatability() -> None:
+    network = _network()
+    assert re.fullmatch(r"sha256:[0-9a-f]{16}", weights_hash(network))
+    assert weights_hash(network) == weights_hash(network) == weights_hash(copy.deepcopy(network))
+
+
+def test_mode_gradients_and_memory_layout_do_not_matter() -> None:
+    network: Any = torch.nn.Sequential(torch.nn.Conv2d(2, 4, 3))
+    before = weights_hash(network)
+    network.train().requires_grad_(False).to(memory_format=torch.channels_last)
+    assert not network[0].weight.is_contiguous()
+    assert weights_hash(network) == before
+
+
+def _load(network: Any) -> None:
+    network.load_state_dict({name: value + 1 for name, value in network.state_dict().items()})
+
+
+def _in_place(network: Any) -> None:
+    with torch.no_grad():
+        network[0].weight[0, 0, 0, 0] += 1e-6
+
+
+def _through_data(network: Any) -> None:
+    network[2].bias.data[1] += 0.1
+
+
+def _buffer(network: Any) -> None:
+    network[1].running_mean += 0.1
+
+
+def _step(network: Any) -> None:
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    network(torch.rand(2, 1, 8, 8)).sum().backward()
+    optimizer.step()
+
+
+def _dtype(network: Any) -> None:
+    network.double()
+
+
+@pytest.mark.parametrize("change", [_load, _in_place, _through_data, _buffer, _step, _dtype])
+def test_every_change_of_the_weights_shows(change: Callable[[Any], None]) -> None:
+    network = _network()
+    before = weights_hash(network)
+    change(network)
+    assert weights_hash(network) != before
+
+
+def test_names_and_shapes_count() -> None:
+    values = torch.arange(4.0)
+    hashes = set()
+    for name, shape in (("a", (4,)), ("b", (4,)), ("a", (2, 2)), ("a", (4, 1))):
+        module = torch.nn.Module()
+        module.register_buffer(name, values.reshape(shape))
+        hashes.add(weights_hash(module))
+    assert len(hashes) == 4
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.bool, torch.int64, torch.complex64])
+@pytest.mark.parametrize("shape", [(), (0,), (3, 2)])
+def test_any_dtype_and_shape(dtype: torch.dtype, shape: tuple[int, ...]) -> None:
+    module: Any = torch.nn.Module()
+    module.register_buffer("values", torch.zeros(shape, dtype=dtype))
+    before = weights_hash(module)
+    module.values.fill_(1)
+    assert (weights_hash(module) == before) == (shape == (0,))
+
+
+def test_a_network_without_weights_has_one_too() -> None:
+    assert weights_hash(torch.nn.ReLU()) == "sha256:" + hashlib.sha256().hexdigest()[:16]
