@@ -13,7 +13,8 @@ import click
 from benchmarks.study import SETS, study_set
 from benchmarks.study_measure import load_curves, measure
 from benchmarks.study_tables import Row, markdown, read_rows, save_rows
-from monai_rwcp.tune import PlainScore, WalkedScore, efficiency
+from monai_rwcp.scores import PlainScore, WalkedScore
+from monai_rwcp.tune import efficiency
 from monai_rwcp.walk import paper, recommended
 
 __all__ = ["AblationRow", "ablation_candidates", "ablation_section"]

@@ -11,7 +11,8 @@ from tqdm import tqdm
 
 from benchmarks.baselines import BilateralScore, DilatedScore, PeakKeptScore, baseline_candidates
 from benchmarks.study_cases import StudyCase, StudySet
-from monai_rwcp.tune import Candidate, SetCurves, WalkedScore, candidate_scores, default_candidates, set_curves
+from monai_rwcp.scores import Score, WalkedScore, make_together
+from monai_rwcp.tune import SetCurves, default_candidates, set_curves
 from monai_rwcp.utils.files import written_whole
 from monai_rwcp.walk import Grid, WalkSettings, paper, recommended
 
@@ -20,7 +21,7 @@ __all__ = ["StudyCandidate", "load_curves", "measure", "scores_of", "study_candi
 _BASELINES = (DilatedScore, BilateralScore, PeakKeptScore)
 _COUNTS = ("true", "missed", "size")
 
-StudyCandidate = Candidate | DilatedScore | BilateralScore | PeakKeptScore
+StudyCandidate = Score | DilatedScore | BilateralScore | PeakKeptScore
 
 
 def study_candidates(
@@ -29,7 +30,7 @@ def study_candidates(
     """Everything the study compares: what tuning chooses among (in 3D a part of it), and the others' settings."""
     named = [WalkSettings(**{**settings, "grid": grid}) for settings in (paper(), recommended())]
 
-    def wanted(candidate: Candidate) -> bool:
+    def wanted(candidate: Score) -> bool:
         if not volumes or not isinstance(candidate, WalkedScore) or candidate.walk in named:
             return True
         return candidate.walk.k == 20 and candidate.walk.n_steps != 10
@@ -39,8 +40,8 @@ def study_candidates(
 
 def scores_of(case: StudyCase, candidates: Sequence[StudyCandidate]) -> Iterator[tuple[StudyCandidate, torch.Tensor]]:
     """The scores of one case, in an order of their own."""
-    tuned: list[Candidate] = [c for c in candidates if not isinstance(c, _BASELINES)]
-    yield from candidate_scores(case.probabilities, tuned, case.features, spacing=case.spacing)
+    tuned: list[Score] = [c for c in candidates if not isinstance(c, _BASELINES)]
+    yield from make_together(case.probabilities, tuned, case.features, spacing=case.spacing)
     asked = set(candidates)
     bases = (c.base if isinstance(c, PeakKeptScore) else c for c in candidates)
     for base in dict.fromkeys(c for c in bases if isinstance(c, BilateralScore)):

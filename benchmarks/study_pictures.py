@@ -13,7 +13,8 @@ import numpy as np
 from benchmarks.study_cases import StudyCase
 from benchmarks.study_measure import StudyCandidate
 from benchmarks.study_tables import known
-from monai_rwcp.tune import SetCurves, WalkedScore, efficiency, tuning_thresholds
+from monai_rwcp.scores import WalkedScore
+from monai_rwcp.tune import SetCurves, efficiency, tuning_thresholds
 from monai_rwcp.utils.files import written_whole
 
 __all__ = ["save_images", "save_methods", "save_settings", "save_slopes", "slopes"]

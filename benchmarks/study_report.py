@@ -22,7 +22,8 @@ from benchmarks.study_pictures import save_images, save_methods, save_settings, 
 from benchmarks.study_splits import Splitter, outcomes
 from benchmarks.study_store import StudyFacts, StudyResults, rows_of, save_results
 from benchmarks.study_tables import PLAIN, Row, by_method_and_split, number, of_what_is_claimed, usual_candidates
-from monai_rwcp.tune import BlurredScore, PlainScore, SetCurves, tuning_thresholds
+from monai_rwcp.scores import BlurredScore, PlainScore
+from monai_rwcp.tune import SetCurves, tuning_thresholds
 
 
 @click.command(context_settings={"show_default": True})

@@ -12,17 +12,8 @@ import numpy as np
 from benchmarks.baselines import BilateralScore, DilatedScore, PeakKeptScore
 from benchmarks.study_cases import StudySet
 from benchmarks.study_measure import StudyCandidate
-from monai_rwcp.tune import (
-    BlurredScore,
-    Candidate,
-    Objective,
-    PlainScore,
-    SetCurves,
-    WalkedScore,
-    choose,
-    efficiency,
-    working_level,
-)
+from monai_rwcp.scores import BlurredScore, PlainScore, Score, WalkedScore
+from monai_rwcp.tune import Objective, SetCurves, choose, efficiency, working_level
 from monai_rwcp.tune.halving import better_candidates, first_units
 from monai_rwcp.utils.arguments import exact
 from monai_rwcp.walk import paper, recommended
@@ -187,7 +178,7 @@ def _methods(tuning: Mapping[StudyCandidate, SetCurves], level: float, seed: int
     return found
 
 
-def _chosen(among: Mapping[Candidate, SetCurves], level: float, objective: Objective, seed: int) -> Candidate:
+def _chosen(among: Mapping[Score, SetCurves], level: float, objective: Objective, seed: int) -> Score:
     """As `tune_settings` does it."""
     first = first_units(next(iter(among.values())).units, seed)
     left = better_candidates({c: of.only(first) for c, of in among.items()}, level, objective)

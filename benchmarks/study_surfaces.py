@@ -16,7 +16,8 @@ from benchmarks.study_measure import StudyCandidate, scores_of
 from benchmarks.study_splits import Outcome
 from monai_rwcp.conformal.sets.prediction_set import set_at
 from monai_rwcp.metrics import prediction_set_metrics
-from monai_rwcp.tune import SetCurves, WalkedScore, tuning_thresholds
+from monai_rwcp.scores import WalkedScore
+from monai_rwcp.tune import SetCurves, tuning_thresholds
 from monai_rwcp.utils.files import written_whole
 
 __all__ = ["SetRow", "measure_sets", "set_rows"]

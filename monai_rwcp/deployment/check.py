@@ -79,7 +79,7 @@ def check_bundle(
             findings += _channels(calibration, int(score.shape[0]))
             looked_at = f"a run on {'the first image of its data' if image is None else image}"
         else:
-            spacing = calibration.provenance.get("spacing")
+            spacing = calibration.provenance.spacing
             record = planned_record(making, key, len(spacing) if isinstance(spacing, list) else None)
             looked_at = f"the chain as it is written, without a run: {missing}"
     return DeploymentCheck(

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from monai_rwcp.conformal.promises.calibration import Calibration
 from monai_rwcp.provenance.packages import installed_packages
-from monai_rwcp.provenance.record import compared_fields
+from monai_rwcp.provenance.record import ScoreRecord
 
 __all__ = ["NOT_KNOWN", "Finding", "Status", "compared_packages", "compared_record"]
 
@@ -25,12 +24,10 @@ _ADVICE = {
     "flips": "Average the flipped copies that were calibrated, and name them in NetworkProvenanced(flips=...)",
     "features": "Use the calibrated extractor: its layers, weights and intensity step",
     "walk": "Give RandomWalkDiffusiond (or TunedScored, by its file) the calibrated settings, at the same place",
-    "walked_before": "Let the map walk as often as at calibration",
-    "before_blur": "Let the map be smoothed as often as at calibration, in the same order",
     "blur": "Give TunedScored the calibrated settings file, at the same place",
+    "steps": "Let the map walk or be blurred as at calibration: the same steps, as often, in the same order",
     "dtype": "Let the score reach ConformalThresholdd in the calibrated dtype, without casts in between",
     "side": "Put Invertd(nearest_interp=False) where it stood at calibration, before ConformalThresholdd",
-    "record": "Let the chain record how its scores are made as at calibration (NetworkProvenanced)",
 }
 _USUAL = {
     "network": "NetworkProvenanced",
@@ -62,42 +59,50 @@ class Finding:
     advice: str = ""
 
 
-def compared_record(calibration: Calibration, record: Mapping[str, Any]) -> list[Finding]:
+def compared_record(calibration: Calibration, record: ScoreRecord) -> list[Finding]:
     """Compare how a deployment makes its scores with how the calibrated ones were made, field by field.
 
     Args:
         calibration: what was calibrated.
         record: the record of a score of the deployment, completed by
-            :py:func:`monai_rwcp.provenance.score_provenance`; ``NOT_KNOWN`` stands for what is not known.
+            :py:func:`monai_rwcp.provenance.completed_record`; ``NOT_KNOWN`` stands for what is not known.
 
     Returns:
         a finding for each field of either. They differ exactly where `ConformalThresholdd` would refuse the score.
         Network, inferer and flips are named as not known where neither records them.
 
     Example:
+        >>> from monai_rwcp.provenance import ScoreRecord
+        >>> from monai_rwcp.provenance import RecordedStep, ScoreRecord
         >>> calibration = Calibration(
         ...     alpha=0.1, method="crc", scope="per_class", unit_loss="pooled", empty="exclude", outside="include",
         ...     label_mode="index", unit_name="patient", n_channels=2, n_images=30, class_names=None,
-        ...     classes={}, provenance={"network": "sha256:12", "walk": {"k": 20}})
-        >>> found = compared_record(calibration, {"network": "sha256:12", "walk": {"k": 5}})
+        ...     classes={}, provenance=ScoreRecord("sha256:12", steps=(RecordedStep("walk", {"k": 20}),)))
+        >>> found = compared_record(calibration, ScoreRecord("sha256:12", steps=(RecordedStep("walk", {"k": 5}),)))
         >>> [(finding.field, finding.status) for finding in found]
         [('network', 'agrees'), ('walk.k', 'differs'), ('inferer', 'not known'), ('flips', 'not known')]
     """
     findings = []
-    for field, one, other, equal in compared_fields(calibration.provenance, record):
+    for field, one, other, equal in calibration.provenance.compared_with(record):
         if other is NOT_KNOWN:
             advice = "Only a run tells: give --image, any image of the kind, without a label."
             findings.append(Finding(field, "not known", one, None, advice))
         elif equal:
             findings.append(Finding(field, "agrees", one, other))
         else:
-            advice = f"{_ADVICE.get(field.partition('.')[0], 'Use the calibrated value')}, {_RECALIBRATE}."
+            advice = f"{_advice(field)}, {_RECALIBRATE}."
             findings.append(Finding(field, "differs", one, other, advice))
     for field, by in _USUAL.items():
-        if field not in calibration.provenance and field not in record:
+        if getattr(calibration.provenance, field) is None and getattr(record, field) is None:
             advice = f"Nobody recorded it, so nothing holds it in place: calibrate with {by} to have it compared."
             findings.append(Finding(field, "not known", None, None, advice))
     return findings
+
+
+def _advice(field: str) -> str:
+    """What to do about a field: by its own name, or that of what it belongs to."""
+    named = [_ADVICE[part] for part in reversed(field.replace(" ", ".").split(".")) if part in _ADVICE]
+    return named[0] if named else "Use the calibrated value"
 
 
 def compared_packages(calibration: Calibration) -> list[Finding]:
@@ -107,7 +112,7 @@ def compared_packages(calibration: Calibration) -> list[Finding]:
         >>> compared_packages(Calibration(
         ...     alpha=0.1, method="crc", scope="per_class", unit_loss="pooled", empty="exclude", outside="include",
         ...     label_mode="index", unit_name="patient", n_channels=2, n_images=30, class_names=None,
-        ...     classes={}, provenance={}))
+        ...     classes={}, provenance=ScoreRecord()))
         []
     """
     return [

@@ -14,7 +14,8 @@ from monai_rwcp.deployment.bundle import config_trouble
 from monai_rwcp.deployment.parts import DeployedParts
 from monai_rwcp.handlers.forward_features import ForwardFeaturesHandler
 from monai_rwcp.handlers.items import engine_items, item_value
-from monai_rwcp.provenance.score_maps import provenance_key, score_provenance
+from monai_rwcp.provenance.record import ScoreRecord
+from monai_rwcp.provenance.score_maps import completed_record, record_of
 from monai_rwcp.transforms.conformal_sandwich import ConformalSandwichd
 from monai_rwcp.transforms.conformal_threshold import ConformalThresholdd
 
@@ -71,7 +72,7 @@ def one_image(parser: ConfigParser, image: Path | None) -> str | None:
     return None if data else "its list of images is empty"
 
 
-def observed_score(parser: ConfigParser, parts: DeployedParts, key: Hashable) -> tuple[NdarrayOrTensor, dict[str, Any]]:
+def observed_score(parser: ConfigParser, parts: DeployedParts, key: Hashable) -> tuple[NdarrayOrTensor, ScoreRecord]:
     """Run the config's own evaluator over its one image, without its handlers, metrics and savers.
 
     Args:
@@ -102,4 +103,4 @@ def observed_score(parser: ConfigParser, parts: DeployedParts, key: Hashable) ->
         evaluator.run()
         item = engine_items(evaluator)[0]
         score = item_value(item, str(key))
-        return score, score_provenance(score, item.get(provenance_key(key)))
+        return score, completed_record(score, record_of(item, key))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,19 +12,21 @@ from monai.transforms import Invertd, Spacingd
 from monai_rwcp.deployment.findings import NOT_KNOWN
 from monai_rwcp.deployment.parts import DeployedParts
 from monai_rwcp.handlers.forward_features import ForwardFeaturesHandler
-from monai_rwcp.provenance.record import UNRECORDED
+from monai_rwcp.provenance.record import UNRECORDED, ScoreRecord
+from monai_rwcp.provenance.score_maps import features_record
+from monai_rwcp.scores.choice import Score
+from monai_rwcp.scores.walked import WalkedScore
 from monai_rwcp.transforms.dense_features import DenseFeaturesd
 from monai_rwcp.transforms.network_provenance import NetworkProvenanced
 from monai_rwcp.transforms.random_walk_diffusion import RandomWalkDiffusiond
 from monai_rwcp.transforms.tuned_score import TunedScored
-from monai_rwcp.tune.candidates import BlurredScore, WalkedScore
 
 __all__ = ["planned_record"]
 
 _GEOMETRY = ("monai.transforms.spatial.", "monai.transforms.croppad.")
 
 
-def planned_record(parts: DeployedParts, key: Hashable, axes: int | None) -> dict[str, Any]:
+def planned_record(parts: DeployedParts, key: Hashable, axes: int | None) -> ScoreRecord:
     """Foretell the record of a score; ``NOT_KNOWN`` stands for what only a run tells, such as the dtype.
 
     Args:
@@ -41,7 +44,7 @@ def planned_record(parts: DeployedParts, key: Hashable, axes: int | None) -> dic
         >>> network = torch.nn.Conv2d(1, 2, 1)
         >>> chain = (NetworkProvenanced("pred", network),)
         >>> record = planned_record(DeployedParts(network, SimpleInferer(), (), chain, ()), "pred", 2)
-        >>> sorted(record), record["side"] is NOT_KNOWN
+        >>> sorted(record.to_json()), record.side is NOT_KNOWN
         (['dtype', 'network', 'side', 'spacing'], True)
     """
     spacing = _planned_spacing(parts.preprocessing, axes)
@@ -49,7 +52,7 @@ def planned_record(parts: DeployedParts, key: Hashable, axes: int | None) -> dic
     # Features of the forward pass are named when it runs.
     forward = any(isinstance(handler, ForwardFeaturesHandler) for handler in parts.handlers)
     features: dict[Hashable, Any] = {}
-    records: dict[Hashable, dict[str, Any]] = {}
+    records: dict[Hashable, ScoreRecord] = {}
     inverted: set[Hashable] = set()
 
     def side(name: Hashable) -> Any:
@@ -58,33 +61,32 @@ def planned_record(parts: DeployedParts, key: Hashable, axes: int | None) -> dic
     def size(name: Hashable) -> Any:
         return NOT_KNOWN if name in inverted else spacing
 
-    def walk(one: RandomWalkDiffusiond) -> None:
-        for name, feature_key, output in zip(one.keys, one.feature_keys, one.output_keys, strict=True):
-            source = features.get(feature_key, NOT_KNOWN if forward else "unrecorded")
-            records[output] = one.record(records.get(name, {}), source, side(name), size(name))
+    def made(score: Score, name: Hashable, feature_key: Hashable) -> ScoreRecord:
+        return score.record(
+            records.get(name, UNRECORDED),
+            side=side(name),
+            spacing=size(name),
+            features=features.get(feature_key, NOT_KNOWN if forward else None),
+        )
 
     for transform in parts.postprocessing:
         if isinstance(transform, NetworkProvenanced):
-            records |= {name: {**transform.record(), "spacing": size(name)} for name in transform.keys}
+            records |= {name: replace(transform.record(), spacing=size(name)) for name in transform.keys}
         elif isinstance(transform, DenseFeaturesd):
-            made = {"extractor": transform.converter.extractor.name}
-            features |= dict.fromkeys(transform.output_keys, made)
+            features |= dict.fromkeys(transform.output_keys, features_record(transform.converter.extractor.name))
         elif isinstance(transform, RandomWalkDiffusiond):
-            walk(transform)
+            for name, feature_key, output in zip(
+                transform.keys, transform.feature_keys, transform.output_keys, strict=True
+            ):
+                records[output] = made(transform.converter.score, name, feature_key)
         elif isinstance(transform, TunedScored):
-            candidate = transform.converter.source.current().candidate
+            score = transform.converter.source.current().score
+            feature_key = transform.feature_key(score) if isinstance(score, WalkedScore) else None
             for name, output in zip(transform.keys, transform.output_keys, strict=True):
-                if isinstance(candidate, WalkedScore):
-                    feature_key = transform.feature_key(candidate)
-                    walk(RandomWalkDiffusiond(name, feature_key, **candidate.walk, output_keys=output))
-                elif isinstance(candidate, BlurredScore):
-                    blur = {**candidate.settings, "side": side(name)}
-                    records[output] = {**records.get(name, {}), "blur": blur}
-                elif name in records:
-                    records[output] = records[name]
+                records[output] = made(score, name, feature_key)
         elif isinstance(transform, Invertd):
             inverted |= set(transform.keys)
-    return {**records.get(key, UNRECORDED), "dtype": NOT_KNOWN, "side": side(key)}
+    return replace(records.get(key, UNRECORDED), dtype=NOT_KNOWN, side=side(key))
 
 
 def _planned_spacing(preprocessing: tuple[Any, ...], axes: int | None) -> Any:

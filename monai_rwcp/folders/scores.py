@@ -11,10 +11,10 @@ from monai.data import MetaTensor
 from monai_rwcp.features.protocol import FeatureExtractor
 from monai_rwcp.folders.maps import MapForm, read_grid_file, read_map
 from monai_rwcp.folders.match import FolderCase
+from monai_rwcp.scores.walked import WalkedScore
 from monai_rwcp.transforms.dense_features import DenseFeaturesd
 from monai_rwcp.transforms.random_walk_diffusion import RandomWalkDiffusiond
 from monai_rwcp.transforms.tuned_score import TunedScored
-from monai_rwcp.tune.candidates import WalkedScore
 from monai_rwcp.tune.settings_file import TunedSettings
 from monai_rwcp.walk.settings import paper, recommended
 
@@ -51,7 +51,7 @@ def needs_features(score: ScoreChoice) -> bool:
         return score in _NAMED
     if not Path(score).exists():
         raise FileNotFoundError(f"Expected plain, paper, recommended or a settings file, but there is no '{score}'.")
-    return isinstance(TunedSettings.load(score).candidate, WalkedScore)
+    return isinstance(TunedSettings.load(score).score, WalkedScore)
 
 
 ScoreStep = Callable[[dict[Hashable, Any]], dict[Hashable, Any]]
@@ -69,9 +69,9 @@ def score_chain(score: ScoreChoice, extractor: FeatureExtractor | None) -> Seque
         raise ValueError(f"The score '{score}' walks by features of the images: name an extractor and the images.")
     if score in _NAMED:
         return DenseFeaturesd("image", extractor), RandomWalkDiffusiond("pred", **_NAMED[score]())
-    candidate = TunedSettings.load(score).candidate
+    tuned = TunedSettings.load(score).score
     # The caller names one source, and the records tell it apart from others, whatever tuning called it.
-    keys = {candidate.source: "features"} if isinstance(candidate, WalkedScore) else None
+    keys = {tuned.source: "features"} if isinstance(tuned, WalkedScore) else None
     return DenseFeaturesd("image", extractor), TunedScored("pred", score, feature_keys=keys)
 
 

@@ -11,7 +11,7 @@ from monai_rwcp.conformal.counting.loss_table import LossTable, Outside
 from monai_rwcp.conformal.counting.losses.base import SetLoss
 from monai_rwcp.conformal.counting.losses.custom import CustomLoss
 from monai_rwcp.handlers.items import id_of_image, item_score, item_value
-from monai_rwcp.provenance.score_maps import map_spacing, provenance_key, score_provenance
+from monai_rwcp.provenance.score_maps import completed_record, map_spacing, record_of
 from monai_rwcp.utils.processes import from_all
 from monai_rwcp.utils.tensors import item_tensor
 
@@ -114,7 +114,7 @@ class CaseCounter:
             include_background=self.include_background,
             outside=self.outside,
             unit_name="image" if self.unit_key is None else self.unit_key,
-            provenance=score_provenance(score, item.get(provenance_key(self.score_key))),
+            provenance=completed_record(score, record_of(item, self.score_key)),
             **maps,
         )
 

@@ -15,7 +15,7 @@ from monai.inferers import Inferer, SlidingWindowInferer
 from monai.utils import ensure_tuple_rep, fall_back_tuple
 
 from monai_rwcp.features.layers import caught_layers, checked_layers, combined_maps, dense_maps
-from monai_rwcp.provenance.score_maps import provenance_key
+from monai_rwcp.provenance.score_maps import features_record, provenance_key
 from monai_rwcp.provenance.weights import weights_hash
 
 __all__ = ["ForwardFeaturesHandler"]
@@ -93,7 +93,9 @@ class ForwardFeaturesHandler:
         engine.inferer.features = None
         engine.state.output[self.output_key] = features
         # As collation would have made it of one record for each item.
-        engine.state.output[provenance_key(self.output_key)] = {"extractor": [self._name] * features.shape[0]}
+        engine.state.output[provenance_key(self.output_key)] = {
+            name: [value] * features.shape[0] for name, value in features_record(self._name).items()
+        }
 
 
 class _CatchingInferer(Inferer):

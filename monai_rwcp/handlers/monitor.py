@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from ignite.engine import Engine
 
@@ -19,8 +18,8 @@ from monai_rwcp.monitoring.betting import check_rate
 from monai_rwcp.monitoring.case_summaries import CaseSummaries
 from monai_rwcp.monitoring.monitor import ExchangeabilityMonitor
 from monai_rwcp.monitoring.realised_loss import realised_losses
-from monai_rwcp.provenance.record import first_difference
-from monai_rwcp.provenance.score_maps import provenance_key, score_provenance
+from monai_rwcp.provenance.record import ScoreRecord
+from monai_rwcp.provenance.score_maps import completed_record, record_of
 from monai_rwcp.utils.files import check_writable
 from monai_rwcp.utils.processes import done_by_first, from_all_in_turn
 
@@ -203,7 +202,7 @@ class ExchangeabilityMonitorHandler:
         for item in engine_items(engine):
             number = None if self.unit_key is None else len(self._parts)
             image = id_of_image(item, self.case_key, (self.score_key,), number)
-            record = score_provenance(item_value(item, self.score_key), item.get(provenance_key(self.score_key)))
+            record = completed_record(item_value(item, self.score_key), record_of(item, self.score_key))
             self._check_record(image, record, "reference", reference.provenance)
             self._parts.append(
                 item_summaries(
@@ -233,13 +232,12 @@ class ExchangeabilityMonitorHandler:
             outside=calibration.outside,  # type: ignore[arg-type]
         )
 
-    def _check_record(self, image: str, record: dict[str, Any], of: str, expected: Mapping[str, Any]) -> None:
-        difference = first_difference(expected, record)
-        if difference is not None:
-            path, one, other = difference
+    def _check_record(self, image: str, record: ScoreRecord, of: str, expected: ScoreRecord) -> None:
+        differing = expected.first_difference(record)
+        if differing is not None:
             raise ValueError(
-                f"Case {image!r}: its score '{self.score_key}' was made in another way than those of the {of}: {path} "
-                f"is {other!r} and not {one!r}. Make scores the same way, or calibrate and summarise anew."
+                f"Case {image!r}: its score '{self.score_key}' was made in another way than those of the {of}: "
+                f"{differing.in_words(f'the {of}')}. Make scores the same way, or calibrate and summarise anew."
             )
 
     def _finish(self, engine: Engine) -> None:

@@ -61,10 +61,11 @@ class ReportHandler:
     Example:
         >>> import tempfile
         >>> from monai_rwcp.conformal import ClassCalibration
+        >>> from monai_rwcp.provenance import ScoreRecord
         >>> calibration = Calibration(
         ...     alpha=0.1, method="crc", scope="per_class", unit_loss="pooled", empty="exclude", outside="include",
         ...     label_mode="index", unit_name="patient", n_channels=2, n_images=30, class_names=None,
-        ...     classes={1: ClassCalibration(0.25, 30, 0.05, 0.07)}, provenance={})
+        ...     classes={1: ClassCalibration(0.25, 30, 0.05, 0.07)}, provenance=ScoreRecord())
         >>> def step(engine, case):
         ...     found = torch.tensor([[[0, 0, 0, 0]], [[1, 1, 1, 0]]], dtype=torch.uint8)
         ...     return [{"pred_set": found, "label": torch.tensor([[[0, 1, 1, 1]]]), "patient": f"patient {case}"}]

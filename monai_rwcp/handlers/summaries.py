@@ -12,7 +12,7 @@ from monai_rwcp.handlers.epoch import attach_to_epoch
 from monai_rwcp.handlers.items import engine_items, id_of_image, item_score, item_value
 from monai_rwcp.monitoring.case_summaries import CaseSummaries, ImageSummary
 from monai_rwcp.monitoring.summarising import case_summary, check_summary_thresholds
-from monai_rwcp.provenance.score_maps import provenance_key, score_provenance
+from monai_rwcp.provenance.score_maps import completed_record, record_of
 from monai_rwcp.utils.files import check_writable
 from monai_rwcp.utils.processes import from_all_in_turn, is_first_process
 from monai_rwcp.utils.tensors import item_tensor
@@ -167,5 +167,5 @@ def item_summaries(
         thresholds=thresholds,
         include_background=include_background,
         with_image=image_key is not None,
-        provenance=score_provenance(item[score_key], item.get(provenance_key(score_key))),
+        provenance=completed_record(item[score_key], record_of(item, score_key)),
     )

@@ -10,7 +10,7 @@ from statistics import fmean
 from typing import Any
 
 from monai_rwcp.monitoring.summarising import check_summary_thresholds
-from monai_rwcp.provenance.record import UNRECORDED, join_provenance
+from monai_rwcp.provenance.record import ScoreRecord
 from monai_rwcp.utils.json_documents import check_document, digest, read_json, write_json
 
 __all__ = ["CaseSummaries", "ImageSummary"]
@@ -65,7 +65,7 @@ class CaseSummaries:
     thresholds: tuple[float, ...] = (0.5,)
     include_background: bool = False
     with_image: bool = False
-    provenance: Mapping[str, Any] = field(default_factory=lambda: dict(UNRECORDED))
+    provenance: ScoreRecord = field(default_factory=ScoreRecord)
 
     def __post_init__(self) -> None:
         if not self.images:
@@ -121,7 +121,7 @@ class CaseSummaries:
                         f"The image id {image!r} stands for two different images (units {images[image].unit!r} and "
                         f"{summary.unit!r}). Every image needs an id of its own: give `case_key`."
                     )
-        return replace(first, images=images, provenance=join_provenance(part.provenance for part in parts))
+        return replace(first, images=images, provenance=ScoreRecord.join(part.provenance for part in parts))
 
     def save(self, path: str | Path) -> None:
         """Write the summaries as JSON; the file appears whole or not at all.
@@ -150,7 +150,7 @@ class CaseSummaries:
                 thresholds=tuple(document["thresholds"]),
                 include_background=document["include_background"],
                 with_image=document["with_image"],
-                provenance=document["provenance"],
+                provenance=ScoreRecord.from_json(document["provenance"]),
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(
@@ -165,7 +165,7 @@ class CaseSummaries:
             "thresholds": list(self.thresholds),
             "include_background": self.include_background,
             "with_image": self.with_image,
-            "provenance": dict(self.provenance),
+            "provenance": self.provenance.to_json(),
             "images": [
                 {"image": image, "unit": summary.unit, "values": dict(summary.values)}
                 for image, summary in self.images.items()

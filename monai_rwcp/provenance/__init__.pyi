@@ -1,4 +1,9 @@
 from .inferers import inferer_record as inferer_record
+from .record import ComparedField as ComparedField
+from .record import RecordedStep as RecordedStep
+from .record import ScoreRecord as ScoreRecord
+from .score_maps import completed_record as completed_record
+from .score_maps import grid_side as grid_side
 from .score_maps import provenance_key as provenance_key
-from .score_maps import score_provenance as score_provenance
+from .score_maps import record_of as record_of
 from .weights import weights_hash as weights_hash

@@ -1,99 +1,215 @@
-"""Records of how a score was made: joining them over cases, and finding where two differ."""
+"""How a score was made: one record, what it has in common with others, and where it differs from them."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, NamedTuple
 
-__all__ = ["UNRECORDED", "VARIES", "compared_fields", "first_difference", "join_provenance"]
-
-UNRECORDED: Mapping[str, Any] = {"record": "unrecorded"}
-"""Provenance of a score that carries no record."""
+__all__ = ["UNRECORDED", "VARIES", "ComparedField", "RecordedStep", "ScoreRecord"]
 
 VARIES = "varies"
 """Stands for the spacing of cases that do not share one."""
 
-_MAY_VARY = "spacing"
 
-
-def join_provenance(records: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """Join the records of several cases into the one they share.
-
-    Only the spacing may differ from case to case (scans at their native resolution); it then becomes "varies".
+class ComparedField(NamedTuple):
+    """One field of two records.
 
     Args:
-        records: at least one record, nested dictionaries of JSON values.
+        field: its name, with dots, such as ``walk.k``.
+        expected: its value in the one; None where it is not recorded.
+        got: its value in the other.
+        agrees: whether they count as equal.
+    """
 
-    Returns:
-        the common record.
+    field: str
+    expected: Any
+    got: Any
+    agrees: bool
+
+    def in_words(self, of: str) -> str:
+        """Say the difference.
+
+        Args:
+            of: whose record was expected, such as "the calibration".
+
+        Example:
+            >>> ComparedField("walk.k", 20, 5, False).in_words("the calibration")
+            'walk.k is 5, but the calibration has 20'
+        """
+        got, expected = ("not recorded" if value is None else repr(value) for value in (self.got, self.expected))
+        has = f"{of} has none" if self.expected is None else f"{of} has {expected}"
+        return f"{self.field} is {got}, but {has}"
+
+
+@dataclass(frozen=True)
+class RecordedStep:
+    """One thing that was done to a map of probabilities to make the score.
+
+    Args:
+        kind: what was done: ``"walk"``, ``"blur"``.
+        settings: how, as JSON values.
+        side: on which side of `Invertd` the map was then, see :py:func:`monai_rwcp.provenance.grid_side`.
+        features: what is known of the features it went by, as JSON values; None where it takes none.
+    """
+
+    kind: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    side: Any = None
+    features: Any = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The step as JSON values; what is None is left out."""
+        known = {"side": self.side, "features": self.features}
+        named = {name: value for name, value in known.items() if value is not None}
+        return {"kind": self.kind, "settings": dict(self.settings), **named}
+
+    def compared(self) -> dict[str, Any]:
+        """Its fields by the names that they have in messages."""
+        return {"features": self.features, **self.settings, "side": self.side}
+
+
+@dataclass(frozen=True)
+class ScoreRecord:
+    """How a score was made; None where it is not recorded.
+
+    Args:
+        network: hash of the weights of the network that made the probabilities.
+        inferer: what its inferer does to values, see :py:func:`monai_rwcp.provenance.inferer_record`.
+        flips: the flipped copies of the image that were averaged, as spatial axes.
+        spacing: size of a voxel along each axis in mm, or ``"varies"`` where cases do not share one.
+        steps: what was done to the probabilities, in this order.
+        dtype: of the score.
+        side: on which side of `Invertd` the score is.
 
     Raises:
-        ValueError: when two cases were made in different ways; the message names the field.
+        ValueError: when it is read from JSON values that are no record.
 
     Example:
-        >>> join_provenance([{"k": 20, "spacing": [1.0, 1.0]}, {"k": 20, "spacing": [2.0, 2.0]}])
-        {'k': 20, 'spacing': 'varies'}
+        >>> made = ScoreRecord(network="sha256:12").with_step(RecordedStep("walk", {"k": 20}))
+        >>> made.to_json()
+        {'network': 'sha256:12', 'steps': [{'kind': 'walk', 'settings': {'k': 20}}]}
+        >>> made.first_difference(ScoreRecord(network="sha256:12", steps=(RecordedStep("walk", {"k": 5}),))).field
+        'walk.k'
     """
-    joined: dict[str, Any] | None = None
-    for record in records:
-        if joined is None:
-            joined = dict(record)
-            continue
-        if not _same_spacing(joined.get(_MAY_VARY), record.get(_MAY_VARY)):
-            joined[_MAY_VARY] = VARIES
-        difference = first_difference(joined, record)
-        if difference is not None:
-            path, one, other = difference
+
+    network: str | None = None
+    inferer: Mapping[str, Any] | None = None
+    flips: list[list[int]] | None = None
+    spacing: list[float] | str | None = None
+    steps: tuple[RecordedStep, ...] = ()
+    dtype: str | None = None
+    side: str | None = None
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether anything is known but what can be read from the score itself."""
+        return self.network is not None or self.inferer is not None or self.flips is not None or bool(self.steps)
+
+    def with_step(self, step: RecordedStep) -> ScoreRecord:
+        """The record after one more step."""
+        return replace(self, steps=(*self.steps, step))
+
+    def to_json(self) -> dict[str, Any]:
+        """The record as JSON values; what is not recorded is left out."""
+        named = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "steps"}
+        steps = [step.to_json() for step in self.steps]
+        known = {name: value for name, value in named.items() if value is not None}
+        return {**known, "steps": steps} if steps else known
+
+    @staticmethod
+    def from_json(values: Any) -> ScoreRecord:
+        """Read what :py:meth:`to_json` gave.
+
+        Raises:
+            ValueError: when it is something else; the message names what does not belong.
+        """
+        known = {f.name for f in fields(ScoreRecord)}
+        if not isinstance(values, Mapping) or not values.keys() <= known:
+            wrong = sorted(map(str, values.keys() - known)) if isinstance(values, Mapping) else repr(values)
             raise ValueError(
-                f"The scores of these cases were not made in one way: {path} is {one!r} for some and {other!r} for "
-                "others. Calibrate on scores of one pipeline."
+                f"Expected the record of a score, with {', '.join(sorted(known))}, but got {wrong}. Let the transforms "
+                "of monai_rwcp write it."
             )
-    if joined is None:
-        raise ValueError("Expected at least one record to join, but got none.")
-    return joined
+        try:
+            steps = tuple(RecordedStep(**step) for step in values.get("steps", ()))
+        except TypeError as error:
+            raise ValueError(f"Expected the steps of a score's record, but got {values['steps']!r}.") from error
+        return ScoreRecord(**{**values, "steps": steps})
 
+    @staticmethod
+    def join(records: Iterable[ScoreRecord]) -> ScoreRecord:
+        """Join the records of several cases into the one they share.
 
-def first_difference(expected: Mapping[str, Any], got: Mapping[str, Any]) -> tuple[str, Any, Any] | None:
-    """Find the first field in which two records differ.
+        Only the spacing may differ from case to case (scans at their native resolution); it then becomes "varies".
 
-    Numbers count as equal within a relative tolerance of 1e-3 in the spacing (headers round it) and exactly
-    elsewhere; an expected spacing of "varies" equals any.
+        Args:
+            records: at least one.
 
-    Args:
-        expected: the record of the calibration.
-        got: the record of the score at hand.
+        Raises:
+            ValueError: when two cases were made in different ways; the message names the field.
 
-    Returns:
-        ``(path, expected value, value at hand)``, with None for a field that is absent; None when nothing differs.
+        Example:
+            >>> one, other = ScoreRecord(spacing=[1.0, 1.0]), ScoreRecord(spacing=[2.0, 2.0])
+            >>> ScoreRecord.join([one, other]).spacing
+            'varies'
+        """
+        joined: ScoreRecord | None = None
+        for record in records:
+            if joined is None:
+                joined = record
+                continue
+            if not _same_spacing(joined.spacing, record.spacing):
+                joined = replace(joined, spacing=VARIES)
+            differing = joined.first_difference(record)
+            if differing is not None:
+                raise ValueError(
+                    f"The scores of these cases were not made in one way: {differing.field} is {differing.expected!r} "
+                    f"for some and {differing.got!r} for others. Calibrate on scores of one pipeline."
+                )
+        if joined is None:
+            raise ValueError("Expected at least one record to join, but got none.")
+        return joined
 
-    Example:
-        >>> first_difference({"walk": {"k": 20}}, {"walk": {"k": 5}})
-        ('walk.k', 20, 5)
-    """
-    differing = ((path, one, other) for path, one, other, equal in compared_fields(expected, got) if not equal)
-    return next(differing, None)
+    def first_difference(self, got: ScoreRecord) -> ComparedField | None:
+        """The first field in which another record differs from this one, the expected; None when nothing does.
 
+        Numbers count as equal within a relative tolerance of 1e-3 in the spacing (headers round it) and exactly
+        elsewhere; an expected spacing of "varies" equals any.
+        """
+        return next((compared for compared in self.compared_with(got) if not compared.agrees), None)
 
-def compared_fields(expected: Mapping[str, Any], got: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any, bool]]:
-    """Go through all fields of two records, as :py:func:`first_difference` compares them.
-
-    Yields:
-        ``(path, expected value, value at hand, whether they count as equal)``, with None for a field that is absent.
-
-    Example:
-        >>> list(compared_fields({"walk": {"k": 20}, "side": "original"}, {"walk": {"k": 5}, "side": "original"}))
-        [('walk.k', 20, 5, False), ('side', 'original', 'original', True)]
-    """
-    for name in [*expected, *(name for name in got if name not in expected)]:
-        one, other = expected.get(name), got.get(name)
-        if isinstance(one, Mapping) and isinstance(other, Mapping):
-            for path, *values in compared_fields(one, other):
-                yield (f"{name}.{path}", *values)
-        elif name == _MAY_VARY:
-            yield name, one, other, one == VARIES or _same_spacing(one, other)
+    def compared_with(self, got: ScoreRecord) -> Iterator[ComparedField]:
+        """Go through all fields that either record knows, as :py:meth:`first_difference` compares them."""
+        for name in ("network", "inferer", "flips"):
+            yield from _compared(name, getattr(self, name), getattr(got, name))
+        if self.spacing is not None or got.spacing is not None:
+            agrees = self.spacing == VARIES or _same_spacing(self.spacing, got.spacing)
+            yield ComparedField("spacing", self.spacing, got.spacing, agrees)
+        kinds, got_kinds = ([step.kind for step in record.steps] for record in (self, got))
+        if kinds != got_kinds:
+            yield ComparedField("steps", kinds or None, got_kinds or None, False)
         else:
-            yield name, one, other, bool(one == other)
+            for number, (one, other) in enumerate(zip(self.steps, got.steps, strict=True)):
+                # Numbered where a kind comes again, so that two walks can be told apart.
+                again = kinds[: number + 1].count(one.kind) if kinds.count(one.kind) > 1 else 0
+                name = f"{one.kind} {again}" if again else one.kind
+                yield from _compared(name, one.compared(), other.compared())
+        for name in ("dtype", "side"):
+            yield from _compared(name, getattr(self, name), getattr(got, name))
+
+
+UNRECORDED = ScoreRecord()
+"""Of a score that nothing is known of."""
+
+
+def _compared(name: str, one: Any, other: Any) -> Iterator[ComparedField]:
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        for part in [*one, *(part for part in other if part not in one)]:
+            yield from _compared(f"{name}.{part}", one.get(part), other.get(part))
+    elif one is not None or other is not None:
+        yield ComparedField(name, one, other, bool(one == other))
 
 
 def _same_spacing(one: Any, other: Any) -> bool:

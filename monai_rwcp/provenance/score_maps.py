@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from monai.config import NdarrayOrTensor
 from monai.data import MetaTensor
 
-from monai_rwcp.provenance.record import UNRECORDED
+from monai_rwcp.provenance.record import ScoreRecord
 
-__all__ = ["grid_side", "map_spacing", "provenance_key", "score_provenance"]
+__all__ = ["completed_record", "features_record", "grid_side", "map_spacing", "provenance_key", "record_of"]
 
 
 def provenance_key(key: Hashable) -> str:
@@ -26,29 +27,59 @@ def provenance_key(key: Hashable) -> str:
     return f"{key}_provenance"
 
 
-def score_provenance(score: NdarrayOrTensor, record: Mapping[str, Any] | None) -> dict[str, Any]:
+def record_of(data: Mapping[Any, Any], key: Hashable) -> ScoreRecord:
+    """Read the record that lies beside the map under ``key``; an empty one where there is none.
+
+    In a data dictionary it travels as JSON values: MONAI collates, caches and pickles these as they are.
+
+    Raises:
+        ValueError: when something else lies there; the message names the key.
+
+    Example:
+        >>> record_of({"pred_provenance": {"network": "sha256:12"}}, "pred").network
+        'sha256:12'
+    """
+    try:
+        return ScoreRecord.from_json(data.get(provenance_key(key)) or {})
+    except ValueError as error:
+        raise ValueError(f"Key '{provenance_key(key)}': {error}") from error
+
+
+def features_record(extractor_name: str) -> dict[str, str]:
+    """What is known of features: which extractor made them, under the name that holds its settings and weights.
+
+    Example:
+        >>> features_record("MINDFeatures(radius=2, dilation=2)")
+        {'extractor': 'MINDFeatures(radius=2, dilation=2)'}
+    """
+    return {"extractor": extractor_name}
+
+
+def completed_record(score: NdarrayOrTensor, record: ScoreRecord) -> ScoreRecord:
     """Complete the record of a score with what can be read from the score itself.
 
     Args:
         score: the score map ``[C, *spatial]``.
-        record: the record that travelled with it, or None.
+        record: the record that travelled with it.
 
     Returns:
-        the record (or "unrecorded"), with ``dtype`` and ``side``: ``"original"`` when the score lies on the grid of
-        the file the image was loaded from, ``"processed"`` when it lies on another or has transforms to be inverted
-        (before `Invertd`), ``"unknown"`` when it carries no meta data to tell.
+        the record with ``dtype`` and ``side``, see :py:func:`grid_side`.
 
     Example:
         >>> import torch
-        >>> score_provenance(torch.rand(2, 4, 4), None)
-        {'record': 'unrecorded', 'dtype': 'float32', 'side': 'unknown'}
+        >>> completed_record(torch.rand(2, 4, 4), ScoreRecord()).to_json()
+        {'dtype': 'float32', 'side': 'unknown'}
     """
-    made = UNRECORDED if record is None else record
-    return {**made, "dtype": str(score.dtype).removeprefix("torch."), "side": grid_side(score)}
+    return replace(record, dtype=str(score.dtype).removeprefix("torch."), side=grid_side(score))
 
 
 def grid_side(score: NdarrayOrTensor) -> str:
-    """Which side of `Invertd` a map is on, read from its meta data; see :py:func:`score_provenance`."""
+    """Which side of `Invertd` a map is on, read from its meta data.
+
+    Returns:
+        ``"original"`` when it lies on the grid of the file the image was loaded from, ``"processed"`` when it lies on
+        another or has transforms to be inverted (before `Invertd`), ``"unknown"`` when it carries no meta data to tell.
+    """
     if not isinstance(score, MetaTensor):
         return "unknown"
     # Transforms that change nothing in this image change others: the side is the chain's, not the image's.

@@ -14,9 +14,10 @@ from monai.utils import TransformBackends, convert_data_type, convert_to_dst_typ
 from monai_rwcp.conformal.counting.loss_table import Outside
 from monai_rwcp.conformal.promises.calibration import Calibration
 from monai_rwcp.conformal.sets.sandwich import conformal_sandwich
-from monai_rwcp.provenance.score_maps import provenance_key
+from monai_rwcp.provenance.record import UNRECORDED, ScoreRecord
+from monai_rwcp.provenance.score_maps import record_of
 from monai_rwcp.transforms.checks import check_item, group_and_weight
-from monai_rwcp.transforms.made_alike import check_made_alike
+from monai_rwcp.transforms.matching import check_matches_calibration
 from monai_rwcp.utils.document_source import DocumentSource
 
 __all__ = ["ConformalSandwich", "ConformalSandwichD", "ConformalSandwichDict", "ConformalSandwichd"]
@@ -59,7 +60,7 @@ class ConformalSandwich(Transform):
     def __call__(
         self,
         score: NdarrayOrTensor,
-        provenance: Mapping[str, Any] | None = None,
+        record: ScoreRecord = UNRECORDED,
         group: str | None = None,
         weight: float | None = None,
     ) -> tuple[NdarrayOrTensor, NdarrayOrTensor, NdarrayOrTensor]:
@@ -67,7 +68,7 @@ class ConformalSandwich(Transform):
 
         Args:
             score: float ``[C, *spatial]`` in [0, 1], one item without a batch dimension.
-            provenance: the record of how it was made; None stands for a score without a record.
+            record: how it was made; left out for a score without a record.
             group: the unit's group, for calibrations by groups.
             weight: the unit's weight, for weighted calibrations.
 
@@ -82,7 +83,7 @@ class ConformalSandwich(Transform):
         check_item(score)
         inner, outer = self.inner.current(), self.outer.current()
         for calibration in (inner, outer):
-            check_made_alike(score, provenance, calibration)
+            check_matches_calibration(score, record, calibration)
         tensor, *_ = convert_data_type(score, torch.Tensor)
         sets = conformal_sandwich(tensor, inner, outer, group=group, weight=weight, outside=self.outside)
         in_type, out_type, uncertain = (convert_to_dst_type(s, score, dtype=torch.uint8)[0] for s in sets)
@@ -131,7 +132,7 @@ class ConformalSandwichd(MapTransform):
         group, weight = group_and_weight(d, self.group_key, self.weight_key)
         for key in self.key_iterator(d):
             try:
-                sets = self.converter(d[key], d.get(provenance_key(key)), group, weight)
+                sets = self.converter(d[key], record_of(d, key), group, weight)
             except ValueError as error:
                 raise ValueError(f"Key '{key}': {error}") from error
             for name, one in zip(("inner", "outer", "uncertain"), sets, strict=True):

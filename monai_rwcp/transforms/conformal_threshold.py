@@ -14,9 +14,10 @@ from monai.utils import TransformBackends, convert_data_type, convert_to_dst_typ
 from monai_rwcp.conformal.counting.loss_table import Outside
 from monai_rwcp.conformal.promises.calibration import Calibration
 from monai_rwcp.conformal.sets.prediction_set import prediction_set
-from monai_rwcp.provenance.score_maps import provenance_key
+from monai_rwcp.provenance.record import UNRECORDED, ScoreRecord
+from monai_rwcp.provenance.score_maps import record_of
 from monai_rwcp.transforms.checks import check_item, group_and_weight, output_keys_of
-from monai_rwcp.transforms.made_alike import check_made_alike
+from monai_rwcp.transforms.matching import check_matches_calibration
 from monai_rwcp.utils.document_source import DocumentSource
 
 __all__ = ["ConformalThreshold", "ConformalThresholdD", "ConformalThresholdDict", "ConformalThresholdd"]
@@ -43,8 +44,8 @@ class ConformalThreshold(Transform):
         >>> import torch
         >>> from monai_rwcp.conformal import LossTable, calibrate, false_negative_rate_table
         >>> score, label = torch.tensor([[[0.4, 0.9]], [[0.6, 0.1]]]), torch.tensor([[[1, 0]]])
-        >>> from monai_rwcp.provenance import score_provenance
-        >>> made = score_provenance(score, None)
+        >>> from monai_rwcp.provenance import ScoreRecord, completed_record
+        >>> made = completed_record(score, ScoreRecord())
         >>> table = LossTable.join(
         ...     false_negative_rate_table(score, label, unit=str(i), provenance=made) for i in range(20))
         >>> ConformalThreshold(calibrate(table))(score).dtype
@@ -62,7 +63,7 @@ class ConformalThreshold(Transform):
     def __call__(
         self,
         score: NdarrayOrTensor,
-        provenance: Mapping[str, Any] | None = None,
+        record: ScoreRecord = UNRECORDED,
         group: str | None = None,
         weight: float | None = None,
     ) -> NdarrayOrTensor:
@@ -70,7 +71,7 @@ class ConformalThreshold(Transform):
 
         Args:
             score: float ``[C, *spatial]`` in [0, 1], one item without a batch dimension.
-            provenance: the record of how it was made, as `RandomWalkDiffusiond` writes it; None stands for a score
+            record: how it was made, see :py:func:`monai_rwcp.provenance.record_of`; left out for a score
                 without a record.
             group: the unit's group, for a calibration by groups.
             weight: the unit's weight, for a weighted calibration.
@@ -85,7 +86,7 @@ class ConformalThreshold(Transform):
         """
         check_item(score)
         calibration = self.source.current()
-        check_made_alike(score, provenance, calibration)
+        check_matches_calibration(score, record, calibration)
         tensor, *_ = convert_data_type(score, torch.Tensor)
         result, *_ = convert_to_dst_type(
             prediction_set(tensor, calibration, group=group, weight=weight, outside=self.outside),
@@ -148,7 +149,7 @@ class ConformalThresholdd(MapTransform):
         group, weight = group_and_weight(d, self.group_key, self.weight_key)
         for key, converter, output_key in self.key_iterator(d, self.converters, self.output_keys):
             try:
-                d[output_key] = converter(d[key], d.get(provenance_key(key)), group, weight)
+                d[output_key] = converter(d[key], record_of(d, key), group, weight)
             except ValueError as error:
                 raise ValueError(f"Key '{key}': {error}") from error
         return d

@@ -12,7 +12,7 @@ from monai.transforms import MapTransform, Transform
 from monai.utils import TransformBackends, convert_data_type, convert_to_dst_type
 
 from monai_rwcp.features.protocol import FeatureExtractor, check_extractor
-from monai_rwcp.provenance.score_maps import provenance_key
+from monai_rwcp.provenance.score_maps import features_record, provenance_key
 from monai_rwcp.transforms.checks import check_item, output_keys_of
 
 __all__ = ["DenseFeatures", "DenseFeaturesD", "DenseFeaturesDict", "DenseFeaturesd"]
@@ -128,7 +128,7 @@ class DenseFeaturesd(MapTransform):
                 # Torch says with a RuntimeError that a network does not fit the image.
                 kind = ValueError if isinstance(error, ValueError) else RuntimeError
                 raise kind(f"Key '{key}': {error}") from error
-            d[provenance_key(output_key)] = {"extractor": self.converter.extractor.name}
+            d[provenance_key(output_key)] = features_record(self.converter.extractor.name)
         return d
 
 

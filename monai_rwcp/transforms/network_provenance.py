@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
 from monai_rwcp.provenance.inferers import flips_record, inferer_record
+from monai_rwcp.provenance.record import ScoreRecord
 from monai_rwcp.provenance.score_maps import map_spacing, provenance_key
 from monai_rwcp.provenance.weights import weights_hash
 
@@ -60,24 +62,19 @@ class NetworkProvenanced(MapTransform):
         self.network, self.inferer = network, inferer
         self.flips = None if flips is None else flips_record(flips)
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> ScoreRecord:
         """What is told of the network and its inferer, as they are now."""
-        record: dict[str, Any] = {"network": weights_hash(self.network)}
-        if self.inferer is not None:
-            record["inferer"] = inferer_record(self.inferer)
-        if self.flips is not None:
-            record["flips"] = [list(axes) for axes in self.flips]
-        return record
+        return ScoreRecord(
+            network=weights_hash(self.network),
+            inferer=None if self.inferer is None else inferer_record(self.inferer),
+            flips=None if self.flips is None else [list(axes) for axes in self.flips],
+        )
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Write the record of each key under ``<key>_provenance``."""
         d = dict(data)
         for key in self.key_iterator(d):
-            record = self.record()
-            spacing = map_spacing(d[key])
-            if spacing is not None:
-                record["spacing"] = spacing
-            d[provenance_key(key)] = record
+            d[provenance_key(key)] = replace(self.record(), spacing=map_spacing(d[key])).to_json()
         return d
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from typing import Any
 
-import torch
 from monai.config import KeysCollection, NdarrayOrTensor
 from monai.transforms import MapTransform, Transform
-from monai.utils import TransformBackends, convert_data_type, convert_to_dst_type, ensure_tuple_rep
+from monai.utils import TransformBackends, ensure_tuple_rep
 
-from monai_rwcp.provenance.score_maps import grid_side, map_spacing, provenance_key
-from monai_rwcp.transforms.checks import check_field_of_view, check_item, output_keys_of
-from monai_rwcp.walk.diffusion import diffuse_probabilities
+from monai_rwcp.scores.walked import WalkedScore
+from monai_rwcp.transforms.checks import output_keys_of
+from monai_rwcp.transforms.scoring import add_score, made_score
 from monai_rwcp.walk.grid import Grid
 from monai_rwcp.walk.neighbor_search import Backend
 from monai_rwcp.walk.settings import Neighborhood, WalkSettings
@@ -29,19 +28,8 @@ class RandomWalkDiffusion(Transform):
     :py:func:`monai_rwcp.walk.recommended` for settings that suit strong networks too.
 
     Args:
-        k: number of neighbours of a node. Defaults to 20.
-        beta: sharpness of the transition weights. Defaults to 50.
-        n_steps: number of steps. Defaults to 10.
-        restart: probability of returning to the start at each step, in [0, 1). Defaults to 0.
-        center: whether the image's mean feature is subtracted first. Defaults to False.
-        spatial_weight: weight of the position in the similarity. Defaults to 0.
-        grid: grid of graph nodes: ``"features"``, ``"map"`` or an integer stride of the map (or one for each axis).
-            Defaults to the feature map's own grid.
-        neighborhood: where a node of a volume may have neighbours: ``"volume"`` (anywhere), ``"slice"`` or
-            ``("slices", w)`` (at most ``w`` slices of the graph grid away). Defaults to "volume".
-        slice_axis: spatial axis that the slices of a volume are stacked along, for ``neighborhood``. Defaults to -1.
-        keep_peak: whether each channel is scaled at the end so that its highest value is what it was before, which
-            keeps small structures. Defaults to False.
+        k, beta, n_steps, restart, center, spatial_weight, grid, neighborhood, slice_axis, keep_peak: see
+            :py:class:`monai_rwcp.walk.WalkSettings`.
         backend: ``"auto"`` or ``"pyg"``, how neighbours are searched; both give the same result.
         progress: whether a progress bar is shown, for volumes and fine grids. Defaults to False.
 
@@ -74,19 +62,18 @@ class RandomWalkDiffusion(Transform):
         backend: Backend = "auto",
         progress: bool = False,
     ) -> None:
-        self.settings = WalkSettings(
-            k, beta, n_steps, restart, center, spatial_weight, grid, neighborhood, slice_axis, keep_peak
+        self.score = WalkedScore(
+            WalkSettings(k, beta, n_steps, restart, center, spatial_weight, grid, neighborhood, slice_axis, keep_peak)
         )
         if backend not in ("auto", "pyg"):
             raise ValueError(f'backend must be "auto" or "pyg" but is {backend!r}.')
-        self.search_backend: Backend = backend
-        self.progress = progress
+        self.options = {"backend": backend, "progress": progress}
 
     def __repr__(self) -> str:
-        return repr(self.settings).replace("WalkSettings", "RandomWalkDiffusion")
+        return repr(self.score.walk).replace("WalkSettings", "RandomWalkDiffusion")
 
     def __call__(  # type: ignore[override]
-        self, probabilities: NdarrayOrTensor, features: NdarrayOrTensor
+        self, probabilities: NdarrayOrTensor, features: NdarrayOrTensor | None
     ) -> NdarrayOrTensor:
         """Walk one map.
 
@@ -100,21 +87,7 @@ class RandomWalkDiffusion(Transform):
         Raises:
             ValueError: when values, shapes or fields of view do not fit; the message says what to do.
         """
-        check_item(probabilities)
-        check_item(features)
-        check_field_of_view(probabilities, features)
-        maps, *_ = convert_data_type(probabilities, torch.Tensor)
-        vectors, *_ = convert_data_type(features, torch.Tensor)
-        walked = diffuse_probabilities(
-            maps,
-            vectors,
-            self.settings,
-            spacing=map_spacing(probabilities),
-            backend=self.search_backend,
-            progress=self.progress,
-        )
-        result, *_ = convert_to_dst_type(walked, probabilities, dtype=probabilities.dtype)
-        return result
+        return made_score(self.score, probabilities, features, **self.options)
 
 
 class RandomWalkDiffusiond(MapTransform):
@@ -128,7 +101,7 @@ class RandomWalkDiffusiond(MapTransform):
         >>> from monai_rwcp import recommended
         >>> walk = RandomWalkDiffusiond("pred", **recommended())
         >>> item = walk({"pred": torch.rand(2, 32, 32), "features": torch.rand(8, 16, 16)})
-        >>> item["pred_provenance"]["walk"]["restart"]
+        >>> item["pred_provenance"]["steps"][0]["settings"]["restart"]
         0.2
     """
 
@@ -184,35 +157,14 @@ class RandomWalkDiffusiond(MapTransform):
         self.output_keys = self.keys if output_keys is None else output_keys_of(self.keys, output_keys)
 
     def __repr__(self) -> str:
-        return f"RandomWalkDiffusiond({self.keys}: {self.converter.settings})"
+        return f"RandomWalkDiffusiond({self.keys}: {self.converter.score.walk})"
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Walk the map under each key."""
         d = dict(data)
         for key, feature_key, output_key in self.key_iterator(d, self.feature_keys, self.output_keys):
-            if feature_key not in d:
-                raise KeyError(
-                    f"Expected the features of '{key}' under '{feature_key}', but there are only "
-                    f"{sorted(str(name) for name in d)}. Put DenseFeaturesd(output_keys='{feature_key}') first."
-                )
-            try:
-                walked = self.converter(d[key], d[feature_key])
-            except ValueError as error:
-                raise ValueError(f"Keys '{key}' and '{feature_key}': {error}") from error
-            d[provenance_key(output_key)] = self.record(
-                d.get(provenance_key(key), {}),
-                d.get(provenance_key(feature_key), "unrecorded"),
-                grid_side(d[key]),
-                map_spacing(d[key]),
-            )
-            d[output_key] = walked
+            add_score(d, self.converter.score, (key, feature_key, output_key), **self.converter.options)
         return d
-
-    def record(self, before: Mapping[str, Any], features: Any, side: Any, spacing: Any) -> dict[str, Any]:
-        """Record of a map that has walked, from that of the map before and what is known of features and grid."""
-        record = {"walked_before": before} if "walk" in before else dict(before)
-        record |= {"features": features, "walk": {**self.converter.settings, "side": side}}
-        return record if spacing is None else record | {"spacing": spacing}
 
 
 RandomWalkDiffusionD = RandomWalkDiffusionDict = RandomWalkDiffusiond

@@ -6,18 +6,14 @@ import os
 from collections.abc import Hashable, Mapping
 from typing import Any
 
-import torch
 from monai.config import KeysCollection, NdarrayOrTensor
 from monai.transforms import MapTransform, Transform
-from monai.utils import TransformBackends, convert_data_type, convert_to_dst_type
+from monai.utils import TransformBackends
 
-from monai_rwcp.conformal.counting.labels import check_score
-from monai_rwcp.provenance.score_maps import grid_side, provenance_key
-from monai_rwcp.transforms.checks import check_item, output_keys_of
-from monai_rwcp.transforms.random_walk_diffusion import RandomWalkDiffusion, RandomWalkDiffusiond
-from monai_rwcp.tune.candidates import BlurredScore, WalkedScore
+from monai_rwcp.scores.walked import WalkedScore
+from monai_rwcp.transforms.checks import output_keys_of
+from monai_rwcp.transforms.scoring import add_score, made_score
 from monai_rwcp.tune.cases import keys_of_sources
-from monai_rwcp.tune.scores import blurred
 from monai_rwcp.tune.settings_file import TunedSettings
 from monai_rwcp.utils.document_source import DocumentSource
 
@@ -34,7 +30,9 @@ class TunedScore(Transform):
         TypeError: when it is neither.
 
     Example:
-        >>> from monai_rwcp.tune import BlurredScore, TunedSettings
+        >>> import torch
+        >>> from monai_rwcp.scores import BlurredScore
+        >>> from monai_rwcp.tune import TunedSettings
         >>> settings = TunedSettings(BlurredScore(1.0), ("anna", "ben"), "patient", 0.1, "stretch", "it was best")
         >>> TunedScore(settings)(torch.rand(2, 8, 8)).shape
         torch.Size([2, 8, 8])
@@ -59,23 +57,7 @@ class TunedScore(Transform):
             FileNotFoundError: when there is no file of the settings.
             ValueError: when values or shapes do not fit, or a walk was chosen and there are no features.
         """
-        candidate = self.source.current().candidate
-        if isinstance(candidate, WalkedScore):
-            if features is None:
-                raise ValueError(
-                    f"Tuning chose a walk by the features '{candidate.source}', but there are none. Put DenseFeaturesd "
-                    "with that source first."
-                )
-            return RandomWalkDiffusion(**candidate.walk)(probabilities, features)
-        check_item(probabilities)
-        values, *_ = convert_data_type(probabilities, torch.Tensor)
-        check_score(values)
-        if isinstance(candidate, BlurredScore):
-            made = blurred(values, candidate.sigma, candidate.keep_peak)
-        else:
-            made = values.clone()
-        result, *_ = convert_to_dst_type(made, probabilities, dtype=probabilities.dtype)
-        return result
+        return made_score(self.source.current().score, probabilities, features)
 
 
 class TunedScored(MapTransform):
@@ -138,25 +120,10 @@ class TunedScored(MapTransform):
             ValueError: when the source of a chosen walk has no key, or a map does not fit.
         """
         d = dict(data)
-        candidate = self.converter.source.current().candidate
+        score = self.converter.source.current().score
+        feature_key = self.feature_key(score) if isinstance(score, WalkedScore) else None
         for key, output_key in self.key_iterator(d, self.output_keys):
-            if isinstance(candidate, WalkedScore):
-                feature_key = self.feature_key(candidate)
-                d = RandomWalkDiffusiond(key, feature_key, **candidate.walk, output_keys=output_key)(d)
-                continue
-            try:
-                made = self.converter(d[key])
-            except ValueError as error:
-                raise ValueError(f"Key '{key}': {error}") from error
-            if isinstance(candidate, BlurredScore):
-                before = d.get(provenance_key(key), {})
-                # A map that was smoothed already is another map, and its record has to tell.
-                record = {"before_blur": before} if {"blur", "walk"} & before.keys() else dict(before)
-                record["blur"] = {**candidate.settings, "side": grid_side(d[key])}
-                d[provenance_key(output_key)] = record
-            elif provenance_key(key) in d:
-                d[provenance_key(output_key)] = dict(d[provenance_key(key)])
-            d[output_key] = made
+            add_score(d, score, (key, feature_key, output_key))
         return d
 
 

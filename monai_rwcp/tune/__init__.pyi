@@ -1,8 +1,3 @@
-from .candidates import BlurredScore as BlurredScore
-from .candidates import Candidate as Candidate
-from .candidates import PlainScore as PlainScore
-from .candidates import WalkedScore as WalkedScore
-from .candidates import candidate_from as candidate_from
 from .candidates import default_candidates as default_candidates
 from .choice import CandidateResult as CandidateResult
 from .choice import Choice as Choice
@@ -13,7 +8,5 @@ from .choice import working_level as working_level
 from .curves import SetCurves as SetCurves
 from .curves import set_curves as set_curves
 from .curves import tuning_thresholds as tuning_thresholds
-from .scores import blurred as blurred
-from .scores import candidate_scores as candidate_scores
 from .settings_file import TunedSettings as TunedSettings
 from .tune import tune_settings as tune_settings

@@ -12,8 +12,10 @@ import torch
 from monai.data import MetaTensor
 
 from monai_rwcp.conformal.counting.labels import LabelMode
-from monai_rwcp.tune.candidates import Candidate, WalkedScore
-from monai_rwcp.tune.scores import candidate_scores
+from monai_rwcp.provenance.score_maps import map_spacing
+from monai_rwcp.scores.choice import Score
+from monai_rwcp.scores.together import make_together
+from monai_rwcp.scores.walked import WalkedScore
 
 __all__ = ["CaseKeys", "ScoredCase", "case_owner", "keys_of_sources", "names_of_units", "unit_name"]
 
@@ -50,10 +52,10 @@ class ScoredCase:
     label: torch.Tensor
     mask: torch.Tensor | None
     spacing: list[float] | None
-    scores: Iterator[tuple[Candidate, torch.Tensor]]
+    scores: Iterator[tuple[Score, torch.Tensor]]
 
     @staticmethod
-    def of(case: Mapping[Hashable, Any], number: int, candidates: Sequence[Candidate], keys: CaseKeys) -> ScoredCase:
+    def of(case: Mapping[Hashable, Any], number: int, candidates: Sequence[Score], keys: CaseKeys) -> ScoredCase:
         """Read an item.
 
         Raises:
@@ -62,11 +64,11 @@ class ScoredCase:
         """
         given = _value(case, keys.score, number)
         score = _tensor(given, keys.score, number)
-        spacing = [float(s) for s in given.pixdim[: score.ndim - 1]] if isinstance(given, MetaTensor) else None
+        spacing = map_spacing(given)
         walked = {c.source for c in candidates if isinstance(c, WalkedScore)}
         features = {source: _at(case, keys.features[source], number) for source in walked}
         mask = None if keys.mask is None else _at(case, keys.mask, number)
-        scores = candidate_scores(score, candidates, features, spacing=spacing)
+        scores = make_together(score, candidates, features, spacing=spacing)
         return ScoredCase(_at(case, keys.label, number), mask, spacing, scores)
 
 

@@ -10,7 +10,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from monai_rwcp.conformal.promises.promise import Promise
-from monai_rwcp.tune.candidates import Candidate
+from monai_rwcp.scores.choice import Score
 from monai_rwcp.tune.curves import SetCurves, tuning_thresholds
 from monai_rwcp.utils.arguments import check_share
 
@@ -50,7 +50,7 @@ class CandidateResult:
             out.
     """
 
-    candidate: Candidate
+    candidate: Score
     value: float
     difference: float
     standard_error: float
@@ -71,7 +71,7 @@ class Choice:
         why: the reason in words.
     """
 
-    chosen: Candidate
+    chosen: Score
     results: tuple[CandidateResult, ...]
     alpha: float
     objective: Objective
@@ -196,7 +196,7 @@ def efficiency(
 
 
 def choose(
-    curves: Mapping[Candidate, SetCurves],
+    curves: Mapping[Score, SetCurves],
     alpha: float = 0.1,
     objective: Objective = "stretch",
     *,
@@ -229,7 +229,7 @@ def choose(
 
     Example:
         >>> import torch
-        >>> from monai_rwcp.tune import BlurredScore, PlainScore
+        >>> from monai_rwcp.scores import BlurredScore, PlainScore
         >>> from monai_rwcp.tune import SetCurves, set_curves
         >>> label = torch.tensor([[[0, 1, 1]]])
         >>> def of(score):
@@ -269,8 +269,8 @@ def of_unseen_classes(curves: SetCurves) -> str:
 
 
 def choose_by_distance(
-    distances: Mapping[Candidate, np.ndarray],
-    thresholds: Mapping[Candidate, dict[int, float]],
+    distances: Mapping[Score, np.ndarray],
+    thresholds: Mapping[Score, dict[int, float]],
     units: tuple[str, ...],
     alpha: float = 0.1,
     *,
@@ -294,7 +294,7 @@ def choose_by_distance(
         ValueError: when an argument is out of range or no unit shows a class.
 
     Example:
-        >>> from monai_rwcp.tune import BlurredScore, PlainScore
+        >>> from monai_rwcp.scores import BlurredScore, PlainScore
         >>> distances = {PlainScore(): np.array([[9.0], [8.0]]), BlurredScore(1.0): np.array([[1.0], [2.0]])}
         >>> choose_by_distance(distances, dict.fromkeys(distances, {1: 0.5}), ("anna", "ben")).chosen
         BlurredScore(sigma=1.0, keep_peak=False)
@@ -327,7 +327,7 @@ def _bootstrap(n_units: int, draws: int, seed: int) -> np.ndarray:
 
 
 def _decide(
-    found: Mapping[Candidate, tuple[float, np.ndarray, dict[int, float]]],
+    found: Mapping[Score, tuple[float, np.ndarray, dict[int, float]]],
     alpha: float,
     objective: Objective,
     units: tuple[str, ...],
@@ -352,7 +352,7 @@ def _decide(
     return Choice(chosen, tuple(results), float(alpha), objective, units, why)
 
 
-def _simplest(results: list[CandidateResult]) -> tuple[Candidate, str]:
+def _simplest(results: list[CandidateResult]) -> tuple[Score, str]:
     best = results[0]
     for kind in _KINDS:
         of_kind = next((result for result in results if result.candidate.kind == kind), None)
@@ -370,7 +370,7 @@ def _simplest(results: list[CandidateResult]) -> tuple[Candidate, str]:
     raise AssertionError("the best is of one of the kinds")
 
 
-def _common_units(curves: Mapping[Candidate, SetCurves]) -> tuple[str, ...]:
+def _common_units(curves: Mapping[Score, SetCurves]) -> tuple[str, ...]:
     if not curves:
         raise ValueError("Expected some candidates to choose among, but got none.")
     units = next(iter(curves.values())).units

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 
-from monai_rwcp.tune.candidates import Candidate
+from monai_rwcp.scores.choice import Score
 from monai_rwcp.tune.choice import Objective, efficiency
 from monai_rwcp.tune.curves import SetCurves
 
@@ -30,7 +30,7 @@ def first_units(units: Sequence[str], seed: int) -> list[str]:
     return order[: max(2, len(order) // _FIRST_PART)]
 
 
-def better_candidates(curves: Mapping[Candidate, SetCurves], alpha: float, objective: Objective) -> list[Candidate]:
+def better_candidates(curves: Mapping[Score, SetCurves], alpha: float, objective: Objective) -> list[Score]:
     """Keep the plain score and the better quarter of every other kind, in the order they were given.
 
     All are kept when no unit shows one of the classes: a comparison on the other classes would drop candidates that

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from monai_rwcp.tune.candidates import Candidate, candidate_from
+from monai_rwcp.scores.choice import Score, score_from
 from monai_rwcp.tune.cases import names_of_units
 from monai_rwcp.tune.choice import Choice
 from monai_rwcp.utils.json_documents import check_document, digest, read_json, write_json
@@ -22,7 +22,7 @@ class TunedSettings:
     """How a score is made, chosen on patients that no calibration and no test may see again.
 
     Args:
-        candidate: how.
+        score: how.
         units: names of the tuning units.
         unit_name: what a unit is, for people: "patient", "image".
         alpha: share of the truth that the compared sets missed.
@@ -30,12 +30,12 @@ class TunedSettings:
         why: the reason in words.
 
     Example:
-        >>> from monai_rwcp.tune import BlurredScore
+        >>> from monai_rwcp.scores import BlurredScore
         >>> settings = TunedSettings(BlurredScore(2.0), ("anna", "ben"), "patient", 0.1, "stretch", "it was best")
         >>> settings.check_unseen(["carl"], "calibration", "patient")
     """
 
-    candidate: Candidate
+    score: Score
     units: tuple[str, ...]
     unit_name: str
     alpha: float
@@ -83,8 +83,8 @@ class TunedSettings:
         document = {
             "format": _FORMAT,
             "version": _VERSION,
-            "method": self.candidate.kind,
-            "settings": self.candidate.settings,
+            "method": self.score.kind,
+            "settings": self.score.settings,
             "alpha": self.alpha,
             "objective": self.objective,
             "why": self.why,
@@ -104,7 +104,7 @@ class TunedSettings:
         document = read_json(path, "settings file", "Make one with tune_settings or `monai-rwcp tune`")
         check_document(document, path, what="settings file", kind=_FORMAT, version=_VERSION)
         return TunedSettings(
-            candidate_from(document["method"], document["settings"]),
+            score_from(document["method"], document["settings"]),
             tuple(document["tuning_units"]),
             document["unit_name"],
             document["alpha"],

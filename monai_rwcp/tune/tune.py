@@ -10,7 +10,11 @@ from typing import Any
 import numpy as np
 
 from monai_rwcp.conformal.counting.labels import LabelMode
-from monai_rwcp.tune.candidates import BlurredScore, Candidate, PlainScore, WalkedScore, default_candidates
+from monai_rwcp.scores.blurred import BlurredScore
+from monai_rwcp.scores.choice import Score
+from monai_rwcp.scores.plain import PlainScore
+from monai_rwcp.scores.walked import WalkedScore
+from monai_rwcp.tune.candidates import default_candidates
 from monai_rwcp.tune.cases import CaseKeys, ScoredCase, case_owner, keys_of_sources, names_of_units
 from monai_rwcp.tune.choice import (
     Choice,
@@ -34,7 +38,7 @@ def tune_settings(
     *,
     alpha: float = 0.1,
     n_calibration: int | None = None,
-    candidates: Sequence[Candidate] | None = None,
+    candidates: Sequence[Score] | None = None,
     objective: Objective = "stretch",
     score_key: str = "pred",
     label_key: str = "label",
@@ -92,7 +96,7 @@ def tune_settings(
 
     Example:
         >>> import torch
-        >>> from monai_rwcp.tune import BlurredScore, PlainScore
+        >>> from monai_rwcp.scores import BlurredScore, PlainScore
         >>> cases = [{"pred": torch.rand(2, 8, 8), "label": torch.ones(1, 8, 8), "patient": i} for i in range(4)]
         >>> choice = tune_settings(cases, candidates=[PlainScore(), BlurredScore(1.0)])
         >>> len(choice.results)
@@ -122,10 +126,10 @@ def tune_settings(
     keys = CaseKeys(score_key, label_key, mask_key, sources, label_mode)
     counted: Objective = "dice" if objective == "dice" else "stretch"
     # By candidate and unit: images of a unit are added up as they come, so that memory grows with the units alone.
-    totals: dict[Candidate, dict[str, SetCurves]] = {candidate: {} for candidate in everyone}
+    totals: dict[Score, dict[str, SetCurves]] = {candidate: {} for candidate in everyone}
     in_mm: set[bool] = set()
 
-    def count(numbers: Iterable[int], some: Sequence[Candidate], advance: Callable[[int], object]) -> None:
+    def count(numbers: Iterable[int], some: Sequence[Score], advance: Callable[[int], object]) -> None:
         for i in numbers:
             try:
                 case = ScoredCase.of(cases[i], i, some, keys)
@@ -167,7 +171,7 @@ def tune_settings(
         return choice
     picked = finalists([(result.candidate.kind, result.value) for result in choice.results])
     thresholds = {choice.results[i].candidate: choice.results[i].thresholds for i in picked}
-    figures: dict[Candidate, list[list[float]]] = {candidate: [] for candidate in thresholds}
+    figures: dict[Score, list[list[float]]] = {candidate: [] for candidate in thresholds}
     with shown_progress(len(cases), progress, "distances", "case") as advance:
         for i, item in enumerate(cases):
             case = ScoredCase.of(item, i, list(thresholds), keys)
@@ -188,7 +192,7 @@ def tune_settings(
     return replace(by_distance, why=by_distance.why + of_unseen_classes(joined[choice.chosen]))
 
 
-def _checked(candidates: Sequence[Candidate]) -> list[Candidate]:
+def _checked(candidates: Sequence[Score]) -> list[Score]:
     wrong = [c for c in candidates if not isinstance(c, (PlainScore, BlurredScore, WalkedScore))]
     if wrong or not candidates:
         raise ValueError(

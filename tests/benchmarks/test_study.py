@@ -41,7 +41,8 @@ from benchmarks.study_tables import (
 )
 from benchmarks.study_targets import choice_table, choice_target, target_table
 from monai_rwcp.metrics import prediction_set_metrics
-from monai_rwcp.tune import BlurredScore, PlainScore, SetCurves, WalkedScore, tune_settings, tuning_thresholds
+from monai_rwcp.scores import BlurredScore, PlainScore, WalkedScore
+from monai_rwcp.tune import SetCurves, tune_settings, tuning_thresholds
 
 ALPHA = 0.2
 

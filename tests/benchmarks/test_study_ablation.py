@@ -16,7 +16,8 @@ from benchmarks.study_ablation import ablation_candidates, main
 from benchmarks.study_cases import CaseInfo, StudyCase, StudySet
 from benchmarks.study_measure import scores_of
 from benchmarks.study_tables import read_rows
-from monai_rwcp.tune import BlurredScore, tuning_thresholds
+from monai_rwcp.scores import BlurredScore
+from monai_rwcp.tune import tuning_thresholds
 from monai_rwcp.walk import WalkSettings, diffuse_probabilities
 
 

@@ -19,7 +19,8 @@ from benchmarks.study_measure import load_curves, measure, study_candidates
 from benchmarks.study_position import main, parts_of_heart, position_rows
 from benchmarks.study_splits import SplitRow, Splitter
 from benchmarks.study_tables import read_rows, save_rows
-from monai_rwcp.tune import BlurredScore, PlainScore, WalkedScore, tuning_thresholds
+from monai_rwcp.scores import BlurredScore, PlainScore, WalkedScore
+from monai_rwcp.tune import tuning_thresholds
 
 SIZES = (9, 7, 5, 3)
 

@@ -62,13 +62,13 @@ def check_run(out: Path, names: list[str]) -> None:
     calibration = Calibration.load(out / "calibration.json")
     assert calibration.n == {1: 12, 2: 12}
     assert all(name in calibration.promise for name in names)
-    assert calibration.provenance["side"] == "original"
-    assert calibration.provenance["walk"]["side"] == "processed"
+    assert calibration.provenance.side == "original"
+    assert calibration.provenance.steps[-1].side == "processed"
     weights = torch.load(out / "models" / "model.pt", weights_only=True)
     network = ConfigParser(json.loads((CONFIGS / "inference.json").read_text()) | {"properties": {"labels": [0, 1, 2]}})
     built = network.get_parsed_content("network_def")
     built.load_state_dict(weights)
-    assert calibration.provenance["network"] == monai_rwcp.provenance.weights_hash(built)
+    assert calibration.provenance.network == monai_rwcp.provenance.weights_hash(built)
     assert len(list((out / "sets").iterdir())) == 3
     missed: list[list[float]] = []
     for case in cases["test"]:

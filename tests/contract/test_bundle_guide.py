@@ -244,8 +244,10 @@ def test_features_from_the_forward_pass(published: Path, tmp_path: Path) -> None
     files = words[-1].replace("'configs/rwcp.json'", "'configs/rwcp.json','configs/forward.json','configs/scores.json'")
     run_command([*words[:-1], files], folder)
     calibration = Calibration.load(folder / "models" / "calibration.json")
-    assert calibration.provenance["features"]["extractor"].startswith("ForwardFeatures(UNet, ")
-    assert monai_rwcp.provenance.weights_hash(network_of(folder)) in calibration.provenance["features"]["extractor"]
+    assert calibration.provenance.steps[-1].features["extractor"].startswith("ForwardFeatures(UNet, ")
+    assert (
+        monai_rwcp.provenance.weights_hash(network_of(folder)) in calibration.provenance.steps[-1].features["extractor"]
+    )
     for patient, found in sets_of(folder).items():
         saved = next((folder / "eval").rglob(f"{patient}_image_score.nii.gz"))
         walked = torch.tensor(np.asarray(nibabel.load(saved).dataobj)).movedim(-1, 0)

@@ -157,8 +157,8 @@ def calibrated(cohort: list[dict[str, str]], tmp_path_factory: pytest.TempPathFa
 def test_calibration_equals_a_count_on_the_saved_scores(cohort: list[dict[str, str]], calibrated: Path) -> None:
     calibration = Calibration.load(calibrated / "calibration.json")
     assert calibration.n == {1: 12, 2: 12}
-    assert calibration.provenance["side"] == "original"
-    assert calibration.provenance["walk"]["side"] == "processed"
+    assert calibration.provenance.side == "original"
+    assert calibration.provenance.steps[-1].side == "processed"
     pairs = []
     for case in cohort[:12]:
         score, affine = _read(calibrated, case, "pred")
@@ -232,7 +232,7 @@ def test_a_calibration_from_before_invertd_is_refused_after_it(cohort: list[dict
     path = tmp_path / "calibration.json"
     handler = ConformalCalibrationHandler(alpha=ALPHA, unit_key="patient", output_path=path)
     _run(_Net(), cohort[:5], [handler], invert=False, moved=("image", "label"))
-    assert handler.calibration.provenance["side"] == "processed"
+    assert handler.calibration.provenance.side == "processed"
     threshold = ConformalThresholdd("pred", path)
     _run(_Net(), cohort[12:], [], threshold, invert=False)
     with pytest.raises(RuntimeError) as caught:

@@ -32,7 +32,7 @@ from monai_rwcp import (
     tune_settings,
 )
 from monai_rwcp.conformal import InstanceFalseNegativeRate, SurfaceFalseNegativeRate
-from monai_rwcp.tune import BlurredScore, Candidate, PlainScore, WalkedScore, blurred
+from monai_rwcp.scores import BlurredScore, PlainScore, Score, WalkedScore
 from monai_rwcp.walk import (
     WalkSettings,
     diffuse_probabilities,
@@ -138,7 +138,7 @@ def test_graph(dtype: torch.dtype, options: str) -> None:
 
 
 @pytest.mark.usefixtures("allowed_tf32")
-@pytest.mark.parametrize("move", [lambda x: resample_to_grid(x, (24, 96)), lambda x: blurred(x, 2.0)])
+@pytest.mark.parametrize("move", [lambda x: resample_to_grid(x, (24, 96)), lambda x: BlurredScore(2.0).make(x)])
 def test_maps_have_full_precision_where_tf32_is_allowed(move: Callable[[torch.Tensor], torch.Tensor]) -> None:
     x = torch.rand(3, 48, 48, generator=torch.Generator().manual_seed(1))
     torch.testing.assert_close(move(x.to(GPU)).cpu().double(), move(x.double()), rtol=0, atol=1e-6)
@@ -243,7 +243,7 @@ def test_everything_that_follows_calibration(tmp_path: Path) -> None:
 def test_tuning_and_the_tuned_score() -> None:
     network = Net()
     layer = NetworkFeatures(network, layers="body")
-    candidates: list[Candidate] = [
+    candidates: list[Score] = [
         PlainScore(),
         BlurredScore(1.0),
         *(WalkedScore(WalkSettings(k=k, n_steps=3, grid="map")) for k in (5, 10)),

@@ -23,6 +23,7 @@ FLOORS = (
     {"conformal.promises"},
     {"conformal.sets"},
     {"monitoring"},
+    {"scores"},
     {"metrics"},
     {"tune"},
     {"report"},

@@ -37,9 +37,9 @@ from monai_rwcp import (
     false_negative_rate_table,
 )
 from monai_rwcp.conformal import DensityRatio, calibrate, case_loss_table
-from monai_rwcp.provenance import score_provenance
+from monai_rwcp.provenance import ScoreRecord, completed_record, record_of
+from monai_rwcp.scores import WalkedScore
 from monai_rwcp.transforms import ShiftWeight
-from monai_rwcp.tune import WalkedScore
 from monai_rwcp.walk import WalkSettings
 
 
@@ -81,7 +81,7 @@ def _item() -> dict[str, Any]:
 
 def _calibration(loss: Literal["fnr", "inner"] = "fnr") -> Calibration:
     score = _item()["pred"]
-    made = score_provenance(score, None)
+    made = completed_record(score, ScoreRecord())
     tables = [
         case_loss_table(score.as_tensor(), torch.ones(1, 12, 8), loss=loss, unit=str(i), provenance=made)
         for i in range(9)
@@ -161,7 +161,7 @@ def test_a_chain_of_all_of_them(copied: str, tmp_path: Path) -> None:
     path = tmp_path / "calibration.json"
     before = Compose([Activationsd("pred", softmax=True), *[DICTIONARY[name]() for name in list(DICTIONARY)[:3]]])
     score = before(_item())["pred"]
-    made = score_provenance(score, before(_item())["pred_provenance"])
+    made = completed_record(score, record_of(before(_item()), "pred"))
     tables = [
         false_negative_rate_table(score.as_tensor(), torch.ones(1, 12, 8), unit=str(i), provenance=made)
         for i in range(9)

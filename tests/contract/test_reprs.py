@@ -22,7 +22,8 @@ from monai_rwcp import (
 )
 from monai_rwcp.conformal import calibrate
 from monai_rwcp.monitoring import CaseSummaries, ImageSummary
-from monai_rwcp.tune import PlainScore, set_curves, tune_settings
+from monai_rwcp.scores import PlainScore
+from monai_rwcp.tune import set_curves, tune_settings
 from monai_rwcp.walk import knn_graph
 
 SCORE, LABEL = torch.rand(2, 8, 8, generator=torch.Generator().manual_seed(0)), torch.ones(1, 8, 8)

@@ -42,9 +42,9 @@ def test_what_the_demo_leaves(small_demo: Path) -> None:
     plain = Calibration.load(small_demo / "calibration_plain.json")
     assert walked.n == plain.n == {1: 12, 2: 12}
     assert walked.unit_name == "patient"
-    assert walked.provenance["walk"]["restart"] == 0.2
+    assert walked.provenance.steps[-1].settings["restart"] == 0.2
     assert "walk" not in plain.provenance
-    assert walked.provenance["side"] == "original"
+    assert walked.provenance.side == "original"
     assert (small_demo / "overview.png").stat().st_size > 20_000
     groups = json.loads((small_demo / "datalist.json").read_text())
     assert [len(groups[name]) for name in ("train", "calibrate", "test")] == [3, 12, 3]

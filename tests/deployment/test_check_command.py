@@ -73,7 +73,7 @@ def test_the_calibrated_deployment_agrees_and_nothing_is_written(
     assert "Everything that was recorded agrees" in result.output
     found = lines(result)
     assert set(found.values()) == {"OK"}
-    expected = {"network", "spacing", "inferer.roi_size", "inferer.overlap", "flips", "dtype", "features.extractor", "walk.k", "walk.beta", "walk.side", "side", "threshold", "Invertd.nearest_interp"}  # fmt: skip
+    expected = {"network", "spacing", "inferer.roi_size", "inferer.overlap", "flips", "dtype", "walk.features.extractor", "walk.k", "walk.beta", "walk.side", "side", "threshold", "Invertd.nearest_interp"}  # fmt: skip
     assert expected <= set(found)
     assert sorted(bundle.rglob("*")) == before
 
@@ -128,11 +128,11 @@ def _other_network(config: dict[str, Any]) -> None:
         (lambda c: at(c, "NetworkProvenanced").update(inferer=None), {"inferer"}),
         (lambda c: c.update(flips=[[0], [1]]), {"flips"}),
         (lambda c: before_threshold(c, _target_="CastToTyped", keys="pred", dtype="$torch.float16"), {"dtype"}),
-        (lambda c: c["extractor"].update(layers="1"), {"features.extractor"}),
+        (lambda c: c["extractor"].update(layers="1"), {"walk.features.extractor"}),
         (lambda c: at(c, "RandomWalkDiffusiond").update(k=5), {"walk.k"}),
         (lambda c: at(c, "RandomWalkDiffusiond").update(beta=20), {"walk.beta"}),
         (lambda c: without(c, "Invertd"), {"side"}),
-        (lambda c: without(c, "RandomWalkDiffusiond"), {"features", "walk"}),
+        (lambda c: without(c, "RandomWalkDiffusiond"), {"steps"}),
         (lambda c: without(c, "ConformalThresholdd", "SaveImaged"), {"threshold"}),
         (lambda c: at(c, "Invertd").update(nearest_interp=True), {"Invertd.nearest_interp"}),
         (lambda c: before_threshold(c, _target_="AsDiscreted", keys="pred", threshold=0.5), {"AsDiscreted"}),
@@ -163,7 +163,7 @@ def test_other_weights(bundle: Path, changed: Callable[..., Path]) -> None:
     result = check(changed(shift=0.1), calibration_of(bundle))
     assert result.exit_code == 1
     found = {field for field, state in lines(result).items() if state == "DIFFERS"}
-    assert found == {"network", "features.extractor"}
+    assert found == {"network", "walk.features.extractor"}
     assert "2 fields differ" in result.output
 
 
@@ -230,7 +230,7 @@ def test_an_old_calibration_and_other_packages(bundle: Path, changed: Callable[.
 
     old = tmp_path / "old.json"
     made = Calibration.load(calibration_of(bundle))
-    record = {name: value for name, value in made.provenance.items() if name not in ("inferer", "flips")}
+    record = replace(made.provenance, inferer=None, flips=None)
     replace(made, provenance=record, packages={**made.packages, "torch": "1.0"}).save(old)
     result = check(changed(unrecorded), old)
     assert result.exit_code == 0, result.output

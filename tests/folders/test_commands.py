@@ -21,7 +21,8 @@ from monai_rwcp.cli import main
 from monai_rwcp.conformal import Calibration, LossTable, calibrate, false_negative_rate_table
 from monai_rwcp.features import MINDFeatures
 from monai_rwcp.folders import read_map
-from monai_rwcp.tune import BlurredScore, TunedSettings, blurred
+from monai_rwcp.scores import BlurredScore
+from monai_rwcp.tune import TunedSettings
 from monai_rwcp.walk import diffuse_probabilities, recommended
 
 N, SHAPE = 24, (18, 20, 12)
@@ -148,7 +149,7 @@ def test_scores_that_walk_and_scores_that_were_tuned(tmp_path: Path) -> None:
         )
 
     assert Calibration.load(walked).lambda_hat == pytest.approx(expected(walk).lambda_hat, abs=1e-6)
-    assert Calibration.load(blur).lambda_hat == expected(lambda i: blurred(plain(i), 1.5)).lambda_hat
+    assert Calibration.load(blur).lambda_hat == expected(lambda i: BlurredScore(1.5).make(plain(i))).lambda_hat
     # A plain score is refused by thresholds of walked ones, and nothing of it is left as a set.
     ran = run(
         "predict", tmp_path / "test/maps", "--form", "channels-last", "--calibration", walked, "--out", tmp_path / "s"

@@ -18,7 +18,7 @@ from monai_rwcp.conformal import (
     calibrate,
     case_loss_table,
 )
-from monai_rwcp.provenance import score_provenance
+from monai_rwcp.provenance import ScoreRecord, completed_record
 
 SPACING = (0.7, 2.0)
 
@@ -62,7 +62,7 @@ def _table(loss: Any, n: int = 60, **keys: str) -> LossTable:
                 loss=loss,
                 unit=case["patient"],
                 unit_name="patient",
-                provenance=score_provenance(case["pred"], None),
+                provenance=completed_record(case["pred"], ScoreRecord()),
                 **options,
             )
         )

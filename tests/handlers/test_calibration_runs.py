@@ -170,8 +170,8 @@ def test_network_record_is_kept() -> None:
     handler = ConformalCalibrationHandler(alpha=0.25)
     _evaluator([handler], [NetworkProvenanced("pred", network)], network=network).run()
     made = handler.calibration.provenance
-    assert made["network"].startswith("sha256:")
-    assert made["dtype"] == "float32"
+    assert str(made.network).startswith("sha256:")
+    assert made.dtype == "float32"
     item = NetworkProvenanced("pred", network)({"pred": _evaluated(network, _images(1))[0]["pred"]})
     item["pred_provenance"] = {**item["pred_provenance"], "network": "sha256:0"}
     with pytest.raises(ValueError, match="network is 'sha256:0'"):

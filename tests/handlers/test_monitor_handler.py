@@ -94,7 +94,7 @@ def test_summaries_are_those_of_each_case() -> None:
         assert found.unit == item["patient"]
         assert dict(found.values) == pytest.approx(expected)
     assert handler.summaries.unit_name == "patient"
-    assert "network" in handler.summaries.provenance
+    assert handler.summaries.provenance.network
     run(data[:2], [handler])
     assert len(handler.summaries.images) == 2
 

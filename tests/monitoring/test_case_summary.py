@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from monai_rwcp.monitoring import CaseSummaries, ImageSummary, case_summary
+from monai_rwcp.provenance import ScoreRecord
 
 
 @pytest.mark.parametrize("shape", [(9, 7), (5, 6, 4), (1, 8)])
@@ -76,8 +77,10 @@ def test_summaries_join_by_image_and_read_by_unit() -> None:
         CaseSummaries.join([*parts, part("a1", "a", 0.6)])
     with pytest.raises(ValueError, match="`unit_name` is 'image' in one and 'patient'"):
         CaseSummaries.join([parts[0], part("c", "c", 0.1, unit_name="patient")])
-    with pytest.raises(ValueError, match=r"not made in one way: k is 1 for some and 2"):
-        CaseSummaries.join([part("a", "a", 0.1, provenance={"k": 1}), part("b", "b", 0.1, provenance={"k": 2})])
+    with pytest.raises(ValueError, match=r"not made in one way: network is .abc. for some and .def."):
+        CaseSummaries.join(
+            [part("a", "a", 0.1, provenance=ScoreRecord("abc")), part("b", "b", 0.1, provenance=ScoreRecord("def"))]
+        )
     with pytest.raises(ValueError, match="at least one summary to join"):
         CaseSummaries.join([])
 

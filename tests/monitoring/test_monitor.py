@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from monai_rwcp.monitoring import CaseSummaries, ExchangeabilityMartingale, ExchangeabilityMonitor, ImageSummary
+from monai_rwcp.provenance import ScoreRecord
 from monai_rwcp.utils.json_documents import digest
 
 NAMES = ("share of class 1 at 0.5", "uncertainty", "image mean")
@@ -23,7 +24,7 @@ def summary(random: np.random.Generator, shift: float = 0.0) -> dict[str, float]
 def reference(n: int = 40, seed: int = 0) -> CaseSummaries:
     random = np.random.default_rng(seed)
     images = {f"scan {i}": ImageSummary(f"old {i}", summary(random)) for i in range(n)}
-    return CaseSummaries(images, unit_name="patient", with_image=True, provenance={"k": 20})
+    return CaseSummaries(images, unit_name="patient", with_image=True, provenance=ScoreRecord("abc"))
 
 
 def stream(n: int, shift: float = 0.0, seed: int = 1) -> list[tuple[str, dict[str, float]]]:

@@ -23,7 +23,7 @@ from monai.inferers import (
 
 from monai_rwcp import ConformalThresholdd, LossTable, NetworkProvenanced, false_negative_rate_table
 from monai_rwcp.conformal import calibrate
-from monai_rwcp.provenance import inferer_record, score_provenance, weights_hash
+from monai_rwcp.provenance import completed_record, inferer_record, record_of, weights_hash
 from monai_rwcp.provenance.inferers import flips_record
 
 BASE: dict[str, Any] = {"roi_size": (6, 6), "overlap": 0.25, "mode": "gaussian", "sigma_scale": 0.125}
@@ -93,7 +93,7 @@ def test_what_changes_values_changes_the_record_and_is_named_by_the_refusal(
         return NetworkProvenanced("pred", net, inferer)({"pred": run(inferer)[0].softmax(dim=0)})
 
     calibrated = item(base)
-    made = score_provenance(calibrated["pred"], calibrated["pred_provenance"])
+    made = completed_record(calibrated["pred"], record_of(calibrated, "pred"))
     tables = [false_negative_rate_table(calibrated["pred"], label, unit=str(i), provenance=made) for i in range(9)]
     threshold = ConformalThresholdd("pred", calibrate(LossTable.join(tables), 0.2))
     assert threshold(item(SlidingWindowInferer(**BASE)))["pred_set"].shape == (2, 13, 4)
@@ -148,13 +148,13 @@ def test_the_record_survives_json_and_pickling() -> None:
     for inferer in (SlidingWindowInferer((6, 8), overlap=np.float64(0.5)), PatchInferer(SlidingWindowSplitter(4))):
         transform = NetworkProvenanced("pred", network(), inferer, flips=[0, (1, 0)])
         record = pickle.loads(pickle.dumps(transform))({"pred": torch.rand(2, 4, 4)})["pred_provenance"]
-        assert json.loads(json.dumps(record)) == record == transform.record()
+        assert json.loads(json.dumps(record)) == record == transform.record().to_json()
         assert record["flips"] == [[0], [0, 1]]
 
 
 def test_without_them_nothing_is_added() -> None:
-    assert set(NetworkProvenanced("pred", network()).record()) == {"network"}
-    assert NetworkProvenanced("pred", network(), flips=[]).record()["flips"] == []
+    assert set(NetworkProvenanced("pred", network()).record().to_json()) == {"network"}
+    assert NetworkProvenanced("pred", network(), flips=[]).record().flips == []
 
 
 def test_flips_are_compared_as_a_set() -> None:

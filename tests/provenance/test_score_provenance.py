@@ -14,7 +14,7 @@ from monai.data import MetaTensor
 from monai.transforms import Compose, DivisiblePadd, Flipd, Spacingd
 
 from monai_rwcp import NetworkProvenanced
-from monai_rwcp.provenance import provenance_key, score_provenance, weights_hash
+from monai_rwcp.provenance import RecordedStep, ScoreRecord, completed_record, provenance_key, record_of, weights_hash
 from monai_rwcp.transforms import NetworkProvenanceD, NetworkProvenanceDict
 
 AFFINE = torch.tensor(
@@ -52,13 +52,19 @@ def test_key_lies_beside_the_map() -> None:
     ],
 )
 def test_dtype_is_read_and_no_record_is_said(score: Any, dtype: str) -> None:
-    assert score_provenance(score, None) == {"record": "unrecorded", "dtype": dtype, "side": "unknown"}
+    assert completed_record(score, ScoreRecord()) == ScoreRecord(dtype=dtype, side="unknown")
 
 
 def test_a_record_is_completed_and_left_alone() -> None:
-    record = {"walk": {"k": 5}}
-    assert score_provenance(_loaded(), record) == {"walk": {"k": 5}, "dtype": "float32", "side": "original"}
-    assert record == {"walk": {"k": 5}}
+    item = {"pred": _loaded(), "pred_provenance": {"network": "abc", "steps": [{"kind": "walk", "settings": {"k": 5}}]}}
+    before = copy.deepcopy(item["pred_provenance"])
+    steps = (RecordedStep("walk", {"k": 5}),)
+    made = completed_record(item["pred"], record_of(item, "pred"))
+    assert made == ScoreRecord("abc", steps=steps, dtype="float32", side="original")
+    assert item["pred_provenance"] == before
+    assert record_of(item, "other") == ScoreRecord()
+    with pytest.raises(ValueError, match="Key 'pred_provenance': Expected the record of a score"):
+        record_of({"pred_provenance": {"walk": 5}}, "pred")
 
 
 def _moved(score: MetaTensor) -> MetaTensor:
@@ -89,22 +95,22 @@ def _cropped(score: MetaTensor) -> MetaTensor:
     ],
 )
 def test_side_is_read_from_affine_and_shape(change: Callable[[MetaTensor], Any], side: str) -> None:
-    assert score_provenance(change(_loaded()), {})["side"] == side
+    assert completed_record(change(_loaded()), ScoreRecord()).side == side
 
 
 def test_side_of_a_slice_with_an_affine_of_a_volume() -> None:
     score = _loaded((8, 6))
-    assert score_provenance(score, {})["side"] == "original"
+    assert completed_record(score, ScoreRecord()).side == "original"
     affine = score.affine.clone()
     affine[0, 1] = 2
     score.affine = affine
-    assert score_provenance(score, {})["side"] == "processed"
+    assert completed_record(score, ScoreRecord()).side == "processed"
 
 
 def test_rounding_of_a_header_is_no_other_side() -> None:
     score = _loaded()
     score.affine = (score.affine * (1 + 1e-6)).float().double()
-    assert score_provenance(score, {})["side"] == "original"
+    assert completed_record(score, ScoreRecord()).side == "original"
 
 
 @pytest.mark.parametrize("wrap", [np.asarray, torch.as_tensor, MetaTensor])
@@ -140,7 +146,7 @@ def test_weights_are_read_at_call_time() -> None:
 
 
 def test_an_earlier_record_is_begun_anew() -> None:
-    data = {"pred": torch.rand(2, 4, 4), "pred_provenance": {"walk": {"k": 5}}}
+    data = {"pred": torch.rand(2, 4, 4), "pred_provenance": ScoreRecord(steps=(RecordedStep("walk"),)).to_json()}
     assert set(NetworkProvenanced("pred", _network())(data)["pred_provenance"]) == {"network"}
 
 

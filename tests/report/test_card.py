@@ -12,13 +12,14 @@ from click.testing import CliRunner
 
 from monai_rwcp.cli import main
 from monai_rwcp.conformal import Calibration, ClassCalibration
+from monai_rwcp.provenance import RecordedStep, ScoreRecord
 from monai_rwcp.report.tables.card import calibration_card
 
 CALIBRATION = Calibration(
     alpha=0.1, method="crc", scope="per_class", unit_loss="pooled", empty="exclude", outside="include",
     label_mode="index", unit_name="patient", n_channels=3, n_images=60, class_names=("background", "organ", "a<b"),
     classes={1: ClassCalibration(0.25, 30, 0.05, 0.07), 2: ClassCalibration(0.125, 28, 0.06, 0.0679)},
-    provenance={"walk": {"k": 20}},
+    provenance=ScoreRecord(steps=(RecordedStep("walk", {"k": 20}),)),
 )  # fmt: skip
 
 

@@ -18,7 +18,8 @@ from monai_rwcp import TunedScored, TunedSettings
 from monai_rwcp.cli import main
 from monai_rwcp.folders.tuning import tune_from_files
 from monai_rwcp.report import draw_tuning, tuning_table
-from monai_rwcp.tune import CandidateResult, Choice, PlainScore, WalkedScore
+from monai_rwcp.scores import PlainScore, WalkedScore
+from monai_rwcp.tune import CandidateResult, Choice
 from monai_rwcp.walk import WalkSettings
 
 

@@ -28,7 +28,7 @@ from monai_rwcp import (
     false_negative_rate_table,
 )
 from monai_rwcp.conformal import calibrate
-from monai_rwcp.provenance import provenance_key, score_provenance
+from monai_rwcp.provenance import ScoreRecord, completed_record, record_of
 from monai_rwcp.transforms import ConformalThresholdD, ConformalThresholdDict
 
 
@@ -38,15 +38,15 @@ def _score(seed: int = 0, shape: tuple[int, ...] = (8, 6), classes: int = 3) -> 
 
 
 def _calibration(
-    *records: Mapping[str, Any] | None, classes: int = 3, dtype: torch.dtype = torch.float32, **options: Any
+    *records: ScoreRecord, classes: int = 3, dtype: torch.dtype = torch.float32, **options: Any
 ) -> Calibration:
     """Calibrate on 20 random cases whose scores were made as the records say, one after the other."""
     tables = []
     for seed in range(20):
         score = _score(seed, classes=classes).to(dtype)
         label = score.float().argmax(dim=0, keepdim=True)
-        record = records[seed % len(records)] if records else None
-        made = score_provenance(score, record)
+        record = records[seed % len(records)] if records else ScoreRecord()
+        made = completed_record(score, record)
         tables.append(false_negative_rate_table(score, label, unit=str(seed), provenance=made, **options))
     return calibrate(LossTable.join(tables), alpha=0.2)
 
@@ -84,7 +84,7 @@ def test_meta_and_affine_are_kept_and_nothing_is_pushed() -> None:
     before = pickle.dumps((item["pred"].meta, item["pred"].applied_operations))
     calibration = _calibration()
     # A flip that is to be undone: the score is before Invertd.
-    before_invertd = replace(calibration, provenance={**calibration.provenance, "side": "processed"})
+    before_invertd = replace(calibration, provenance=replace(calibration.provenance, side="processed"))
     out = ConformalThresholdd("pred", before_invertd)(item)
     result = out["pred_set"]
     assert isinstance(result, MetaTensor)
@@ -221,7 +221,7 @@ def _calibration_scores() -> list[torch.Tensor]:
 def _table_of(scores: list[torch.Tensor]) -> LossTable:
     return LossTable.join(
         false_negative_rate_table(
-            score, score.argmax(dim=0, keepdim=True), unit=str(i), provenance=score_provenance(score, None)
+            score, score.argmax(dim=0, keepdim=True), unit=str(i), provenance=completed_record(score, ScoreRecord())
         )
         for i, score in enumerate(scores)
     )
@@ -304,7 +304,7 @@ def _calibrated(*changes: Mapping[str, Any]) -> Calibration:
         item = _made(**{**(changes[seed % len(changes)] if changes else {}), "seed": seed})
         score = item["pred"].as_tensor()
         label = score.float().argmax(dim=0, keepdim=True)
-        made = score_provenance(item["pred"], item[provenance_key("pred")])
+        made = completed_record(item["pred"], record_of(item, "pred"))
         tables.append(false_negative_rate_table(score, label, unit=str(seed), provenance=made))
     return calibrate(LossTable.join(tables), alpha=0.2)
 
@@ -329,8 +329,8 @@ def test_a_score_made_the_same_way_is_taken(calibrated: Calibration, tmp_path: P
         ({"beta": 6.0}, "walk.beta", "6.0"),
         ({"n_steps": 3}, "walk.n_steps", "3"),
         ({"center": True}, "walk.center", "True"),
-        ({"extractor": NetworkFeatures(_network(), "2")}, "features.extractor", "'NetworkFeatures"),
-        ({"extractor": NetworkFeatures(_network(9), "0")}, "features.extractor", "'NetworkFeatures"),
+        ({"extractor": NetworkFeatures(_network(), "2")}, "walk.features.extractor", "'NetworkFeatures"),
+        ({"extractor": NetworkFeatures(_network(9), "0")}, "walk.features.extractor", "'NetworkFeatures"),
         ({"network": _network(9)}, "network", "'sha256:"),
         ({"shift": 3.0}, "walk.side", "'processed'"),
         ({"dtype": torch.float64}, "dtype", "'float64'"),
@@ -348,7 +348,7 @@ def test_a_score_made_another_way_is_refused(
 @pytest.mark.filterwarnings("ignore:Only 0 calibration units")
 def test_side_is_compared_also_without_a_record() -> None:
     original, processed = _made()["pred"], _made(shift=3.0)["pred"]
-    made = score_provenance(processed, None)
+    made = completed_record(processed, ScoreRecord())
     table = LossTable.join(
         false_negative_rate_table(processed.as_tensor(), torch.ones(1, 8, 6), unit=str(i), provenance=made)
         for i in range(10)
@@ -362,15 +362,15 @@ def test_side_is_compared_also_without_a_record() -> None:
 def test_records_must_be_on_both_sides_or_on_neither(calibrated: Calibration) -> None:
     item = _made()
     del item["pred_provenance"]
-    with pytest.raises(ValueError, match=r"the score was not made the way .*(network|walk|record) is"):
+    with pytest.raises(ValueError, match=r"the score was not made the way .*(network|steps) is"):
         ConformalThresholdd("pred", calibrated)(item)
-    with pytest.raises(ValueError, match=r"record is None, but the calibration has 'unrecorded'"):
+    with pytest.raises(ValueError, match=r"(network|steps) is .*, but the calibration has none"):
         ConformalThresholdd("pred", _calibration())(_made())
 
 
 def test_spacing_may_vary_when_it_did_at_calibration() -> None:
     calibration = _calibrated({"size": (1.0, 1.0)}, {"size": (1.0, 2.0)})
-    assert calibration.provenance["spacing"] == "varies"
+    assert calibration.provenance.spacing == "varies"
     ConformalThresholdd("pred", calibration)(_made(size=(0.5, 3.0)))
     with pytest.raises(ValueError, match="walk.k is 5"):
         ConformalThresholdd("pred", calibration)(_made(size=(0.5, 3.0), k=5))
@@ -408,7 +408,7 @@ def test_what_is_no_score(score: torch.Tensor, message: str) -> None:
 
 
 def test_a_mask_is_refused() -> None:
-    record = {"record": "unrecorded", "dtype": "uint8", "side": "unknown"}
+    record = ScoreRecord(dtype="uint8", side="unknown")
     calibration = copy.copy(_calibration())
     object.__setattr__(calibration, "provenance", record)
     with pytest.raises(ValueError, match=r"dtype is torch.uint8, which looks like a mask"):

@@ -196,9 +196,13 @@ def test_missing_keys() -> None:
 def test_the_record_of_an_item_without_any() -> None:
     probabilities, features = _maps()
     record = _walk_d(restart=0.25)({"pred": probabilities, "features": features})["pred_provenance"]
-    assert record == {
+    (step,) = record.pop("steps")
+    assert record == {}
+    assert step == {
+        "kind": "walk",
         "features": "unrecorded",
-        "walk": {
+        "side": "unknown",
+        "settings": {
             "k": 4,
             "beta": 5.0,
             "n_steps": 3,
@@ -209,7 +213,6 @@ def test_the_record_of_an_item_without_any() -> None:
             "neighborhood": "volume",
             "slice_axis": -1,
             "keep_peak": False,
-            "side": "unknown",
         },
     }
 
@@ -226,8 +229,8 @@ def test_the_record_carries_what_was_there_before() -> None:
     out = _walk_d(output_keys="walked")(data)
     record = out["walked_provenance"]
     assert record["network"] == "sha256:abc"
-    assert record["features"] == {"extractor": "Mine"}
-    assert record["walk"]["k"] == 4
+    assert record["steps"][0]["features"] == {"extractor": "Mine"}
+    assert record["steps"][0]["settings"]["k"] == 4
     assert record["spacing"] == pytest.approx(AFFINE[:3, :3].norm(dim=0).tolist())
     assert first == {"network": "sha256:abc"}
     assert out["pred_provenance"] is first
@@ -240,7 +243,7 @@ def test_the_record_says_which_side_of_invertd_the_walk_was_on(moved: float, sid
     affine[0, 3] += moved
     meta = {"original_affine": AFFINE.numpy(), "spatial_shape": np.array([12, 8, 4])}
     pred = MetaTensor(probabilities, affine=affine, meta={**meta, "affine": affine})
-    assert _walk_d()({"pred": pred, "features": features})["pred_provenance"]["walk"]["side"] == side
+    assert _walk_d()({"pred": pred, "features": features})["pred_provenance"]["steps"][0]["side"] == side
 
 
 def test_two_walks_in_a_row_do_not_hide_the_first() -> None:
@@ -252,8 +255,8 @@ def test_two_walks_in_a_row_do_not_hide_the_first() -> None:
 
 def test_aliases_and_settings_that_unpack() -> None:
     assert RandomWalkDiffusionD is RandomWalkDiffusionDict is RandomWalkDiffusiond
-    assert RandomWalkDiffusiond("pred", **recommended()).converter.settings == recommended()
-    assert RandomWalkDiffusiond("pred").converter.settings == WalkSettings()
+    assert RandomWalkDiffusiond("pred", **recommended()).converter.score.walk == recommended()
+    assert RandomWalkDiffusiond("pred").converter.score.walk == WalkSettings()
 
 
 def test_pickling_in_a_chain() -> None:

@@ -9,18 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from monai_rwcp.tune import (
-    BlurredScore,
-    Candidate,
-    PlainScore,
-    SetCurves,
-    WalkedScore,
-    choose,
-    efficiency,
-    set_curves,
-    tuning_thresholds,
-    working_level,
-)
+from monai_rwcp.scores import BlurredScore, PlainScore, Score, WalkedScore
+from monai_rwcp.tune import SetCurves, choose, efficiency, set_curves, tuning_thresholds, working_level
 from monai_rwcp.tune.choice import choose_by_distance
 
 PLAIN, BLUR, WALK = PlainScore(), BlurredScore(1.0), WalkedScore()
@@ -67,7 +57,7 @@ def test_the_objective_is_that_of_a_loop(alpha: float, objective: str) -> None:
 
 
 def test_the_standard_error_is_that_of_a_loop() -> None:
-    curves: dict[Candidate, SetCurves] = {PLAIN: population(3.0), WALK: population(2.0)}
+    curves: dict[Score, SetCurves] = {PLAIN: population(3.0), WALK: population(2.0)}
     choice = choose(curves, 0.1, draws=50, seed=4)
     picks = np.random.default_rng(4).integers(0, 12, size=(50, 12))
     apart = []
@@ -109,7 +99,7 @@ def test_the_rule_is_one_standard_error_and_heavy_tails_do_not_upset_it() -> Non
     # Of the mean of 16 by the bootstrap.
     error = float(normal.std()) / 4
     for shift, chosen in ((0.8 * error, PLAIN), (1.2 * error, WALK)):
-        distances: dict[Candidate, np.ndarray] = {PLAIN: 5 + normal + shift, WALK: 5 * better}
+        distances: dict[Score, np.ndarray] = {PLAIN: 5 + normal + shift, WALK: 5 * better}
         assert choose_by_distance(distances, {c: {1: 0.5} for c in distances}, units, draws=4000).chosen is chosen
     # One patient in sixteen far off: each patient is worse, but the standard error is as large as the difference.
     tail = 5 + 0.1 * better
@@ -123,7 +113,7 @@ def test_the_rule_is_one_standard_error_and_heavy_tails_do_not_upset_it() -> Non
 
 
 def test_the_choice_is_repeatable_and_says_on_whom() -> None:
-    curves: dict[Candidate, SetCurves] = {PLAIN: population(3.0), BLUR: population(2.8, extra=1)}
+    curves: dict[Score, SetCurves] = {PLAIN: population(3.0), BLUR: population(2.8, extra=1)}
     one, other = choose(curves, 0.1), choose(curves, 0.1)
     assert one == other
     assert one.units == tuple(f"p{i}" for i in range(12))

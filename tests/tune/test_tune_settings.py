@@ -14,18 +14,8 @@ from monai.bundle import ConfigParser
 from monai.data import MetaTensor
 
 from monai_rwcp import ConformalCalibrationHandler, RandomWalkDiffusiond, TunedScored, TunedSettings, tune_settings
-from monai_rwcp.tune import (
-    BlurredScore,
-    Candidate,
-    PlainScore,
-    SetCurves,
-    WalkedScore,
-    blurred,
-    default_candidates,
-    efficiency,
-    set_curves,
-    working_level,
-)
+from monai_rwcp.scores import BlurredScore, PlainScore, Score, WalkedScore
+from monai_rwcp.tune import SetCurves, default_candidates, efficiency, set_curves, working_level
 from monai_rwcp.tune.halving import first_units
 from monai_rwcp.walk import WalkSettings
 
@@ -50,14 +40,14 @@ def more_channels() -> dict[str, Any]:
     return {**case, "pred": torch.cat([case["pred"] / 2, case["pred"][:1] / 2]), "patient": "other"}
 
 
-CANDIDATES: list[Candidate] = [
+CANDIDATES: list[Score] = [
     PlainScore(),
     *(BlurredScore(sigma) for sigma in (0.5, 1.0, 2.0)),
     *(WalkedScore(WalkSettings(k=k, n_steps=n, grid="map")) for k in (3, 10) for n in (1, 5, 10)),
 ]
 
 
-def settings(candidate: Candidate) -> TunedSettings:
+def settings(candidate: Score) -> TunedSettings:
     return TunedSettings(candidate, ("anna", "ben"), "patient", 0.1, "stretch", "it was best")
 
 
@@ -118,7 +108,11 @@ def test_images_of_a_unit_are_added_up() -> None:
     for result in found.results:
         curves = []
         for i, case in enumerate(cases()):
-            made = case["pred"] if result.candidate == PlainScore() else blurred(case["pred"], result.candidate.sigma)
+            made = (
+                case["pred"]
+                if result.candidate == PlainScore()
+                else BlurredScore(result.candidate.sigma).make(case["pred"])
+            )
             curves.append(set_curves(made, case["label"], unit=str(i)))
         assert result.value == pytest.approx(efficiency(SetCurves.join(curves).pooled(owner), 0.1)[0][0], rel=1e-12)
 
@@ -201,7 +195,7 @@ def test_bad_input_is_named(change: dict[str, Any], error: type[Exception], mess
 
 
 @pytest.mark.parametrize("candidate", [CANDIDATES[0], CANDIDATES[2], CANDIDATES[-1]], ids=lambda c: c.kind)
-def test_a_file_says_the_same_and_notices_changes(candidate: Candidate, tmp_path: Path) -> None:
+def test_a_file_says_the_same_and_notices_changes(candidate: Score, tmp_path: Path) -> None:
     path = tmp_path / "settings.json"
     settings(candidate).save(path)
     assert TunedSettings.load(path) == settings(candidate)
@@ -227,20 +221,25 @@ def test_a_chain_does_what_was_chosen(tmp_path: Path) -> None:
     # The file is read again when it has changed.
     settings(BlurredScore(2.0)).save(path)
     made = chain(item)
-    assert torch.equal(made["score"], blurred(item["pred"], 2.0))
+    assert torch.equal(made["score"], BlurredScore(2.0).make(item["pred"]))
     assert made["score_provenance"]["network"] == "abc"
-    assert made["score_provenance"]["blur"] == {"sigma": 2.0, "keep_peak": False, "side": "unknown"}
+    blur = {"kind": "blur", "settings": {"sigma": 2.0, "keep_peak": False}, "side": "unknown"}
+    assert made["score_provenance"]["steps"] == [blur]
     settings(BlurredScore(2.0, keep_peak=True)).save(path)
     made = chain(item)
-    assert torch.equal(made["score"], blurred(item["pred"], 2.0, keep_peak=True))
-    assert made["score_provenance"]["blur"]["keep_peak"] is True
+    assert torch.equal(made["score"], BlurredScore(2.0, keep_peak=True).make(item["pred"]))
+    assert made["score_provenance"]["steps"][0]["settings"]["keep_peak"] is True
     # Smoothing what was smoothed already makes another score, and another record.
     again = TunedScored("score", path)(made)
-    assert again["score_provenance"]["before_blur"] == made["score_provenance"]
+    first = made["score_provenance"]["steps"]
+    assert again["score_provenance"] == {**made["score_provenance"], "steps": [*first, *first]}
     walked = RandomWalkDiffusiond("score", **walk.walk)(made)
     other = TunedScored("pred", path)(RandomWalkDiffusiond("pred", **walk.walk)(item))
     assert walked["score_provenance"] != other["pred_provenance"]
-    assert {"blur", "before_blur"} <= other["pred_provenance"].keys()
+    kinds = [
+        [step["kind"] for step in record["steps"]] for record in (walked["score_provenance"], other["pred_provenance"])
+    ]
+    assert kinds == [["blur", "walk"], ["walk", "blur"]]
     settings(PlainScore()).save(path)
     made = chain(item)
     assert torch.equal(made["score"], before)
@@ -283,7 +282,7 @@ def test_a_bundle_takes_the_file(tmp_path: Path) -> None:
     path = tmp_path / "settings.json"
     settings(BlurredScore(1.0)).save(path)
     parser = ConfigParser({"t": {"_target_": "monai_rwcp.TunedScored", "keys": "pred", "settings": str(path)}})
-    assert torch.equal(parser.get_parsed_content("t")(cases(1)[0])["pred"], blurred(cases(1)[0]["pred"], 1.0))
+    assert torch.equal(parser.get_parsed_content("t")(cases(1)[0])["pred"], BlurredScore(1.0).make(cases(1)[0]["pred"]))
 
 
 def test_the_handler_refuses_patients_that_were_tuned_on(tmp_path: Path) -> None:

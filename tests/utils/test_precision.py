@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from monai_rwcp.tune import blurred
+from monai_rwcp.scores import BlurredScore
 from monai_rwcp.utils.precision import full_precision
 from monai_rwcp.walk import WalkSettings, diffuse_probabilities, resample_to_grid
 
@@ -29,7 +29,7 @@ def allowed_bf16() -> Iterator[None]:
     [
         ((torch, "bmm"), lambda x: resample_to_grid(x, (4, 16))),
         ((torch.Tensor, "__matmul__"), lambda x: resample_to_grid(x, (4, 16))),
-        ((torch.Tensor, "__matmul__"), lambda x: blurred(x, 1.0)),
+        ((torch.Tensor, "__matmul__"), lambda x: BlurredScore(1.0).make(x)),
     ],
 )
 def test_maps_are_moved_and_blurred_with_all_digits(

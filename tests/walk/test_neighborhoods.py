@@ -12,7 +12,7 @@ import torch
 
 from monai_rwcp import Calibration, ConformalThresholdd, LossTable, RandomWalkDiffusiond, false_negative_rate_table
 from monai_rwcp.conformal import calibrate
-from monai_rwcp.provenance import score_provenance
+from monai_rwcp.provenance import completed_record, record_of
 from monai_rwcp.walk import (
     Backend,
     WalkSettings,
@@ -216,7 +216,7 @@ def test_a_calibration_read_from_json_knows_the_neighborhood(tmp_path: Path) -> 
             item["pred"],
             (torch.rand(1, 8, 8, 3, generator=generator) < 0.3).long(),
             unit=str(i),
-            provenance=score_provenance(item["pred"], item["pred_provenance"]),
+            provenance=completed_record(item["pred"], record_of(item, "pred")),
         )
         for i, item in enumerate(items[:12])
     ]

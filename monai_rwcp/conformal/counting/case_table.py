@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from monai_rwcp.conformal.counting.loss_table import Histogram, ImageCounts, Los
 from monai_rwcp.conformal.counting.losses.base import ClassCase, SetLoss
 from monai_rwcp.conformal.counting.losses.choice import LossChoice, loss_from
 from monai_rwcp.conformal.counting.losses.voxels import FalseNegativeRate
-from monai_rwcp.provenance.record import UNRECORDED
+from monai_rwcp.provenance.record import UNRECORDED, ScoreRecord
 from monai_rwcp.utils.arguments import check_weight
 
 __all__ = ["case_loss_table", "false_negative_rate_table"]
@@ -49,7 +49,7 @@ def case_loss_table(
     mask: torch.Tensor | None = None,
     outside: Outside = "include",
     unit_name: str = "image",
-    provenance: Mapping[str, Any] = UNRECORDED,
+    provenance: ScoreRecord = UNRECORDED,
 ) -> LossTable:
     """Count a loss of one image at every threshold level.
 
@@ -128,7 +128,7 @@ def case_loss_table(
         label_mode=label_mode,
         outside=outside,
         unit_name=unit_name,
-        provenance=dict(provenance),
+        provenance=provenance,
         loss=loss,
         masked=mask is not None,
     )

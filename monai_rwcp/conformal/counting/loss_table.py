@@ -15,7 +15,7 @@ from monai_rwcp.conformal.counting.labels import LabelMode
 from monai_rwcp.conformal.counting.levels import LEVEL_GRID, threshold_levels
 from monai_rwcp.conformal.counting.losses.base import SetLoss
 from monai_rwcp.conformal.counting.losses.voxels import FalseNegativeRate
-from monai_rwcp.provenance.record import UNRECORDED, join_provenance
+from monai_rwcp.provenance.record import ScoreRecord
 from monai_rwcp.utils.json_documents import read_json, write_json
 
 __all__ = ["Histogram", "ImageCounts", "LossTable", "Outside"]
@@ -109,7 +109,7 @@ class LossTable:
         label_mode: how the truth was given.
         outside: whether voxels outside the processed field count as covered (``"include"``) or as missed.
         unit_name: what a unit is, for people: "patient", "image".
-        provenance: how the scores were made, see :py:mod:`monai_rwcp.provenance.record`.
+        provenance: how the scores were made, see :py:class:`monai_rwcp.provenance.ScoreRecord`.
         loss: what was counted.
         level_grid: name of the threshold grid.
         masked: whether voxels outside a mask were left out, so that nothing is known of them.
@@ -132,7 +132,7 @@ class LossTable:
     label_mode: LabelMode = "index"
     outside: Outside = "include"
     unit_name: str = "image"
-    provenance: Mapping[str, Any] = field(default_factory=lambda: dict(UNRECORDED))
+    provenance: ScoreRecord = field(default_factory=ScoreRecord)
     loss: SetLoss = field(default_factory=FalseNegativeRate)
     level_grid: str = LEVEL_GRID
     masked: bool = False
@@ -257,7 +257,7 @@ class LossTable:
                         "image, its score was not made the same way twice."
                     )
                 images[image] = counts if other is None else min(other, counts, key=ImageCounts.sort_key)
-        joined = replace(first, images=images, provenance=join_provenance(table.provenance for table in tables))
+        joined = replace(first, images=images, provenance=ScoreRecord.join(table.provenance for table in tables))
         _ = joined.groups  # which refuses a unit in two groups
         return joined
 

@@ -11,6 +11,7 @@ import numpy as np
 from monai_rwcp.conformal.counting.levels import LEVEL_GRID, threshold_levels
 from monai_rwcp.conformal.counting.loss_table import Histogram, ImageCounts, LossTable
 from monai_rwcp.conformal.counting.losses.choice import loss_from_record
+from monai_rwcp.provenance.record import ScoreRecord
 from monai_rwcp.utils.arguments import check_options, check_weight
 from monai_rwcp.utils.json_documents import check_document, digest
 
@@ -27,7 +28,7 @@ def table_to_document(table: LossTable) -> dict[str, Any]:
     document |= {name: getattr(table, name) for name in _PLAIN}
     document["classes"] = list(table.classes)
     document["loss"] = table.loss.record()
-    document["provenance"] = dict(table.provenance)
+    document["provenance"] = table.provenance.to_json()
     document["images"] = {
         name: {
             "unit": image.unit,
@@ -65,7 +66,7 @@ def table_from_document(document: Any, path: str | Path) -> LossTable:
                 for name, entry in document["images"].items()
             },
             loss=loss,
-            provenance=document["provenance"],
+            provenance=ScoreRecord.from_json(document["provenance"]),
             **{name: document[name] for name in _PLAIN},
         )
     except (KeyError, TypeError, AttributeError) as error:

@@ -6,7 +6,6 @@ import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from monai_rwcp.conformal.counting.losses.base import SetLoss
 from monai_rwcp.conformal.counting.losses.voxels import FalseNegativeRate
@@ -15,6 +14,7 @@ from monai_rwcp.conformal.promises.calibration_html import calibration_html
 from monai_rwcp.conformal.promises.promise_words import promise_in_words
 from monai_rwcp.conformal.promises.weighted_losses import WeightedLosses
 from monai_rwcp.provenance.packages import installed_packages
+from monai_rwcp.provenance.record import ScoreRecord
 from monai_rwcp.utils.arguments import check_weight
 from monai_rwcp.utils.json_documents import read_json, write_json
 
@@ -77,10 +77,11 @@ class Calibration:
         created: time in UTC, ISO 8601.
 
     Example:
+        >>> from monai_rwcp.provenance import ScoreRecord
         >>> calibration = Calibration(
         ...     alpha=0.1, method="crc", scope="per_class", unit_loss="pooled", empty="exclude", outside="include",
         ...     label_mode="index", unit_name="patient", n_channels=2, n_images=30, class_names=None,
-        ...     classes={1: ClassCalibration(0.25, 30, 0.05, 0.07)}, provenance={})
+        ...     classes={1: ClassCalibration(0.25, 30, 0.05, 0.07)}, provenance=ScoreRecord())
         >>> calibration.lambda_hat, calibration.threshold
         ({1: 0.75}, {1: 0.25})
         >>> print(calibration.promise)  # doctest: +ELLIPSIS
@@ -99,7 +100,7 @@ class Calibration:
     n_images: int
     class_names: tuple[str, ...] | None
     classes: Mapping[int, ClassCalibration]
-    provenance: Mapping[str, Any]
+    provenance: ScoreRecord
     loss: SetLoss = field(default_factory=FalseNegativeRate)
     groups: Mapping[str, Mapping[int, ClassCalibration]] | None = None
     weighted: Mapping[int, WeightedLosses] | None = None

@@ -12,6 +12,7 @@ from monai_rwcp.conformal.counting.losses.base import SetLoss
 from monai_rwcp.conformal.counting.losses.choice import loss_from_record
 from monai_rwcp.conformal.promises.promise import Promise
 from monai_rwcp.conformal.promises.weighted_losses import WeightedLosses
+from monai_rwcp.provenance.record import ScoreRecord
 from monai_rwcp.utils.arguments import ALLOWED_OPTIONS, check_options
 from monai_rwcp.utils.json_documents import check_document, digest
 
@@ -39,7 +40,7 @@ def to_document(calibration: Calibration) -> dict[str, Any]:
     weighted = calibration.weighted
     document["weighted"] = None if weighted is None else {str(c): _weighted_to_document(w) for c, w in weighted.items()}
     document |= {
-        "provenance": dict(calibration.provenance),
+        "provenance": calibration.provenance.to_json(),
         "packages": dict(calibration.packages),
         "created": calibration.created,
     }
@@ -64,7 +65,7 @@ def from_document(document: Any, path: str | Path) -> Calibration:
             if document["weighted"] is None
             else {int(c): _weighted(c, of_class) for c, of_class in document["weighted"].items()},
             loss=loss_from_record(document["loss"]),
-            provenance=document["provenance"],
+            provenance=ScoreRecord.from_json(document["provenance"]),
             packages=document["packages"],
             created=document["created"],
         )

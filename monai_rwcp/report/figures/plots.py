@@ -197,10 +197,11 @@ def plot_observed(
 
     Example:
         >>> from monai_rwcp.conformal import ClassCalibration
+        >>> from monai_rwcp.provenance import ScoreRecord
         >>> calibration = Calibration(
         ...     alpha=0.1, method="crc", scope="per_class", unit_loss="pooled", empty="exclude", outside="include",
         ...     label_mode="index", unit_name="patient", n_channels=2, n_images=30, class_names=None,
-        ...     classes={1: ClassCalibration(0.25, 30, 0.05, 0.07)}, provenance={})
+        ...     classes={1: ClassCalibration(0.25, 30, 0.05, 0.07)}, provenance=ScoreRecord())
         >>> axes = plot_observed(calibration, {1: {"fnr": 0.08, "fnr_standard_error": 0.01, "n_units": 40}})
         >>> [label.get_text() for label in axes.get_yticklabels()]
         ['class 1']

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from monai_rwcp.tune.candidates import WalkedScore
+from monai_rwcp.scores.walked import WalkedScore
 from monai_rwcp.tune.choice import CandidateResult, Choice, Objective
 from monai_rwcp.utils.files import written_whole
 
@@ -27,7 +27,8 @@ def tuning_table(choice: Choice) -> str:
         choice: what tuning found.
 
     Example:
-        >>> from monai_rwcp.tune import CandidateResult, PlainScore
+        >>> from monai_rwcp.scores import PlainScore
+        >>> from monai_rwcp.tune import CandidateResult
         >>> result = CandidateResult(PlainScore(), 1.5, 0.0, 0.0, 0.0, {1: 0.25})
         >>> print(tuning_table(Choice(PlainScore(), (result,), 0.1, "stretch", ("a", "b"), "it is alone")))
         | candidate      | stretch | worse than the best by (s.e.), in | thresholds |

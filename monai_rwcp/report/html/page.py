@@ -73,7 +73,7 @@ def report_page(calibration: Calibration, cases: Sequence[ReportCase], shown: Se
         _unit_table(calibration, images),
         "<h2>How it was made</h2>",
         _calibration_table(calibration),
-        f"<pre>{escape(json.dumps(dict(calibration.provenance), indent=1))}</pre>",
+        f"<pre>{escape(json.dumps(calibration.provenance.to_json(), indent=1))}</pre>",
         f"<p>Calibrated {escape(calibration.created)} with "
         + escape(", ".join(f"{name} {release}" for name, release in calibration.packages.items()))
         + f", on {calibration.n_images} images. Report by monai-rwcp {__version__}.</p>",

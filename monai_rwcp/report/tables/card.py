@@ -38,10 +38,11 @@ def calibration_card(
 
     Example:
         >>> from monai_rwcp.conformal import ClassCalibration
+        >>> from monai_rwcp.provenance import ScoreRecord
         >>> calibration = Calibration(
         ...     alpha=0.1, method="crc", scope="per_class", unit_loss="pooled", empty="exclude", outside="include",
         ...     label_mode="index", unit_name="patient", n_channels=2, n_images=30, class_names=("background", "heart"),
-        ...     classes={1: ClassCalibration(0.25, 30, 0.05, 0.07)}, provenance={})
+        ...     classes={1: ClassCalibration(0.25, 30, 0.05, 0.07)}, provenance=ScoreRecord())
         >>> print(calibration_card(calibration).splitlines()[0])
         # Calibration card: heart
     """
@@ -79,7 +80,14 @@ def calibration_card(
     lines += ["## What it does not say", "", *(f"- {limit}" for limit in _limits(calibration)), ""]
     if known_failures:
         lines += ["## Known failures", "", known_failures, ""]
-    lines += ["## How the scores were made", "", "```json", json.dumps(calibration.provenance, indent=1), "```", ""]
+    lines += [
+        "## How the scores were made",
+        "",
+        "```json",
+        json.dumps(calibration.provenance.to_json(), indent=1),
+        "```",
+        "",
+    ]
     lines += [
         "Scores that were made another way are refused by `ConformalThresholdd`.",
         "",

@@ -90,10 +90,11 @@ def summarise(measured: Iterable[MeasuredSet], method: str, class_index: int, ca
 
     Example:
         >>> from monai_rwcp.conformal import ClassCalibration
+        >>> from monai_rwcp.provenance import ScoreRecord
         >>> calibration = Calibration(
         ...     alpha=0.1, method="crc", scope="per_class", unit_loss="pooled", empty="exclude", outside="include",
         ...     label_mode="index", unit_name="patient", n_channels=2, n_images=30, class_names=None,
-        ...     classes={1: ClassCalibration(0.25, 30, 0.05, 0.07)}, provenance={})
+        ...     classes={1: ClassCalibration(0.25, 30, 0.05, 0.07)}, provenance=ScoreRecord())
         >>> figures = SetMetrics(2, 10, 16, 0, 0.6, 1, 1.0, 2.0)
         >>> summarise([MeasuredSet("plain", "anna", 1, figures)], "plain", 1, calibration).observed
         0.2

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from monai_rwcp.conformal import LossTable, calibrate, false_negative_rate_table
+from monai_rwcp.provenance import RecordedStep, ScoreRecord
 
 
 def tables(n: int = 12) -> list[LossTable]:
@@ -110,7 +111,12 @@ def test_tables_of_different_kinds_are_refused(name: str, value: object) -> None
 def test_scores_made_in_two_ways_are_refused() -> None:
     first, second = tables(2)
     with pytest.raises(ValueError, match=r"walk\.k is 20 for some and 5"):
-        LossTable.join([replace(first, provenance={"walk": {"k": 20}}), replace(second, provenance={"walk": {"k": 5}})])
+        LossTable.join(
+            [
+                replace(first, provenance=ScoreRecord(steps=(RecordedStep("walk", {"k": 20}),))),
+                replace(second, provenance=ScoreRecord(steps=(RecordedStep("walk", {"k": 5}),))),
+            ]
+        )
 
 
 def test_nothing_to_join_and_unknown_class() -> None:

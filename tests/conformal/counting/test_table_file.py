@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from monai_rwcp.cli import main
 from monai_rwcp.conformal import LossTable, calibrate, false_negative_rate_table
+from monai_rwcp.provenance import ScoreRecord
 from monai_rwcp.utils.json_documents import digest
 
 
@@ -96,7 +97,7 @@ def test_shared_units_have_to_be_meant() -> None:
         ({"label_mode": "index", "include_background": True}, "classes"),
         ({"outside": "exclude"}, "outside"),
         ({"unit_name": "scan"}, "unit_name"),
-        ({"provenance": {"walk": {"k": 3}}}, "not made in one way"),
+        ({"provenance": ScoreRecord("abc")}, "not made in one way"),
     ],
 )
 def test_tables_of_another_kind_are_not_merged(options: dict, message: str) -> None:

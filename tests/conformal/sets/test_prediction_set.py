@@ -7,14 +7,14 @@ import torch
 
 from monai_rwcp.conformal import Calibration, ClassCalibration, prediction_set
 from monai_rwcp.conformal.counting.loss_table import Outside
-from monai_rwcp.provenance.record import first_difference, join_provenance
+from monai_rwcp.provenance import ScoreRecord
 
 
 def calibration(threshold: float, outside: Outside = "include", n_channels: int = 2) -> Calibration:
     return Calibration(
         alpha=0.1, method="crc", scope="per_class", unit_loss="pooled", empty="exclude", outside=outside,
         label_mode="index", unit_name="patient", n_channels=n_channels, n_images=30, class_names=None,
-        classes={1: ClassCalibration(threshold, 30, 0.0, 0.07)}, provenance={},
+        classes={1: ClassCalibration(threshold, 30, 0.0, 0.07)}, provenance=ScoreRecord(),
     )  # fmt: skip
 
 
@@ -51,20 +51,3 @@ def test_outside_the_field() -> None:
 def test_other_classes_are_refused() -> None:
     with pytest.raises(ValueError, match="3 channels, as calibrated, but got 2"):
         prediction_set(torch.rand(2, 3, 3), calibration(0.5, n_channels=3))
-
-
-def test_spacing_may_vary_and_nothing_else() -> None:
-    one = {"walk": {"k": 20}, "spacing": [1.0, 1.0]}
-    assert join_provenance([one, {**one, "spacing": [1.0002, 1.0]}]) == one
-    varied = join_provenance([one, {**one, "spacing": [2.0, 1.0]}, one])
-    assert varied["spacing"] == "varies"
-    assert first_difference(varied, {**one, "spacing": [9.0, 9.0]}) is None
-    assert first_difference(one, {**one, "spacing": [1.01, 1.0]}) == ("spacing", [1.0, 1.0], [1.01, 1.0])
-    with pytest.raises(ValueError, match=r"walk\.k is 20 for some and 5"):
-        join_provenance([one, {**one, "walk": {"k": 5}}])
-
-
-def test_absent_and_additional_fields_differ() -> None:
-    assert first_difference({"network": "a"}, {}) == ("network", "a", None)
-    assert first_difference({}, {"network": "a"}) == ("network", None, "a")
-    assert first_difference({"record": "unrecorded"}, {"walk": {"k": 1}}) == ("record", "unrecorded", None)

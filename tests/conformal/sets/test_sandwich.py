@@ -14,7 +14,7 @@ from scipy import ndimage
 from monai_rwcp import ConformalSandwich, ConformalSandwichd
 from monai_rwcp.conformal import Calibration, LossTable, calibrate, case_loss_table, conformal_sandwich, prediction_set
 from monai_rwcp.metrics import sandwich_metrics
-from monai_rwcp.provenance import score_provenance
+from monai_rwcp.provenance import ScoreRecord, completed_record
 
 
 def case(number: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -26,7 +26,7 @@ def case(number: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def table_of(loss: str, n: int = 60) -> LossTable:
-    made = score_provenance(case(0)[0], None)
+    made = completed_record(case(0)[0], ScoreRecord())
     return LossTable.join(
         case_loss_table(*case(i), loss=loss, unit=f"{i:03d}", unit_name="patient", provenance=made)  # type: ignore[arg-type]
         for i in range(n)
@@ -103,7 +103,9 @@ def test_sandwiches_that_do_not_fit(both: tuple[Calibration, Calibration]) -> No
     with pytest.raises(ValueError, match="Expected `inner` calibrated for the loss"):
         conformal_sandwich(score, outer, inner)
     other = calibrate(
-        LossTable.join(case_loss_table(*case(i), loss="fnr", unit=str(i), provenance={"walk": 1}) for i in range(20)),
+        LossTable.join(
+            case_loss_table(*case(i), loss="fnr", unit=str(i), provenance=ScoreRecord("abc")) for i in range(20)
+        ),
         0.1,
     )
     with pytest.raises(ValueError, match="same scores, but `provenance`"):
@@ -138,7 +140,7 @@ def test_the_transforms(both: tuple[Calibration, Calibration], tmp_path: Path) -
     assert isinstance(array[0], np.ndarray)
     np.testing.assert_array_equal(array[2], expected.uncertain.numpy())
     with pytest.raises(ValueError, match="not made the way"):
-        chain({"pred": case(7)[0], "pred_provenance": {"walk": {"k": 3}}})
+        chain({"pred": case(7)[0], "pred_provenance": {"network": "abc"}})
     with pytest.raises(ValueError, match="outside must be"):
         ConformalSandwich(inner, outer, outside="maybe")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="Calibration or a path"):

@@ -12,17 +12,8 @@ from scipy.ndimage import convolve1d, gaussian_filter
 
 from monai_rwcp.conformal import LossTable, false_negative_rate_table, threshold_levels
 from monai_rwcp.conformal.sets.prediction_set import set_at
-from monai_rwcp.tune import (
-    BlurredScore,
-    SetCurves,
-    WalkedScore,
-    blurred,
-    candidate_from,
-    candidate_scores,
-    default_candidates,
-    set_curves,
-    tuning_thresholds,
-)
+from monai_rwcp.scores import BlurredScore, WalkedScore, make_together, score_from
+from monai_rwcp.tune import SetCurves, default_candidates, set_curves, tuning_thresholds
 from monai_rwcp.walk import Grid, WalkSettings, diffuse_probabilities, paper, recommended
 
 
@@ -43,7 +34,7 @@ def test_every_score_is_the_one_made_alone(shape: tuple[int, ...], spacing: list
     if len(shape) == 3:
         candidates += [WalkedScore(WalkSettings(k=3, n_steps=n, neighborhood="slice", grid=2), "a") for n in (1, 4)]
     seen = set()
-    for candidate, made in candidate_scores(score, candidates, {"a": features, "b": other}, spacing=spacing):
+    for candidate, made in make_together(score, candidates, {"a": features, "b": other}, spacing=spacing):
         seen.add(candidate)
         if isinstance(candidate, WalkedScore):
             of_source = features if candidate.source == "a" else other
@@ -72,7 +63,7 @@ def test_a_blur_is_the_convolution_over_the_weight_inside(shape: tuple[int, ...]
     for axis in range(len(shape)):
         expected = convolve1d(expected, kernel, axis=axis + 1, mode="constant")
         weight = convolve1d(weight, kernel, axis=axis, mode="constant")
-    made = blurred(score, sigma)
+    made = BlurredScore(sigma).make(score)
     assert made.shape == score.shape
     assert made.is_contiguous()
     assert np.allclose(made.numpy(), expected / weight, rtol=0, atol=1e-6)
@@ -80,16 +71,16 @@ def test_a_blur_is_the_convolution_over_the_weight_inside(shape: tuple[int, ...]
 
 def test_kept_peaks_are_those_of_the_map() -> None:
     score, *_ = case((24, 20))
-    made, smooth = blurred(score, 2.0, keep_peak=True), blurred(score, 2.0)
+    made, smooth = BlurredScore(2.0, keep_peak=True).make(score), BlurredScore(2.0).make(score)
     assert torch.allclose(made.amax((1, 2)), score.amax((1, 2)))
     assert torch.allclose(made, smooth * (score.amax((1, 2)) / smooth.amax((1, 2)))[:, None, None])
-    both = dict(candidate_scores(score, [BlurredScore(2.0), BlurredScore(2.0, keep_peak=True)], {}))
+    both = dict(make_together(score, [BlurredScore(2.0), BlurredScore(2.0, keep_peak=True)], {}))
     assert [torch.equal(a, b) for a, b in zip(both.values(), (smooth, made), strict=True)] == [True, True]
 
 
 def test_a_blur_keeps_constants_and_range() -> None:
-    assert torch.allclose(blurred(torch.full((2, 9, 7), 0.25), 3.0), torch.full((2, 9, 7), 0.25), atol=1e-6)
-    made = blurred((torch.rand(2, 9, 7) > 0.5).half(), 1.0)
+    assert torch.allclose(BlurredScore(3.0).make(torch.full((2, 9, 7), 0.25)), torch.full((2, 9, 7), 0.25), atol=1e-6)
+    made = BlurredScore(1.0).make((torch.rand(2, 9, 7) > 0.5).half())
     assert made.dtype == torch.float16
     assert 0 <= float(made.min()) <= float(made.max()) <= 1
 
@@ -104,7 +95,7 @@ def test_names_tell_candidates_apart_and_files_keep_them() -> None:
         replace(c.walk, grid="features") for c in candidates if isinstance(c, WalkedScore)
     }
     for candidate in candidates[::7]:
-        assert candidate_from(candidate.kind, candidate.settings) == candidate
+        assert score_from(candidate.kind, candidate.settings) == candidate
 
 
 @pytest.mark.parametrize(
@@ -137,7 +128,7 @@ def test_kept_peaks_are_a_yes_or_no() -> None:
 def test_missing_features_are_named() -> None:
     score, *_ = case((8, 8))
     with pytest.raises(KeyError, match="features named 'a'"):
-        list(candidate_scores(score, [WalkedScore(source="a")], {}))
+        list(make_together(score, [WalkedScore(source="a")], {}))
 
 
 @pytest.mark.parametrize("masked", [False, True])
