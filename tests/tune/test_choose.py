@@ -21,7 +21,7 @@ from monai_rwcp.tune import (
     tuning_thresholds,
     working_level,
 )
-from monai_rwcp.tune.choice import choose_by_distance
+from monai_rwcp.tune.choosing import choose_by_distance
 
 PLAIN, BLUR, WALK = PlainScore(), BlurredScore(1.0), WalkedScore()
 

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from monai_rwcp.tune.candidates import WalkedScore
-from monai_rwcp.tune.choice import CandidateResult, Choice, Objective
+from monai_rwcp.tune.choice import CandidateResult, Choice
+from monai_rwcp.tune.objectives import Objective
 from monai_rwcp.utils.files import written_whole
 
 __all__ = ["draw_tuning", "tuning_table"]
