@@ -12,6 +12,7 @@ import torch.nn.functional as F
 
 from benchmarks.timing import Row, gpu_peak_memory, interleaved, peak_memory, rows_of
 from monai_rwcp.walk import KNNGraph, knn_graph, resample_to_grid
+from monai_rwcp.walk.graph_building import build_graph
 
 SIDES = (28, 56, 112, 224)
 K = 20
@@ -90,7 +91,7 @@ def _prepared(name: str, cells: torch.Tensor | None, n_features: int, side: int)
 
 
 def _ours(features: torch.Tensor, coarse: torch.Tensor | None, side: int) -> KNNGraph:
-    return knn_graph(features, K, interpolated_from=None if coarse is None else (coarse, (side, side)))
+    return build_graph(features, K, interpolated_from=None if coarse is None else (coarse, (side, side)))
 
 
 def _faiss(features: torch.Tensor) -> tuple[Any, Any]:

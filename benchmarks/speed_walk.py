@@ -9,7 +9,8 @@ import torch
 
 from benchmarks.speed_graph import SIDES, K
 from benchmarks.timing import Row, interleaved, rows_of
-from monai_rwcp.walk import KNNGraph, knn_graph, random_walk, random_walk_on_edges, resample_to_grid, transition_weights
+from monai_rwcp.walk import KNNGraph, WalkSettings, random_walk, random_walk_on_edges, transition_weights
+from monai_rwcp.walk.image_graph import image_graph
 
 CLASSES = (1, 4, 15)
 STEPS = 10
@@ -69,8 +70,7 @@ def _graph(cells: torch.Tensor | None, side: int, device: str) -> KNNGraph:
         neighbors = torch.randint(0, n, (n, K), generator=generator)
         similarity = torch.rand(n, K, generator=generator, dtype=torch.float64)
         return KNNGraph(neighbors.to(device), similarity.to(device))
-    features = resample_to_grid(cells, (side, side)).flatten(1).T.contiguous().to(device)
-    return knn_graph(features, K, interpolated_from=(cells.to(device), (side, side)))
+    return image_graph(cells.to(device), (side, side), WalkSettings(k=K, grid="map"))
 
 
 def _repeat(matrix: torch.Tensor, x: torch.Tensor) -> torch.Tensor:

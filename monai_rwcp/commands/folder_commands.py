@@ -152,7 +152,7 @@ def evaluate(sets: Path, labels: Path, units: Path | None, calibration: Path, ou
 
         from monai_rwcp.conformal.promises.calibration import Calibration
         from monai_rwcp.folders.runs import evaluate_folder
-        from monai_rwcp.report.tables.evaluation_table import figures_table
+        from monai_rwcp.report.tables.evaluation_table import evaluation_table
         from monai_rwcp.utils.files import check_writable, written_whole
         from monai_rwcp.utils.processes import is_first_process
 
@@ -163,7 +163,7 @@ def evaluate(sets: Path, labels: Path, units: Path | None, calibration: Path, ou
         promised = Calibration.load(calibration)
         cases = match_folders(sets, labels=labels, units=units)
         figures = evaluate_folder(cases, promised, progress=True)
-        _say(figures_table(figures, promised))
+        _say(evaluation_table(figures, promised))
         if out is not None and is_first_process():
             with written_whole(out) as temporary:
                 temporary.write_text(json.dumps(figures, indent=1), encoding="utf-8")

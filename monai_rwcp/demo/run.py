@@ -23,7 +23,7 @@ from monai_rwcp.features.network import NetworkFeatures
 from monai_rwcp.handlers.calibration import ConformalCalibrationHandler
 from monai_rwcp.handlers.items import engine_items
 from monai_rwcp.metrics.prediction_set import prediction_set_metrics
-from monai_rwcp.report.figures.picture import draw_case
+from monai_rwcp.report.figures.case_picture import draw_case
 from monai_rwcp.report.tables.methods_table import MeasuredSet, render_table, summarise
 from monai_rwcp.transforms.conformal_threshold import ConformalThresholdd
 from monai_rwcp.transforms.dense_features import DenseFeaturesd

@@ -11,11 +11,13 @@ from typing import Any, overload
 
 from monai_rwcp.features.protocol import FeatureExtractor
 from monai_rwcp.folders.maps import MapForm, label_mode_of, read_grid_file, read_map
-from monai_rwcp.report.figures.tuning import draw_tuning, tuning_table
+from monai_rwcp.report.figures.tuning_picture import draw_tuning
+from monai_rwcp.report.tables.tuning_table import tuning_table
 from monai_rwcp.transforms.dense_features import DenseFeaturesd
 from monai_rwcp.tune.candidates import default_candidates
 from monai_rwcp.tune.cases import unit_name
-from monai_rwcp.tune.choice import Choice, Objective
+from monai_rwcp.tune.choice import Choice
+from monai_rwcp.tune.objectives import Objective
 from monai_rwcp.tune.settings_file import TunedSettings
 from monai_rwcp.tune.tune import tune_settings
 from monai_rwcp.utils.files import check_writable, written_whole

@@ -3,31 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Sequence
-from dataclasses import astuple, dataclass
+from collections.abc import Sequence
+from dataclasses import astuple
 from typing import Any, cast
 
 import torch
-from monai.data import MetaTensor
 from monai.metrics import CumulativeIterationMetric
 
-from monai_rwcp.metrics.prediction_set import SetMetrics, prediction_set_metrics
+from monai_rwcp.metrics.checks import check_entries
+from monai_rwcp.metrics.collected import CollectedImage, counted_once, image_figures
+from monai_rwcp.metrics.prediction_set import prediction_set_metrics
 from monai_rwcp.metrics.summary import ImageFigures, class_figures, stratum_false_negative_rates
 from monai_rwcp.metrics.voxel_size import Batch, Spacing, volume_ml, voxel_sizes
 from monai_rwcp.utils.processes import from_all
+from monai_rwcp.utils.tensors import item_tensor
 
 __all__ = ["PredictionSetMetrics"]
-
-
-@dataclass(frozen=True)
-class _ImageRecord:
-    """What must be known of an image beside its figures."""
-
-    n_channels: int
-    in_mm: bool
-    image: str | None
-    unit: str | None
-    stratum: str | None
 
 
 class PredictionSetMetrics(CumulativeIterationMetric):
@@ -84,8 +75,8 @@ class PredictionSetMetrics(CumulativeIterationMetric):
     def reset(self) -> None:
         """Forget all images."""
         super().reset()
-        self._records: list[_ImageRecord] = []
-        self._all_records: list[_ImageRecord] = []
+        self._records: list[CollectedImage] = []
+        self._all_records: list[CollectedImage] = []
 
     # MONAI declares **kwargs; named arguments are what makes a misspelt one an error.
     def __call__(  # type: ignore[override]
@@ -124,20 +115,12 @@ class PredictionSetMetrics(CumulativeIterationMetric):
         """
         if y is None:
             raise ValueError("Expected the truth in `y`, but got None. A prediction set is measured against it.")
-        named = {"y": y, "outside": outside, "images": images, "units": units, "strata": strata}
-        for name, value in named.items():
-            if isinstance(value, str) or (value is not None and not 0 < len(value) == len(y_pred)):
-                given = repr(value) if isinstance(value, str) else len(value)
-                raise ValueError(
-                    f"Expected one entry in `{name}` for each prediction set of the batch, of which there are "
-                    f"{len(y_pred)}, but got {given}. A single image needs "
-                    "a batch axis or a list around it."
-                )
+        check_entries(len(y_pred), y=y, outside=outside, images=images, units=units, strata=strata)
         sizes = voxel_sizes(spacing, y_pred, y)
         figures = super().__call__(y_pred, y, sizes=sizes, outside=outside)
         for i, size in enumerate(sizes):
             owner = [None if names is None or names[i] is None else str(names[i]) for names in (images, units, strata)]
-            self._records.append(_ImageRecord(y_pred[i].shape[0], size is not None, *owner))
+            self._records.append(CollectedImage(y_pred[i].shape[0], size is not None, *owner))
         return cast(torch.Tensor, figures)
 
     def aggregate(self) -> dict[str, torch.Tensor]:
@@ -199,14 +182,14 @@ class PredictionSetMetrics(CumulativeIterationMetric):
         outside = kwargs["outside"]
         rows = []
         for i, size in enumerate(kwargs["sizes"]):
-            found, true = _plain(y_pred[i]), _plain(y[i])
+            found, true = item_tensor(y_pred[i]), item_tensor(y[i])
             if found.ndim not in (3, 4) or found.shape != true.shape:
                 raise ValueError(
                     "Expected a prediction set and its truth of one shape [channels, *spatial] with 2 or 3 spatial "
                     f"axes, but image {i} of the batch has {tuple(found.shape)} and {tuple(true.shape)}. A map of "
                     "class numbers becomes one-hot by AsDiscrete(to_onehot=...)."
                 )
-            field = None if outside is None else _plain(outside[i])
+            field = None if outside is None else item_tensor(outside[i])
             rows.append([self._row(i, c, found[c], true[c], size, field) for c in self._classes(found.shape[0])])
             if len(rows[i]) != len(rows[0]):
                 raise ValueError(
@@ -256,34 +239,11 @@ class PredictionSetMetrics(CumulativeIterationMetric):
 
     def _all_images(self) -> list[list[ImageFigures]]:
         """The figures of each class in each image."""
+        # The records of all processes are known once the buffer is joined.
         rows = self._joined_buffer().tolist()
-        found = []
-        for i, (record, row) in enumerate(zip(self._all_records, rows, strict=True)):
-            # A number is no name, so an image without any is a unit of its own.
-            unit: Hashable = next((name for name in (record.unit, record.image) if name is not None), i)
-            found.append([ImageFigures(_set_metrics(figures), unit, record.stratum, figures[-1]) for figures in row])
-        return found
+        return image_figures(self._all_records, rows)
 
     def _counted_images(self) -> list[list[ImageFigures]]:
         """The figures of each image in each class, every named image once."""
-        counted: dict[Hashable, int] = {}
         images = self._all_images()
-        for i, record in enumerate(self._all_records):
-            first = counted.setdefault(i if record.image is None else record.image, i)
-            # Sets may differ by a voxel between devices, truths may not.
-            same_truth = [f.metrics.true for f in images[i]] == [f.metrics.true for f in images[first]]
-            if record != self._all_records[first] or not same_truth:
-                raise ValueError(
-                    f"The name {record.image!r} stands for two different images. Every image needs a name of its own, "
-                    "each slice and not each patient: give `images` to the metric or `case_key` to the handler."
-                )
-        return [list(images_of_class) for images_of_class in zip(*(images[i] for i in counted.values()), strict=True)]
-
-
-def _set_metrics(row: Sequence[float]) -> SetMetrics:
-    missed, true, size, size_outside, dice, components, average, hausdorff, _ = row
-    return SetMetrics(int(missed), int(true), int(size), int(size_outside), dice, int(components), average, hausdorff)
-
-
-def _plain(value: torch.Tensor) -> torch.Tensor:
-    return value.as_tensor() if isinstance(value, MetaTensor) else value
+        return counted_once(self._all_records, images)

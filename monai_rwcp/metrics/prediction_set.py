@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from monai.metrics import compute_average_surface_distance, compute_dice, compute_hausdorff_distance
+from monai.metrics import compute_dice
+
+from monai_rwcp.metrics.checks import check_mask, check_spacing
+from monai_rwcp.metrics.surfaces import surface_distances
 
 __all__ = ["SetMetrics", "pooled_false_negative_rate", "prediction_set_metrics"]
 
@@ -146,55 +148,6 @@ def pooled_false_negative_rate(missed: Sequence[int], true: Sequence[int]) -> fl
             f"{list(true)}. Take both from the same `SetMetrics`."
         )
     return sum(missed) / sum(true) if sum(true) else math.nan
-
-
-def check_spacing(spacing: Sequence[float] | None, n_axes: int) -> list[float] | None:
-    """Give voxel sizes as floats, and refuse what are none.
-
-    Raises:
-        ValueError: when there is not one above 0 for each axis.
-    """
-    # MONAI refuses a mix of int and float, and measures with sizes of zero and below without a word.
-    size = None if spacing is None else [float(s) for s in spacing]
-    if size is not None and (len(size) != n_axes or not all(0 < s < math.inf for s in size)):
-        raise ValueError(
-            f"Expected {n_axes} voxel sizes in `spacing`, each above 0 and finite, but got {size}. Leave it out to "
-            "measure in voxels."
-        )
-    return size
-
-
-def check_mask(name: str, value: torch.Tensor) -> torch.Tensor:
-    """Give a mask of zeros and ones as bool, and refuse anything else.
-
-    Raises:
-        ValueError: when it holds other values.
-    """
-    if not ((value == 0) | (value == 1)).all():
-        raise ValueError(
-            f"Expected `{name}` to hold zeros and ones, but its values of shape {tuple(value.shape)} run from "
-            f"{float(value.min()):.4g} to {float(value.max()):.4g}. Threshold a score first; compare a label map with "
-            "one class."
-        )
-    return value.bool()
-
-
-def surface_distances(found: torch.Tensor, true: torch.Tensor, spacing: list[float] | None) -> tuple[float, float]:
-    """Average and 95th percentile distance between the surfaces of two bool masks that are not empty."""
-    # MONAI crops too, but only after it has converted the whole volume. It puts a margin of background around what it
-    # is given, so a mask that reaches the edge of this box keeps its surface there.
-    either = found | true
-    box: list[slice] = []
-    for axis in range(either.ndim):
-        used = either.any(dim=[d for d in range(either.ndim) if d != axis]).nonzero()
-        box.append(slice(int(used[0]), int(used[-1]) + 1))
-    one, other = found[tuple(box)][None, None], true[tuple(box)][None, None]
-    with warnings.catch_warnings():
-        # MONAI 1.6 warns of an argument that it passes itself.
-        warnings.filterwarnings("ignore", category=FutureWarning, message=".*always_return_as_numpy.*")
-        average = compute_average_surface_distance(one, other, include_background=True, symmetric=True, spacing=spacing)
-        hausdorff = compute_hausdorff_distance(one, other, include_background=True, percentile=95, spacing=spacing)
-    return float(average), float(hausdorff)
 
 
 def _components(found: torch.Tensor) -> int:

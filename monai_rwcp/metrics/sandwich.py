@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import torch
 
-from monai_rwcp.metrics.prediction_set import check_mask, check_spacing, surface_distances
+from monai_rwcp.metrics.checks import check_mask, check_spacing
+from monai_rwcp.metrics.surfaces import surface_distances
 from monai_rwcp.metrics.voxel_size import volume_ml
 
 __all__ = ["SandwichMetrics", "sandwich_metrics"]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from math import isnan
 
 from monai_rwcp.conformal.promises.calibration import Calibration
-from monai_rwcp.report.tables.intervals import observed_interval
+from monai_rwcp.report.intervals import observed_interval
 
 __all__ = ["is_compared", "report_warnings"]
 

@@ -1,12 +1,12 @@
 from .candidates import default_candidates as default_candidates
 from .choice import CandidateResult as CandidateResult
 from .choice import Choice as Choice
-from .choice import Objective as Objective
-from .choice import choose as choose
-from .choice import efficiency as efficiency
-from .choice import working_level as working_level
+from .choosing import choose as choose
 from .curves import SetCurves as SetCurves
 from .curves import set_curves as set_curves
 from .curves import tuning_thresholds as tuning_thresholds
+from .objectives import Objective as Objective
+from .objectives import working_level as working_level
+from .set_efficiency import efficiency as efficiency
 from .settings_file import TunedSettings as TunedSettings
 from .tune import tune_settings as tune_settings

@@ -10,7 +10,7 @@ import torch
 
 from monai_rwcp.conformal.counting.labels import LabelMode, truth_masks
 from monai_rwcp.conformal.sets.prediction_set import set_at
-from monai_rwcp.metrics.prediction_set import surface_distances
+from monai_rwcp.metrics.surfaces import surface_distances
 
 __all__ = ["finalists", "mean_by_unit", "set_distances"]
 

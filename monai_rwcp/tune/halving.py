@@ -6,8 +6,9 @@ import random
 from collections.abc import Mapping, Sequence
 
 from monai_rwcp.scores.choice import Score
-from monai_rwcp.tune.choice import Objective, efficiency
 from monai_rwcp.tune.curves import SetCurves
+from monai_rwcp.tune.objectives import Objective
+from monai_rwcp.tune.set_efficiency import efficiency
 
 __all__ = ["better_candidates", "first_units"]
 

@@ -16,18 +16,12 @@ from monai_rwcp.scores.plain import PlainScore
 from monai_rwcp.scores.walked import WalkedScore
 from monai_rwcp.tune.candidates import default_candidates
 from monai_rwcp.tune.cases import CaseKeys, ScoredCase, case_owner, keys_of_sources, names_of_units
-from monai_rwcp.tune.choice import (
-    Choice,
-    Objective,
-    check_comparison,
-    choose,
-    choose_by_distance,
-    of_unseen_classes,
-    working_level,
-)
+from monai_rwcp.tune.choice import Choice
+from monai_rwcp.tune.choosing import choose, choose_by_distance, of_unseen_classes
 from monai_rwcp.tune.curves import SetCurves, set_curves
 from monai_rwcp.tune.distances import finalists, mean_by_unit, set_distances
 from monai_rwcp.tune.halving import better_candidates, first_units
+from monai_rwcp.tune.objectives import Objective, check_comparison, working_level
 from monai_rwcp.utils.progress import shown_progress
 
 __all__ = ["tune_settings"]

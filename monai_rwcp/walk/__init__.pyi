@@ -2,8 +2,8 @@ from .diffusion import diffuse_probabilities as diffuse_probabilities
 from .diffusion import diffuse_variants as diffuse_variants
 from .diffusion import keep_peaks as keep_peaks
 from .graph import KNNGraph as KNNGraph
-from .graph import knn_graph as knn_graph
 from .graph import transition_weights as transition_weights
+from .graph_building import knn_graph as knn_graph
 from .grid import Grid as Grid
 from .grid import cell_centres as cell_centres
 from .grid import graph_grid_shape as graph_grid_shape

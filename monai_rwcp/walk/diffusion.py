@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
-from monai_rwcp.walk.graph import KNNGraph, knn_graph, transition_weights
-from monai_rwcp.walk.grid import cell_centres, graph_grid_shape, resample_to_grid
+from monai_rwcp.walk.graph import KNNGraph, transition_weights
+from monai_rwcp.walk.grid import graph_grid_shape, resample_to_grid
+from monai_rwcp.walk.image_graph import image_graph
 from monai_rwcp.walk.neighbor_search import Backend
 from monai_rwcp.walk.settings import WalkSettings
 from monai_rwcp.walk.steps import random_walk
@@ -104,7 +105,7 @@ def diffuse_variants(
         nodes = graph_grid_shape(map_shape, features.shape[1:], alike[0].grid)
         x = resample_to_grid(probabilities.to(dtype), nodes).flatten(1).T.contiguous()
         widest = max(alike, key=lambda settings: settings.k)
-        graph = _graph(vectors, map_shape, nodes, widest, spacing, backend, progress)
+        graph = image_graph(vectors, map_shape, widest, spacing=spacing, backend=backend, progress=progress)
         for walks in _alike(alike, "k", "beta", "restart"):
             k, beta, restart = walks[0].k, walks[0].beta, walks[0].restart
             nearest = KNNGraph(graph.neighbors[:, :k], graph.similarity[:, :k])
@@ -143,57 +144,12 @@ def keep_peaks(smoothed: torch.Tensor, probabilities: torch.Tensor) -> torch.Ten
     return smoothed * torch.where(after > 0, before / after, 1.0)
 
 
-def _graph(
-    features: torch.Tensor,
-    map_shape: torch.Size,
-    nodes: tuple[int, ...],
-    settings: WalkSettings,
-    spacing: Sequence[float] | None,
-    backend: Backend,
-    progress: bool,
-) -> KNNGraph:
-    if settings.center:
-        # Every node is a mean of cells, so subtracting the nodes' mean from the cells subtracts it from the nodes.
-        mean = resample_to_grid(features, nodes).flatten(1).mean(dim=1)
-        features = features - mean.reshape(-1, *[1] * len(nodes))
-    coordinates = None
-    if settings.spatial_weight > 0:
-        size = (1.0,) * len(map_shape) if spacing is None else spacing
-        extent = [n * s for n, s in zip(map_shape, size, strict=True)]
-        coordinates = cell_centres(nodes, extent).to(features.device)
-    return knn_graph(
-        resample_to_grid(features, nodes).flatten(1).T,
-        settings.k,
-        coordinates=coordinates,
-        spatial_weight=settings.spatial_weight,
-        slices=_slice_numbers(nodes, settings, features.device),
-        slice_reach=settings.slice_reach or 0,
-        interpolated_from=(features, nodes),
-        backend=backend,
-        progress=progress,
-    )
-
-
 def _alike(variants: Sequence[WalkSettings], *names: str) -> list[list[WalkSettings]]:
     """Group settings that agree in the named ones."""
     groups: dict[tuple[object, ...], list[WalkSettings]] = {}
     for settings in variants:
         groups.setdefault(tuple(getattr(settings, name) for name in names), []).append(settings)
     return list(groups.values())
-
-
-def _slice_numbers(nodes: tuple[int, ...], settings: WalkSettings, device: torch.device) -> torch.Tensor | None:
-    if settings.slice_reach is None:
-        return None
-    if len(nodes) != 3:
-        raise ValueError(
-            f"Expected a volume for neighborhood={settings.neighborhood!r}, but got a map with {len(nodes)} spatial "
-            'axes. Give a volume, or leave neighborhood="volume".'
-        )
-    along = [1, 1, 1]
-    along[settings.slice_axis] = -1
-    numbers = torch.arange(nodes[settings.slice_axis], device=device).reshape(along)
-    return numbers.expand(nodes).reshape(-1)
 
 
 def _check_pair(probabilities: torch.Tensor, features: torch.Tensor) -> None:

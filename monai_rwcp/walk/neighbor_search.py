@@ -1,9 +1,8 @@
-"""The exact search for nearest neighbours, among all nodes or within a reach of slices, in bounded memory."""
+"""The exact search for nearest neighbours within windows of nodes, in bounded memory."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import reduce
 from typing import Literal
 
@@ -11,9 +10,10 @@ import torch
 import torch.nn.functional as F
 
 from monai_rwcp.utils.progress import Advance
+from monai_rwcp.walk.search_windows import SearchWindow
 from monai_rwcp.walk.sparse import pair_products
 
-__all__ = ["Backend", "SearchWindow", "search_neighbors", "search_rows", "slice_windows"]
+__all__ = ["Backend", "search_neighbors", "search_rows"]
 
 Backend = Literal["auto", "pyg"]
 
@@ -21,69 +21,6 @@ Backend = Literal["auto", "pyg"]
 _BLOCK_BYTES, _GPU_BLOCK_BYTES = 32 * 2**20, 256 * 2**20
 _GROUP = 8
 _ALIGNED = 16 * _GROUP
-
-
-@dataclass(frozen=True)
-class SearchWindow:
-    """Nodes whose neighbours are searched together, and the nodes they are searched among; both stops are excluded.
-
-    Args:
-        start: first node whose neighbours are searched.
-        stop: end of these nodes.
-        first: first node that is searched; ``first <= start``.
-        last: end of the nodes that are searched; ``stop <= last``.
-    """
-
-    start: int
-    stop: int
-    first: int
-    last: int
-
-    @property
-    def n_candidates(self) -> int:
-        """Number of nodes that are searched, each node itself among them."""
-        return self.last - self.first
-
-
-def slice_windows(
-    slices: torch.Tensor | None, slice_reach: int, n_nodes: int
-) -> tuple[torch.Tensor | None, list[SearchWindow]]:
-    """Order the nodes by slice, so that each slice and its reach are one run of nodes each.
-
-    Args:
-        slices: int64 tensor of shape ``[N]``; None for one window of all nodes.
-        slice_reach: how many slices away a neighbour may lie.
-        n_nodes: number of nodes ``N``.
-
-    Returns:
-        the order of the nodes, int64 ``[N]`` (None: as they are), and the windows in that order.
-
-    Raises:
-        ValueError: when ``slices`` is not int64 ``[N]`` or ``slice_reach`` is negative.
-
-    Example:
-        >>> import torch
-        >>> order, windows = slice_windows(torch.tensor([0, 1, 0, 1]), 0, 4)
-        >>> order.tolist(), windows[1]
-        ([0, 2, 1, 3], SearchWindow(start=2, stop=4, first=2, last=4))
-    """
-    if slices is None:
-        return None, [SearchWindow(0, n_nodes, 0, n_nodes)]
-    if slices.dtype != torch.int64 or slices.shape != (n_nodes,):
-        raise ValueError(
-            f"Expected `slices` int64 of shape ({n_nodes},), but got {slices.dtype} {tuple(slices.shape)}."
-        )
-    if not isinstance(slice_reach, int) or isinstance(slice_reach, bool) or slice_reach < 0:
-        raise ValueError(f"Expected `slice_reach` to be an integer of at least 0, but got {slice_reach!r}.")
-    ordered, order = slices.sort(stable=True)
-    numbers, counts = ordered.unique_consecutive(return_counts=True)
-    stops = counts.cumsum(0)
-    # A reach beyond all slices finds no more of them, and a very large one would overflow.
-    reach = min(slice_reach, int(ordered[-1] - ordered[0]))
-    first = torch.searchsorted(ordered, numbers - reach)
-    last = torch.searchsorted(ordered, numbers + reach, right=True)
-    columns = (stops - counts, stops, first, last)
-    return order, [SearchWindow(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
 
 
 def search_neighbors(
@@ -101,8 +38,8 @@ def search_neighbors(
         vectors: float tensor of shape ``[N, F]``, of any length that does not overflow when squared.
         position: float tensor of shape ``[N, D]``, coordinates times their weight, or None.
         k: number of neighbours, smaller than every window's number of candidates.
-        order: from :py:func:`slice_windows`.
-        windows: from :py:func:`slice_windows`.
+        order: from :py:func:`monai_rwcp.walk.search_windows.slice_windows`.
+        windows: from the same.
         backend: ``"auto"`` or ``"pyg"``.
         advance: is told how many nodes are done.
 

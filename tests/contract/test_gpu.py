@@ -34,6 +34,7 @@ from monai_rwcp import (
 from monai_rwcp.conformal import InstanceFalseNegativeRate, SurfaceFalseNegativeRate
 from monai_rwcp.scores import BlurredScore, PlainScore, Score, WalkedScore
 from monai_rwcp.walk import (
+    KNNGraph,
     WalkSettings,
     diffuse_probabilities,
     knn_graph,
@@ -41,6 +42,7 @@ from monai_rwcp.walk import (
     resample_to_grid,
     transition_weights,
 )
+from monai_rwcp.walk.image_graph import image_graph
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU that torch can use")
 
@@ -122,13 +124,14 @@ def test_graph(dtype: torch.dtype, options: str) -> None:
     slices = torch.arange(len(features)) // 512
 
     def similarities(device: torch.device) -> torch.Tensor:
-        more: dict[str, Any] = {
-            "cosine": {},
-            "position": {"coordinates": places.to(device), "spatial_weight": 2.0},
-            "slices": {"slices": slices.to(device), "slice_reach": 1},
-            "interpolated": {"interpolated_from": (cells.to(device), nodes)},
-        }[options]
-        graph = knn_graph(features.to(device), 20, **more)
+        z = features.to(device)
+        make: dict[str, Callable[[], KNNGraph]] = {
+            "cosine": lambda: knn_graph(z, 20),
+            "position": lambda: knn_graph(z, 20, coordinates=places.to(device), spatial_weight=2.0),
+            "slices": lambda: knn_graph(z, 20, slices=slices.to(device), slice_reach=1),
+            "interpolated": lambda: image_graph(cells.to(device), nodes, WalkSettings(k=20, grid="map")),
+        }
+        graph = make[options]()
         assert graph.neighbors.device.type == graph.similarity.device.type == device.type
         assert all(len(set(row)) == 20 for row in graph.neighbors.tolist())
         return graph.similarity.cpu()

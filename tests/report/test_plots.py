@@ -16,7 +16,7 @@ from monai.data import MetaTensor
 
 from monai_rwcp.conformal import Calibration, LossTable, calibrate, case_loss_table
 from monai_rwcp.report import plot_observed, plot_prediction_set, plot_risk
-from monai_rwcp.report.figures.plots import MISSED_COLOUR, SET_COLOUR, TRUTH_COLOUR
+from monai_rwcp.report.figures.canvas import MISSED_COLOUR, SET_COLOUR, TRUTH_COLOUR
 
 SHAPE, SPACING = (14, 11), (1.5, 2.0)
 

@@ -63,11 +63,11 @@ def test_from_files_to_settings(datalist: Path, tmp_path: Path) -> None:
     result = tune(datalist, "--out", out)
     assert result.exit_code == 0, result.output
     settings = TunedSettings.load(out / "settings.json")
-    assert settings.candidate.kind == "blur"
+    assert settings.score.kind == "blur"
     assert sorted(settings.units) == ["t0", "t1", "t2", "t3"]
     assert settings.why in result.output
     assert settings.why in (out / "table.md").read_text()
-    assert f"{settings.candidate.name} (chosen)" in (out / "table.md").read_text()
+    assert f"{settings.score.name} (chosen)" in (out / "table.md").read_text()
     picture = matplotlib.image.imread(out / "settings.png")
     assert picture.shape[0] > 300
     assert picture[..., :3].std() > 0.05

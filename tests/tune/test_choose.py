@@ -11,7 +11,7 @@ import torch
 
 from monai_rwcp.scores import BlurredScore, PlainScore, Score, WalkedScore
 from monai_rwcp.tune import SetCurves, choose, efficiency, set_curves, tuning_thresholds, working_level
-from monai_rwcp.tune.choice import choose_by_distance
+from monai_rwcp.tune.choosing import choose_by_distance
 
 PLAIN, BLUR, WALK = PlainScore(), BlurredScore(1.0), WalkedScore()
 

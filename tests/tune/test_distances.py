@@ -16,10 +16,10 @@ from scipy.spatial.distance import cdist
 
 from monai_rwcp import tune_settings
 from monai_rwcp.conformal.sets.prediction_set import set_at
-from monai_rwcp.metrics.prediction_set import surface_distances
+from monai_rwcp.metrics.surfaces import surface_distances
 from monai_rwcp.scores import BlurredScore, PlainScore
 from monai_rwcp.tune import tuning_thresholds
-from monai_rwcp.tune.choice import choose_by_distance
+from monai_rwcp.tune.choosing import choose_by_distance
 from monai_rwcp.tune.distances import finalists, mean_by_unit, set_distances
 
 

@@ -15,6 +15,7 @@ from monai_rwcp.walk import (
     knn_graph,
     resample_to_grid,
 )
+from monai_rwcp.walk.image_graph import image_graph
 from monai_rwcp.walk.interpolated_search import search_pays
 
 
@@ -42,7 +43,7 @@ def opposite(shape: tuple[int, ...]) -> torch.Tensor:
 def check_same(features: torch.Tensor, nodes: tuple[int, ...], k: int, weight: float = 0.0) -> None:
     vectors = resample_to_grid(features, nodes).flatten(1).T
     places = cell_centres(nodes)
-    fast = knn_graph(vectors, k, coordinates=places, spatial_weight=weight, interpolated_from=(features, nodes))
+    fast = image_graph(features, nodes, WalkSettings(k=k, spatial_weight=weight, grid="map"))
     # Brute force in float64, with nothing left out.
     z = torch.nn.functional.normalize(vectors.double(), dim=1)
     expected = torch.empty(len(z), k, dtype=torch.float64)
@@ -114,7 +115,7 @@ def test_huge_and_tiny_features(scale: float, calls: list[int]) -> None:
     features = smooth((16, 16)) * scale
     nodes = (48, 48)
     vectors = resample_to_grid(features, nodes).flatten(1).T
-    fast = knn_graph(vectors, 6, interpolated_from=(features, nodes))
+    fast = image_graph(features, nodes, WalkSettings(k=6, grid="map"))
     torch.testing.assert_close(fast.similarity, knn_graph(vectors, 6).similarity, rtol=0, atol=1e-6)
     assert sum(calls) < 48 * 48
 
@@ -124,17 +125,16 @@ def test_cells_that_nearly_vanish_are_searched_in_full(calls: list[int]) -> None
     features[:, 8:] *= 1e-7
     nodes = (48, 48)
     vectors = resample_to_grid(features, nodes).flatten(1).T
-    fast = knn_graph(vectors, 6, interpolated_from=(features, nodes))
+    fast = image_graph(features, nodes, WalkSettings(k=6, grid="map"))
     torch.testing.assert_close(fast.similarity, knn_graph(vectors, 6).similarity, rtol=0, atol=1e-6)
     assert calls == [48 * 48]
 
 
 def test_blocks_change_nothing(calls: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     features, nodes = smooth((16, 16)), (50, 44)
-    vectors = resample_to_grid(features, nodes).flatten(1).T
-    whole = knn_graph(vectors, 7, interpolated_from=(features, nodes))
+    whole = image_graph(features, nodes, WalkSettings(k=7, grid="map"))
     monkeypatch.setattr(interpolated_search, "_BLOCK_BYTES", 1)
-    single = knn_graph(vectors, 7, interpolated_from=(features, nodes))
+    single = image_graph(features, nodes, WalkSettings(k=7, grid="map"))
     torch.testing.assert_close(whole.similarity, single.similarity, rtol=0, atol=1e-6)
 
 
@@ -144,10 +144,12 @@ def test_the_walk_uses_it_and_gives_the_same(calls: list[int], monkeypatch: pyte
     settings = WalkSettings(k=8, center=True, spatial_weight=1.0, grid="map", restart=0.2)
     used = []
     search = interpolated_search.search_interpolated
-    monkeypatch.setattr("monai_rwcp.walk.graph.search_interpolated", lambda *a: (used.append(1), search(*a))[1])
+    monkeypatch.setattr(
+        "monai_rwcp.walk.graph_building.search_interpolated", lambda *a: (used.append(1), search(*a))[1]
+    )
     fast = diffuse_probabilities(probabilities, features, settings)
     assert used
-    monkeypatch.setattr("monai_rwcp.walk.graph.search_pays", lambda cells, nodes, k: False)
+    monkeypatch.setattr("monai_rwcp.walk.graph_building.search_pays", lambda cells, nodes, k: False)
     torch.testing.assert_close(fast, diffuse_probabilities(probabilities, features, settings), rtol=0, atol=2e-5)
 
 

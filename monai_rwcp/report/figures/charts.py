@@ -10,7 +10,8 @@ import numpy as np
 
 from monai_rwcp.conformal.promises.calibration import Calibration
 from monai_rwcp.conformal.sets.set_sizes import curve_thresholds
-from monai_rwcp.report.figures.plots import LIMIT_COLOUR, new_figure, plot_observed
+from monai_rwcp.report.figures.canvas import LIMIT_COLOUR, new_figure
+from monai_rwcp.report.figures.promise_plots import plot_observed
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from monai_rwcp.report.figures.canvas import new_figure
 from monai_rwcp.utils.files import written_whole
 
 __all__ = ["draw_features", "principal_colours", "similarity_to_point"]
@@ -125,12 +126,6 @@ def draw_features(
         )
     if len(point) != 2 or not all(0 <= p < n for p, n in zip(point, image.shape, strict=True)):
         raise ValueError(f"Expected `point` to lie in the image of {image.shape}, but got {tuple(point)}.")
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        raise ImportError('Drawing needs matplotlib: pip install "monai-rwcp[report]".') from error
-
     cells = features.shape[1:3]
     cell = [int((p + 0.5) * c / n) for p, n, c in zip(point, image.shape, cells, strict=True)]
     depth = [] if slice_index is None else [slice_index]
@@ -143,8 +138,7 @@ def draw_features(
     # The first array axis runs from left to right, as viewers show it.
     width, height = (n * s for n, s in zip(image.shape, spacing, strict=True))
     extent = (0.0, width, 0.0, height)
-    figure = Figure(figsize=(14, 1.3 + 4.2 * min(max(height / width, 0.4), 2.0)), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure((14, 1.3 + 4.2 * min(max(height / width, 0.4), 2.0)))
     figure.suptitle(title, fontsize=12)
     panels = figure.subplots(1, 3)
 

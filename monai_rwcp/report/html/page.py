@@ -11,18 +11,13 @@ from html import escape
 import numpy as np
 
 from monai_rwcp.conformal.promises.calibration import Calibration
-from monai_rwcp.metrics.summary import (
-    ImageFigures,
-    class_figures,
-    stratum_false_negative_rates,
-    unit_false_negative_rates,
-)
+from monai_rwcp.metrics.summary import ImageFigures, class_figures, unit_false_negative_rates
 from monai_rwcp.report.case_maps import ReportCase, ShownCase
 from monai_rwcp.report.cautions import is_compared, report_warnings
 from monai_rwcp.report.figures.charts import missed_histogram, observed_chart, size_curve, stretch_histogram
-from monai_rwcp.report.html.parts import TableCell, chart, number, percent, shown_cases, table
+from monai_rwcp.report.html.page_tables import calibration_table, class_table, unit_table
+from monai_rwcp.report.html.parts import chart, shown_cases
 from monai_rwcp.report.html.style import SCRIPT, STYLE
-from monai_rwcp.report.tables.intervals import observed_interval
 from monai_rwcp.version import __version__
 
 __all__ = ["report_page"]
@@ -62,7 +57,7 @@ def report_page(calibration: Calibration, cases: Sequence[ReportCase], shown: Se
         _warnings(report_warnings(calibration, figures)),
         f'<section class="promise"><h2>The promise</h2>{_paragraphs(calibration.promise.splitlines())}</section>',
         "<h2>By class</h2>",
-        _class_table(calibration, figures, images, "mm" if cases[0].in_mm else "voxels"),
+        class_table(calibration, figures, images, "mm" if cases[0].in_mm else "voxels"),
         chart(
             observed_chart(calibration, figures),
             "Missed share by class: the observed mean with its 95 % interval, and the promise.",
@@ -70,9 +65,9 @@ def report_page(calibration: Calibration, cases: Sequence[ReportCase], shown: Se
         *(_class_charts(calibration, c, images[c], cases, figures[c]) for c in images),
         _where_worst(calibration, shown, cases[0].in_mm),
         f"<h2>By {escape(unit)}</h2>",
-        _unit_table(calibration, images),
+        unit_table(calibration, images),
         "<h2>How it was made</h2>",
-        _calibration_table(calibration),
+        calibration_table(calibration),
         f"<pre>{escape(json.dumps(calibration.provenance.to_json(), indent=1))}</pre>",
         f"<p>Calibrated {escape(calibration.created)} with "
         + escape(", ".join(f"{name} {release}" for name, release in calibration.packages.items()))
@@ -102,50 +97,6 @@ def _warnings(found: Sequence[str]) -> str:
         return "<p>Nothing stands out that must be looked at first.</p>"
     items = "".join(f"<li>{escape(text)}</li>" for text in found)
     return f'<section class="warning"><h2>Look at this first</h2><ul>{items}</ul></section>'
-
-
-def _class_table(
-    calibration: Calibration,
-    figures: Mapping[int, Mapping[str, float]],
-    images: Mapping[int, Sequence[ImageFigures]],
-    length: str,
-) -> str:
-    strata = {c: stratum_false_negative_rates(of_class) for c, of_class in images.items()}
-    heads = ["class", "promised", "missed", "95 % interval", *(["worst stratum"] if any(strata.values()) else [])]
-    heads += ["stretch (median)", "Dice", f"ASSD ({length})", f"HD95 ({length})", "pieces", "false alarms"]
-    rows = []
-    for c, of_class in figures.items():
-        low, high = observed_interval(of_class)
-        interval = "-" if np.isnan(low) else f"{100 * low:.1f} to {100 * high:.1f} %"
-        row = [
-            TableCell(calibration.class_name(c)),
-            TableCell(f"{100 * calibration.alpha:g} %" if is_compared(calibration) else "see above", calibration.alpha),
-            percent(of_class["fnr"]),
-            TableCell(interval, low),
-        ]
-        if any(strata.values()):
-            known = {name: rate for name, rate in strata[c].items() if not np.isnan(rate)}
-            worst = max(known, key=lambda name: known[name], default=None)
-            row.append(
-                TableCell("-", np.nan)
-                if worst is None
-                else TableCell(f"{worst}: {percent(known[worst]).text}", known[worst])
-            )
-        row += [number(of_class["stretch_median"], 2), number(of_class["dice"], 3)]
-        row += [number(of_class[name], 1) for name in ("assd", "hd95", "components")]
-        n_without = int(of_class["n_without_class"])
-        alarms = of_class["false_alarm_rate"]
-        row.append(
-            TableCell(f"{round(alarms * n_without)} of {n_without}", alarms) if n_without else TableCell("-", np.nan)
-        )
-        row.append(TableCell(f"{of_class['n_units']:.0f}", of_class["n_units"]))
-        rows.append(row)
-    about = (
-        f"Missed: mean over {calibration.unit_name}s who show the class of the share of its truth that the set misses. "
-        "Stretch: size of the set over size of the truth. Pieces: connected components of the set. False alarms: "
-        "images without the class that have a set of it."
-    )
-    return table(about, [*heads, f"{calibration.unit_name}s"], rows)
 
 
 def _class_charts(
@@ -201,41 +152,3 @@ def _where_worst(calibration: Calibration, shown: Sequence[ShownCase], turned: b
         f"<h2>Where it is worst</h2><p>The {len(shown)} largest missed shares of an image, each at the slice where "
         f"most is missed; the sliders show the others.{way}</p>{shown_cases(shown, calibration)}"
     )
-
-
-def _unit_table(calibration: Calibration, images: Mapping[int, Sequence[ImageFigures]]) -> str:
-    of_unit: dict[str, dict[int, list[ImageFigures]]] = {}
-    for c, of_class in images.items():
-        for image in of_class:
-            of_unit.setdefault(str(image.unit), {}).setdefault(c, []).append(image)
-    rows = []
-    for unit in sorted(of_unit):
-        row = [TableCell(unit), number(len(next(iter(of_unit[unit].values()))), 0)]
-        for c in images:
-            showing = [image for image in of_unit[unit][c] if image.metrics.true]
-            true = sum(image.metrics.true for image in showing)
-            row.append(percent(unit_false_negative_rates(showing).get(unit, np.nan)))
-            row.append(number(sum(image.metrics.size for image in showing) / true if true else np.nan, 2))
-        rows.append(row)
-    heads = [f"{calibration.class_name(c)}: {what}" for c in images for what in ("missed", "stretch")]
-    about = "Missed share and stretch over all images that show the class. A click on a heading sorts."
-    return table(about, [calibration.unit_name, "images", *heads], rows)
-
-
-def _calibration_table(calibration: Calibration) -> str:
-    entries = [("", c, entry) for c, entry in calibration.classes.items()]
-    for group, classes in (calibration.groups or {}).items():
-        entries += [(f", {group}", c, entry) for c, entry in classes.items()]
-    rows = [
-        [
-            TableCell(calibration.class_name(c) + of_group),
-            TableCell(str(entry.n), entry.n),
-            TableCell(f"{entry.lambda_hat:.7g}", entry.lambda_hat),
-            TableCell(f"{entry.threshold:.4g}", entry.threshold),
-            number(entry.empirical_risk, 4),
-            number(np.nan if entry.working_level is None else entry.working_level, 4),
-        ]
-        for of_group, c, entry in entries
-    ]
-    heads = ["class", f"{calibration.unit_name}s", "lambda_hat", "threshold", "mean loss of them", "allowed"]
-    return table(f"What was calibrated: alpha = {calibration.alpha:g}, {calibration.method}.", heads, rows)

@@ -1,1 +1,1 @@
-"""Tables, cards and the numbers in them."""
+"""Tables and cards, as markdown."""

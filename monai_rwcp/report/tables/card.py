@@ -7,7 +7,8 @@ from collections.abc import Mapping
 
 from monai_rwcp.conformal.promises.calibration import Calibration
 from monai_rwcp.report.cautions import is_compared
-from monai_rwcp.report.tables.evaluation_table import figures_table, markdown_cell
+from monai_rwcp.report.tables.evaluation_table import evaluation_table
+from monai_rwcp.report.tables.markdown import markdown_cell
 
 __all__ = ["calibration_card"]
 
@@ -76,7 +77,7 @@ def calibration_card(
     if figures is None:
         lines += ["*Not evaluated. `monai-rwcp evaluate` measures the sets of labelled patients of your own.*", ""]
     else:
-        lines += [figures_table(figures, calibration)]
+        lines += [evaluation_table(figures, calibration)]
     lines += ["## What it does not say", "", *(f"- {limit}" for limit in _limits(calibration)), ""]
     if known_failures:
         lines += ["## Known failures", "", known_failures, ""]

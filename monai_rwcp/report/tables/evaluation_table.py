@@ -1,4 +1,4 @@
-"""The figures of measured sets as a table."""
+"""What was observed of the sets of labelled patients, as a markdown table."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from collections.abc import Mapping
 
 from monai_rwcp.conformal.promises.calibration import Calibration
 from monai_rwcp.report.cautions import is_compared
+from monai_rwcp.report.tables.markdown import markdown_cell
 
-__all__ = ["figures_table", "markdown_cell"]
+__all__ = ["evaluation_table"]
 
 
-def figures_table(figures: Mapping[str, float], calibration: Calibration) -> str:
+def evaluation_table(figures: Mapping[str, float], calibration: Calibration) -> str:
     """Write the figures of measured sets as a markdown table, a row for each class.
 
     Args:
@@ -47,13 +48,3 @@ def figures_table(figures: Mapping[str, float], calibration: Calibration) -> str
     if not compared:
         lines += ["", f"What is promised is not this rate, but: {calibration.promise.splitlines()[0]}"]
     return "\n".join(lines) + "\n"
-
-
-def markdown_cell(text: str) -> str:
-    r"""A text that does not end its cell.
-
-    Example:
-        >>> print(markdown_cell("left|right"))
-        left\|right
-    """
-    return text.replace("|", "\\|")

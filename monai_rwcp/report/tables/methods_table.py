@@ -10,6 +10,7 @@ from pathlib import Path
 from monai_rwcp.conformal.promises.calibration import Calibration
 from monai_rwcp.metrics.prediction_set import SetMetrics
 from monai_rwcp.metrics.summary import ImageFigures, class_figures
+from monai_rwcp.report.tables.markdown import aligned_table
 from monai_rwcp.utils.files import written_whole
 
 __all__ = ["MeasuredSet", "Row", "render_table", "summarise", "write_table"]
@@ -147,7 +148,7 @@ def render_table(rows: Sequence[Row], distance_unit: str) -> str:
         "components",
         "false alarms",
     ]
-    lines = [header]
+    lines = []
     for row in rows:
         stretch = _number(row.stretch, 2)
         if not math.isnan(row.stretch) and not math.isclose(row.stretch, row.stretch_inside, rel_tol=5e-3):
@@ -169,10 +170,7 @@ def render_table(rows: Sequence[Row], distance_unit: str) -> str:
                 f"{row.false_alarms}/{row.without_class}" if row.without_class else "-",
             ]
         )
-    widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
-    aligned = ["| " + " | ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) + " |" for line in lines]
-    rule = "|" + "|".join("-" * (w + 2) for w in widths) + "|"
-    return "\n".join([aligned[0], rule, *aligned[1:]]) + "\n"
+    return aligned_table(header, lines)
 
 
 def write_table(rows: Sequence[Row], path: str | Path, distance_unit: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from monai_rwcp.report.figures.canvas import new_figure
 from monai_rwcp.utils.files import written_whole
 
 __all__ = ["draw_case"]
@@ -48,18 +49,11 @@ def draw_case(
     shapes = {np.shape(a) for a in (image, probability, score, plain_set, walked_set, truth)}
     if len(shapes) != 1 or len(next(iter(shapes))) != 2:
         raise ValueError(f"Expected arrays of one 2D shape, but got {sorted(shapes)}.")
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        raise ImportError('Drawing needs matplotlib: pip install "monai-rwcp[report]".') from error
-
     # The first array axis runs from left to right, as viewers show it.
     height, width = np.shape(image)[1] * spacing[1], np.shape(image)[0] * spacing[0]
     extent = (0.0, width, 0.0, height)
     # A page as high as its panels need; a very flat or very tall image gets white space rather than a strange page.
-    figure = Figure(figsize=(12, 1.2 + 7.4 * min(max(height / width, 0.4), 2.0)), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure((12, 1.2 + 7.4 * min(max(height / width, 0.4), 2.0)))
     figure.suptitle(title, fontsize=13)
     panels = figure.subplots(2, 3).ravel()
 

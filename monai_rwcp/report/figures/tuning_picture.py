@@ -1,4 +1,4 @@
-"""What tuning compared, as a table and as a picture."""
+"""What tuning compared, as a picture."""
 
 from __future__ import annotations
 
@@ -9,47 +9,15 @@ from typing import Any
 
 import numpy as np
 
+from monai_rwcp.report.figures.canvas import new_figure
 from monai_rwcp.scores.walked import WalkedScore
-from monai_rwcp.tune.choice import CandidateResult, Choice, Objective
+from monai_rwcp.tune.choice import CandidateResult, Choice
+from monai_rwcp.tune.objectives import Objective
 from monai_rwcp.utils.files import written_whole
 
-__all__ = ["draw_tuning", "tuning_table"]
+__all__ = ["draw_tuning"]
 
 _CHOSEN, _OTHER = "#0072B2", "#999999"
-
-
-def tuning_table(choice: Choice) -> str:
-    """All candidates that were compared to the end, the best first, as a markdown table.
-
-    "In" is the share of the bootstrap draws in which a candidate is worse than the best.
-
-    Args:
-        choice: what tuning found.
-
-    Example:
-        >>> from monai_rwcp.scores import PlainScore
-        >>> from monai_rwcp.tune import CandidateResult
-        >>> result = CandidateResult(PlainScore(), 1.5, 0.0, 0.0, 0.0, {1: 0.25})
-        >>> print(tuning_table(Choice(PlainScore(), (result,), 0.1, "stretch", ("a", "b"), "it is alone")))
-        | candidate      | stretch | worse than the best by (s.e.), in | thresholds |
-        |----------------|---------|-----------------------------------|------------|
-        | plain (chosen) | 1.500   | 0.000 (0.000), 0%                 | 1: 0.250   |
-        <BLANKLINE>
-    """
-    lines = [["candidate", choice.objective, "worse than the best by (s.e.), in", "thresholds"]]
-    for result in choice.results:
-        lines.append(
-            [
-                result.candidate.name + (" (chosen)" if result.candidate == choice.chosen else ""),
-                f"{result.value:.3f}",
-                f"{result.difference:.3f} ({result.standard_error:.3f}), {result.worse_in:.0%}",
-                ", ".join(f"{c}: {threshold:.3f}" for c, threshold in result.thresholds.items()),
-            ]
-        )
-    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
-    padded = ["| " + " | ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)) + " |" for line in lines]
-    rule = "|" + "|".join("-" * (w + 2) for w in widths) + "|"
-    return "\n".join([padded[0], rule, *padded[1:]]) + "\n"
 
 
 def draw_tuning(choice: Choice, path: str | Path) -> None:
@@ -65,14 +33,10 @@ def draw_tuning(choice: Choice, path: str | Path) -> None:
         ImportError: when matplotlib is missing.
         OSError: when the file cannot be written.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        raise ImportError('Drawing needs matplotlib: pip install "monai-rwcp[report]".') from error
     best = {result.candidate.kind: result for result in reversed(choice.results)}
     kinds = [best[kind] for kind in ("plain", "blur", "walk") if kind in best]
     maps = _maps(choice.results)
-    figure = Figure(figsize=(5.5 + 4.2 * len(maps), 4.2), layout="constrained")
+    figure = new_figure((5.5 + 4.2 * len(maps), 4.2))
     axes = figure.subplots(1, 1 + len(maps), squeeze=False, width_ratios=[1.3, *[1.0] * len(maps)])[0]
     axes[0].barh(
         ["\n".join(textwrap.wrap(result.candidate.name, 26)) for result in kinds],

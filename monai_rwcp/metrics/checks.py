@@ -1,0 +1,63 @@
+"""Checks of what sets are measured by: masks of zeros and ones, voxel sizes above 0, an entry for each set."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence, Sized
+
+import torch
+
+__all__ = ["check_entries", "check_mask", "check_spacing"]
+
+
+def check_entries(n_sets: int, **named: Sized | None) -> None:
+    """Refuse a batch in which something has not an entry for each prediction set.
+
+    Args:
+        n_sets: number of prediction sets in the batch.
+        named: what belongs to the sets, by the name of its argument; None is not there.
+
+    Raises:
+        ValueError: when a number differs or is 0, or all entries are one string.
+
+    Example:
+        >>> check_entries(2, units=["anna", "ben"], strata=None)
+    """
+    for name, value in named.items():
+        if isinstance(value, str) or (value is not None and not 0 < len(value) == n_sets):
+            given = repr(value) if isinstance(value, str) else len(value)
+            raise ValueError(
+                f"Expected one entry in `{name}` for each prediction set of the batch, of which there are "
+                f"{n_sets}, but got {given}. A single image needs a batch axis or a list around it."
+            )
+
+
+def check_spacing(spacing: Sequence[float] | None, n_axes: int) -> list[float] | None:
+    """Give voxel sizes as floats, and refuse what are none.
+
+    Raises:
+        ValueError: when there is not one above 0 for each axis.
+    """
+    # MONAI refuses a mix of int and float, and measures with sizes of zero and below without a word.
+    size = None if spacing is None else [float(s) for s in spacing]
+    if size is not None and (len(size) != n_axes or not all(0 < s < math.inf for s in size)):
+        raise ValueError(
+            f"Expected {n_axes} voxel sizes in `spacing`, each above 0 and finite, but got {size}. Leave it out to "
+            "measure in voxels."
+        )
+    return size
+
+
+def check_mask(name: str, value: torch.Tensor) -> torch.Tensor:
+    """Give a mask of zeros and ones as bool, and refuse anything else.
+
+    Raises:
+        ValueError: when it holds other values.
+    """
+    if not ((value == 0) | (value == 1)).all():
+        raise ValueError(
+            f"Expected `{name}` to hold zeros and ones, but its values of shape {tuple(value.shape)} run from "
+            f"{float(value.min()):.4g} to {float(value.max()):.4g}. Threshold a score first; compare a label map with "
+            "one class."
+        )
+    return value.bool()

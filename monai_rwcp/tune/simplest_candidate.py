@@ -1,0 +1,111 @@
+"""The simplest candidate that is as good as the best up to one standard error."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+
+from monai_rwcp.scores.choice import Score
+from monai_rwcp.tune.choice import CandidateResult, Choice
+from monai_rwcp.tune.objectives import Objective
+
+__all__ = ["ComparedValue", "bootstrap_weights", "choose_simplest"]
+
+# From the simplest.
+_KINDS = ("plain", "blur", "walk")
+
+# A simpler kind is taken unless it is worse in this share of the bootstrap draws: one standard error of a difference
+# that scatters normally. Set sizes have heavy tails, which would widen a standard error until anything passes.
+_ONE_STANDARD_ERROR = NormalDist().cdf(1)
+
+
+@dataclass(frozen=True)
+class ComparedValue:
+    """How tight the sets of a candidate are, over the units and over each bootstrap draw of them.
+
+    Args:
+        value: mean of the objective over classes and units; nan where no unit shows any class.
+        drawn: the same for each draw, float ``[draws]``.
+        thresholds: by class, at which its sets were made.
+    """
+
+    value: float
+    drawn: np.ndarray
+    thresholds: dict[int, float]
+
+
+def bootstrap_weights(n_units: int, draws: int, seed: int) -> np.ndarray:
+    """Draw units with replacement, and count how often each is drawn.
+
+    Args:
+        n_units: number of units.
+        draws: number of draws, at least 2.
+        seed: of the draws.
+
+    Returns:
+        int64 ``[draws, n_units]``.
+
+    Raises:
+        ValueError: when ``draws`` is no whole number of at least 2.
+
+    Example:
+        >>> bootstrap_weights(3, draws=2, seed=0).sum(axis=1).tolist()
+        [3, 3]
+    """
+    if isinstance(draws, bool) or not isinstance(draws, int) or draws < 2:
+        raise ValueError(f"Expected `draws` to be a whole number of at least 2, but got {draws!r}.")
+    picks = np.random.default_rng(seed).integers(0, n_units, size=(draws, n_units))
+    return np.stack([np.bincount(row, minlength=n_units) for row in picks])
+
+
+def choose_simplest(
+    compared: Mapping[Score, ComparedValue], alpha: float, objective: Objective, units: tuple[str, ...]
+) -> Choice:
+    """Rank candidates by their values, with what they are worse by and how surely, and take the simplest.
+
+    Args:
+        compared: the value of each candidate on the same units and draws.
+        alpha: share of the truth that the compared sets miss.
+        objective: what was compared.
+        units: names of the units.
+
+    Raises:
+        ValueError: when a value is nan.
+    """
+    sign = -1.0 if objective == "dice" else 1.0
+    if any(np.isnan(of.value) for of in compared.values()):
+        raise ValueError("No tuning unit shows any class, so there is nothing to compare sets by.")
+    order = sorted(compared, key=lambda candidate: (sign * compared[candidate].value, _KINDS.index(candidate.kind)))
+    best = order[0]
+    results = []
+    for candidate in order:
+        own = compared[candidate]
+        apart = sign * (own.drawn - compared[best].drawn)
+        known = apart[~np.isnan(apart)]
+        error = 0.0 if candidate is best else float(np.std(known, ddof=1)) if len(known) > 1 else float("nan")
+        worse_in = float((known > 0).mean())
+        difference = max(0.0, sign * (own.value - compared[best].value))
+        results.append(CandidateResult(candidate, own.value, difference, error, worse_in, own.thresholds))
+    chosen, why = _simplest(results)
+    return Choice(chosen, tuple(results), float(alpha), objective, units, why)
+
+
+def _simplest(results: list[CandidateResult]) -> tuple[Score, str]:
+    best = results[0]
+    for kind in _KINDS:
+        of_kind = next((result for result in results if result.candidate.kind == kind), None)
+        if of_kind is None:
+            continue
+        if of_kind is best:
+            return best.candidate, f"{best.candidate.name} is best, and no simpler kind is within one standard error."
+        if of_kind.worse_in < _ONE_STANDARD_ERROR:
+            return of_kind.candidate, (
+                f"{of_kind.candidate.name} is the simplest within one standard error of the best: "
+                f"{of_kind.value:.3f} against {best.value:.3f} of {best.candidate.name}, difference "
+                f"{of_kind.difference:.3f}, and worse in {of_kind.worse_in:.0%} of the bootstrap draws "
+                "(84% is one standard error)."
+            )
+    raise AssertionError("the best is of one of the kinds")
