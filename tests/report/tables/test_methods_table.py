@@ -1,4 +1,4 @@
-"""The table as text and as a file."""
+"""The table of methods: its figures by hand, as text and as a file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from monai_rwcp.report import Row, render_table, write_table
+from monai_rwcp.conformal import Calibration, ClassCalibration
+from monai_rwcp.metrics import SetMetrics
+from monai_rwcp.report import MeasuredSet, Row, render_table, summarise, write_table
+
+CALIBRATION = Calibration(
+    alpha=0.1, method="crc", scope="per_class", unit_loss="pooled", empty="exclude", outside="include",
+    label_mode="index", unit_name="patient", n_channels=2, n_images=30, class_names=("background", "heart"),
+    classes={1: ClassCalibration(0.25, 30, 0.05, 0.07)}, provenance={},
+)  # fmt: skip
 
 ROW = Row(
     method="plain CRC", class_name="core", n_calibration=32, n_test=30, working_level=0.07, promised=0.1,
@@ -54,3 +62,33 @@ def test_file_is_replaced_whole(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
     with pytest.raises(FileNotFoundError, match="does not exist"):
         write_table([ROW], tmp_path / "missing" / "table.md", "mm")
+
+
+def measured(unit: str, missed: int, true: int, size: int, method: str = "plain") -> MeasuredSet:
+    nan = float("nan")
+    return MeasuredSet(method, unit, 1, SetMetrics(missed, true, size, 0, 0.5 if true else nan, 2, 3.0, nan))
+
+
+def test_rates_are_pooled_by_patient_and_averaged_over_patients() -> None:
+    sets = [
+        measured("anna", 1, 10, 20),
+        measured("anna", 9, 90, 90),
+        measured("bert", 3, 10, 10),
+        measured("bert", 0, 0, 5),
+        measured("carl", 0, 0, 0),
+        measured("anna", 10, 10, 0, method="other"),
+    ]
+    row = summarise(sets, "plain", 1, CALIBRATION)
+    assert row.observed == pytest.approx((0.1 + 0.3) / 2)
+    assert row.observed_error == pytest.approx(0.1)
+    assert row.stretch == pytest.approx((2 + 1 + 1) / 3)
+    assert (row.n_test, row.n_calibration, row.false_alarms, row.without_class) == (2, 30, 1, 2)
+    text = render_table([row], "mm")
+    cells = [cell.strip() for cell in text.splitlines()[2].strip("|").split("|")]
+    assert cells == ["plain", "heart", "30", "2", "0.100", "0.070", "0.200 (0.100)", "1.33", "0.500", "3.00", "n/a", "2.0", "1/2"]  # fmt: skip
+    assert "HD95 (mm)" in text
+
+
+def test_size_inside_the_field_is_shown_where_it_differs() -> None:
+    sets = [MeasuredSet("plain", "anna", 1, SetMetrics(0, 10, 40, 20, 0.5, 1, 1.0, 1.0))]
+    assert "4.00 (2.00 inside)" in render_table([summarise(sets, "plain", 1, CALIBRATION)], "px")

@@ -57,3 +57,14 @@ def test_missing_matplotlib_names_the_extra(tmp_path: Path, monkeypatch: pytest.
     with pytest.raises(ImportError, match=r'pip install "monai-rwcp\[report\]"'):
         draw_case(tmp_path / "a.png", **maps((12, 12)), title="a case")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_case_is_drawn_whole_or_not_at_all(tmp_path: Path) -> None:
+    image, mask = np.random.default_rng(0).random((20, 30)), np.zeros((20, 30))
+    mask[5:10, 5:12] = 1
+    maps = {"image": image, "probability": image, "score": image, "plain_set": mask, "walked_set": mask, "truth": mask}
+    draw_case(tmp_path / "a.png", **maps, title="a case", spacing=(1.0, 2.0))
+    assert (tmp_path / "a.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    assert len(list(tmp_path.iterdir())) == 1
+    with pytest.raises(ValueError, match="one 2D shape"):
+        draw_case(tmp_path / "b.png", **{**maps, "truth": mask[:5]}, title="another")
