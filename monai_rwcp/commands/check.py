@@ -8,9 +8,10 @@ from typing import Any
 
 import click
 
-__all__ = ["check"]
+from monai_rwcp.commands import options
+from monai_rwcp.commands.telling import told
 
-_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+__all__ = ["check"]
 
 
 class _NotChecked(click.ClickException):
@@ -18,7 +19,7 @@ class _NotChecked(click.ClickException):
 
 
 @click.command()
-@click.option("--calibration", type=_FILE, required=True, help="What ConformalCalibrationHandler wrote.")
+@click.option("--calibration", type=options.FILE, required=True, help="What ConformalCalibrationHandler wrote.")
 @click.option(
     "--bundle",
     type=click.Path(exists=True, path_type=Path),
@@ -33,7 +34,9 @@ class _NotChecked(click.ClickException):
     "With a config file as --bundle: a file beside it, laid over it.",
 )
 @click.option("--set", "overrides", multiple=True, help="ID=VALUE: override an entry of the config; may be repeated.")
-@click.option("--image", type=_FILE, help="An image to run the deployment on; by default the first of its own data.")
+@click.option(
+    "--image", type=options.FILE, help="An image to run the deployment on; by default the first of its own data."
+)
 def check(
     calibration: Path, bundle: Path, configs: tuple[str, ...], overrides: tuple[str, ...], image: Path | None
 ) -> None:
@@ -44,15 +47,14 @@ def check(
     the config's `initialize` and CheckpointLoader. The exit code is 0 when nothing differs, 1 when something does,
     and 2 when the check could not be made.
     """
-    try:
+    with told(as_error=_NotChecked):
+        given = dict(_override(text) for text in overrides)
+
         from monai_rwcp.conformal.promises.calibration import Calibration
         from monai_rwcp.deployment.check import check_bundle
         from monai_rwcp.deployment.text import check_text
 
-        given = dict(_override(text) for text in overrides)
         found = check_bundle(Calibration.load(calibration), bundle, configs, overrides=given, image=image)
-    except (ImportError, OSError, ValueError, RuntimeError) as error:
-        raise _NotChecked(str(error)) from error
     click.echo(check_text(found))
     if found.differs:
         raise SystemExit(1)

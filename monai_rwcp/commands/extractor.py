@@ -11,7 +11,7 @@ from monai_rwcp.features.images import Intensity, checked_intensity
 from monai_rwcp.features.mind import MINDFeatures
 from monai_rwcp.features.protocol import FeatureExtractor
 
-__all__ = ["chosen_extractor", "parsed_intensity"]
+__all__ = ["chosen_extractor", "optional_extractor", "parsed_intensity"]
 
 
 def parsed_intensity(text: str) -> Intensity:
@@ -60,6 +60,24 @@ def chosen_extractor(choice: str, intensity: str | None) -> FeatureExtractor:
             f"facebook/dinov2-small, but got '{choice}', and there is nothing of that name."
         )
     return FoundationFeatures(choice, **options)
+
+
+def optional_extractor(choice: str | None, intensity: str | None) -> FeatureExtractor | None:
+    """The source of features that a choice names, None where none is chosen.
+
+    Args:
+        choice: as of :py:func:`chosen_extractor`, or None.
+        intensity: as there.
+
+    Raises:
+        FileNotFoundError: as there.
+        ValueError: as there, and when an intensity is given alone.
+    """
+    if choice is not None:
+        return chosen_extractor(choice, intensity)
+    if intensity is not None:
+        raise ValueError("--intensity belongs to an --extractor, but none is given.")
+    return None
 
 
 def _configured(path: str) -> FeatureExtractor:

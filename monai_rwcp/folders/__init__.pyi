@@ -1,4 +1,4 @@
-from .maps import MapForm as MapForm
+from .forms import MapForm as MapForm
 from .maps import read_grid_file as read_grid_file
 from .maps import read_map as read_map
 from .match import FolderCase as FolderCase

@@ -4,40 +4,16 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import nibabel
 import numpy as np
 import torch
 from monai.data import MetaTensor
 
-from monai_rwcp.conformal.counting.labels import LabelMode
+from monai_rwcp.folders.forms import NIFTI, MapForm
 
-__all__ = ["MapForm", "label_mode_of", "map_endings", "read_grid_file", "read_map", "read_set_like"]
-
-MapForm = Literal["channels-last", "channels-first", "one-class", "nnunet"]
-
-_NIFTI = (".nii.gz", ".nii")
-
-
-def map_endings(form: MapForm) -> tuple[str, ...]:
-    """Endings of the files of a form.
-
-    Example:
-        >>> map_endings("nnunet")
-        ('.npz',)
-    """
-    return (".npz",) if form == "nnunet" else _NIFTI
-
-
-def label_mode_of(form: MapForm) -> LabelMode:
-    """What the label that belongs to a map of a form is: one region for one class, numbers of classes otherwise.
-
-    Example:
-        >>> label_mode_of("one-class")
-        'regions'
-    """
-    return "regions" if form == "one-class" else "index"
+__all__ = ["read_grid_file", "read_map", "read_set_like"]
 
 
 def read_map(path: Path, form: MapForm) -> MetaTensor:
@@ -134,7 +110,7 @@ def _nnunet_map(path: Path) -> MetaTensor:
     if values is None:
         raise ValueError(f"Expected 'probabilities' alone in '{path}', but it holds {names}.")
     name = path.name.removesuffix(".npz")
-    beside = [path.with_name(name + ending) for ending in _NIFTI if path.with_name(name + ending).exists()]
+    beside = [path.with_name(name + ending) for ending in NIFTI if path.with_name(name + ending).exists()]
     if len(beside) != 1:
         raise FileNotFoundError(
             f"Expected the segmentation that nnU-Net wrote beside '{path}', '{name}.nii.gz', but found "

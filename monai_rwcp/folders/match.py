@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from monai_rwcp.folders.forms import NIFTI
+
 __all__ = ["FolderCase", "match_folders", "read_units"]
 
-_NIFTI = (".nii.gz", ".nii")
 _SHOWN = 10
 
 
@@ -37,7 +38,7 @@ class FolderCase:
 def match_folders(
     maps: Path,
     *,
-    endings: Sequence[str] = _NIFTI,
+    endings: Sequence[str] = NIFTI,
     labels: Path | None = None,
     images: Path | None = None,
     inner: Path | None = None,
@@ -77,7 +78,7 @@ def match_folders(
             f"{sorted(path.name for path in maps.iterdir())[:_SHOWN]}. Name the right folder, or another form of maps."
         )
     folders = {"label": labels, "image": images, "inner": inner}
-    others = {kind: _by_name(folder, _NIFTI) for kind, folder in folders.items() if folder}
+    others = {kind: _by_name(folder, NIFTI) for kind, folder in folders.items() if folder}
     owner = {name: name for name in found} if units is None else read_units(units)
     cases, missing = [], []
     for name, path in sorted(found.items()):

@@ -18,8 +18,9 @@ from monai_rwcp.conformal.counting.labels import LabelMode
 from monai_rwcp.conformal.promises.calibration import Calibration
 from monai_rwcp.conformal.sets.set_sizes import set_sizes
 from monai_rwcp.features.protocol import FeatureExtractor
+from monai_rwcp.folders.forms import MapForm, label_mode_of
 from monai_rwcp.folders.log import SetLog
-from monai_rwcp.folders.maps import MapForm, label_mode_of, read_grid_file, read_map
+from monai_rwcp.folders.maps import read_grid_file, read_map
 from monai_rwcp.folders.match import FolderCase
 from monai_rwcp.folders.scores import ScoreChoice, score_chain, score_item, settings_file
 from monai_rwcp.folders.sets import check_made_with, read_set

@@ -9,7 +9,8 @@ from typing import Any
 from monai.data import MetaTensor
 
 from monai_rwcp.features.protocol import FeatureExtractor
-from monai_rwcp.folders.maps import MapForm, read_grid_file, read_map
+from monai_rwcp.folders.forms import MapForm
+from monai_rwcp.folders.maps import read_grid_file, read_map
 from monai_rwcp.folders.match import FolderCase
 from monai_rwcp.scores.walked import WalkedScore
 from monai_rwcp.transforms.dense_features import DenseFeaturesd

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, overload
 
 from monai_rwcp.features.protocol import FeatureExtractor
-from monai_rwcp.folders.maps import MapForm, label_mode_of, read_grid_file, read_map
+from monai_rwcp.folders.forms import MapForm, label_mode_of
+from monai_rwcp.folders.maps import read_grid_file, read_map
 from monai_rwcp.report.figures.tuning_picture import draw_tuning
 from monai_rwcp.report.tables.tuning_table import tuning_table
 from monai_rwcp.transforms.dense_features import DenseFeaturesd

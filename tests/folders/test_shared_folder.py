@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import monai_rwcp
-from tests.folders.test_commands import N, run, write_cohort
+from tests.commands.test_folder_commands import N, run, write_cohort
 
 
 def together(n: int, *arguments: object) -> subprocess.CompletedProcess[str]:

@@ -223,7 +223,10 @@ def test_a_calibration_read_from_json_knows_the_neighborhood(tmp_path: Path) -> 
     calibration = calibrate(LossTable.join(tables), alpha=0.2)
     calibration.save(tmp_path / "c.json")
     assert Calibration.load(tmp_path / "c.json") == calibration
-    assert json.loads((tmp_path / "c.json").read_text())["provenance"]["steps"][0]["settings"]["neighborhood"] == ["slices", 1]
+    assert json.loads((tmp_path / "c.json").read_text())["provenance"]["steps"][0]["settings"]["neighborhood"] == [
+        "slices",
+        1,
+    ]
     for source in (calibration, tmp_path / "c.json"):
         threshold = ConformalThresholdd("pred", source)
         assert threshold(as_tuple)["pred_set"].shape == (2, 8, 8, 3)

@@ -1,0 +1,78 @@
+"""The command that calibrates on a folder of probability maps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from monai_rwcp.commands import options
+from monai_rwcp.commands.telling import say, say_cases, told
+from monai_rwcp.folders.forms import MapForm, map_endings
+from monai_rwcp.folders.match import match_folders
+
+__all__ = ["calibrate"]
+
+
+@click.command()
+@options.maps
+@options.labels(called_as="maps")
+@options.units
+@click.option("--alpha", default=0.1, show_default=True, help="Highest expected share of the truth that is missed.")
+@click.option("--class-names", help="Names of the channels, with commas: background,left ventricle,...")
+@click.option("--out", type=options.NEW_FILE, required=True, help="The calibration, JSON.")
+@click.option("--overwrite", is_flag=True, help="Replace what is there.")
+def calibrate(
+    maps: Path,
+    form: MapForm,
+    score: str,
+    images: Path | None,
+    extractor: str | None,
+    intensity: str | None,
+    dry_run: bool,
+    labels: Path,
+    units: Path | None,
+    alpha: float,
+    class_names: str | None,
+    out: Path,
+    overwrite: bool,
+) -> None:
+    """Calibrate on the probability maps in MAPS and their labels."""
+    with told():
+        cases = match_folders(maps, endings=map_endings(form), labels=labels, images=images, units=units)
+        if units is None:
+            _refuse_tuned(score)
+
+        from monai_rwcp.utils.processes import joined_processes
+
+        with joined_processes():
+            if dry_run:
+                say_cases(cases)
+                return
+            if out.exists() and not overwrite:
+                raise FileExistsError(f"'{out}' exists. Name a new file, or give --overwrite.")
+
+            from monai_rwcp.commands.extractor import optional_extractor
+            from monai_rwcp.folders.runs import calibrate_folder
+
+            found = calibrate_folder(
+                cases,
+                out,
+                form=form,
+                score=score,
+                extractor=optional_extractor(extractor, intensity),
+                alpha=alpha,
+                class_names=None if class_names is None else [name.strip() for name in class_names.split(",")],
+                progress=True,
+            )
+            say(f"{found.promise}\n{out}")
+
+
+def _refuse_tuned(score: str) -> None:
+    from monai_rwcp.folders.scores import settings_file
+
+    if settings_file(score) is not None:
+        raise ValueError(
+            "Settings that were tuned belong to --units, a CSV file case,unit: without the patients' names nobody "
+            "can tell whether some of them were tuned on, and the promise would not hold for these."
+        )

@@ -1,0 +1,45 @@
+"""The command that measures a folder of prediction sets against labels."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from monai_rwcp.commands import options
+from monai_rwcp.commands.outputs import check_new_file
+from monai_rwcp.commands.telling import say, told
+from monai_rwcp.folders.match import match_folders
+from monai_rwcp.utils.files import check_writable, written_whole
+
+__all__ = ["evaluate"]
+
+
+@click.command()
+@click.argument("sets", type=options.FOLDER)
+@options.labels(called_as="sets")
+@options.units
+@click.option("--calibration", type=options.FILE, required=True, help="What the sets were made with.")
+@click.option("--out", type=options.NEW_FILE, help="The figures as JSON.")
+def evaluate(sets: Path, labels: Path, units: Path | None, calibration: Path, out: Path | None) -> None:
+    """Measure the prediction sets in SETS, which `predict` wrote, against labels that were not calibrated on."""
+    with told():
+        if out is not None:
+            check_new_file(out)
+            check_writable(out)
+        cases = match_folders(sets, labels=labels, units=units)
+
+        from monai_rwcp.conformal.promises.calibration import Calibration
+        from monai_rwcp.folders.runs import evaluate_folder
+        from monai_rwcp.report.tables.evaluation_table import evaluation_table
+        from monai_rwcp.utils.processes import is_first_process, joined_processes
+
+        with joined_processes():
+            promised = Calibration.load(calibration)
+            figures = evaluate_folder(cases, promised, progress=True)
+            say(evaluation_table(figures, promised))
+            if out is not None and is_first_process():
+                with written_whole(out) as temporary:
+                    temporary.write_text(json.dumps(figures, indent=1), encoding="utf-8")
+                click.echo(f"{out}")

@@ -1,0 +1,65 @@
+"""The command that draws what a source of features sees in an image."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from monai_rwcp.commands import options
+from monai_rwcp.commands.telling import told
+from monai_rwcp.utils.files import check_writable
+
+__all__ = ["features"]
+
+
+@click.command()
+@click.argument("image", type=options.FILE)
+@click.option(
+    "--extractor",
+    required=True,
+    help="mind, a .pt2 file of torch.export, a folder or hub id of a foundation network, or a .json file with an "
+    "entry 'extractor'.",
+)
+@click.option("--out", type=options.NEW_FILE, required=True, help="The PNG.")
+@click.option("--intensity", help="How the image becomes [0, 1]: none, percentiles or LOW,HIGH (such as HU).")
+@click.option("--channel", type=int, help="Which channel of an image that has several, from 0.")
+@click.option("--slice", "slice_index", type=int, help="Which slice of a volume, from 0; by default the middle one.")
+@click.option("--axis", type=click.IntRange(0, 2), default=2, show_default=True, help="Axis of the slices.")
+@click.option("--volume", is_flag=True, help="Compute the features of the whole volume, for 3D networks.")
+@click.option("--point", help="I,J: a pixel, from 0, along the two axes shown; by default the middle.")
+@click.option("--k", default=20, show_default=True, help="How many nearest neighbours of the point are marked.")
+@click.option("--center", is_flag=True, help="Subtract the image's mean feature first, as recommended() does.")
+def features(
+    image: Path,
+    extractor: str,
+    out: Path,
+    intensity: str | None,
+    channel: int | None,
+    slice_index: int | None,
+    axis: int,
+    volume: bool,
+    point: str | None,
+    k: int,
+    center: bool,
+) -> None:
+    """Draw what a source of features sees in IMAGE: colours for features, and what is alike to one point."""
+    with told():
+        check_writable(out)
+
+        from monai_rwcp.commands.extractor import chosen_extractor
+        from monai_rwcp.report.figures.feature_look import look_at_features
+
+        look_at_features(
+            image,
+            chosen_extractor(extractor, intensity),
+            out,
+            channel=channel,
+            slice_index=slice_index,
+            axis=axis,
+            volume=volume,
+            point=None if point is None else [int(part) for part in point.split(",")],
+            k=k,
+            center=center,
+        )
+    click.echo(f"{out}")

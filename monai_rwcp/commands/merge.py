@@ -1,0 +1,31 @@
+"""The command that merges loss tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from monai_rwcp.commands import options
+from monai_rwcp.commands.outputs import check_new_file
+from monai_rwcp.commands.telling import told
+
+__all__ = ["merge"]
+
+
+@click.command()
+@click.argument("tables", nargs=-1, required=True, type=options.FILE)
+@click.option("--out", type=options.NEW_FILE, required=True, help="The merged table.")
+@click.option("--shared-units", is_flag=True, help="A unit may be in several tables: they are parts of one job.")
+def merge(tables: tuple[Path, ...], out: Path, shared_units: bool) -> None:
+    """Merge loss tables that separate jobs or hospitals saved: TABLES of LossTable.save, without any image."""
+    with told():
+        check_new_file(out)
+
+        from monai_rwcp.conformal.counting.loss_table import LossTable
+
+        merged = LossTable.merge([LossTable.load(path) for path in tables], shared_units=shared_units)
+        merged.save(out)
+    click.echo(
+        f"{out}: {len(merged.units)} {merged.unit_name}s with {len(merged.images)} images of {len(tables)} tables."
+    )

@@ -1,0 +1,58 @@
+"""The command that makes the prediction sets of a folder of probability maps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from monai_rwcp.commands import options
+from monai_rwcp.commands.telling import say, say_cases, told
+from monai_rwcp.folders.forms import MapForm, map_endings
+from monai_rwcp.folders.match import match_folders
+
+__all__ = ["predict"]
+
+
+@click.command()
+@options.maps
+@click.option("--calibration", type=options.FILE, required=True, help="What `calibrate` wrote.")
+@click.option("--out", type=options.NEW_FOLDER, required=True, help="Folder of the sets.")
+@click.option("--overwrite", is_flag=True, help="Replace what is there; otherwise an interrupted run goes on.")
+def predict(
+    maps: Path,
+    form: MapForm,
+    score: str,
+    images: Path | None,
+    extractor: str | None,
+    intensity: str | None,
+    dry_run: bool,
+    calibration: Path,
+    out: Path,
+    overwrite: bool,
+) -> None:
+    """Write the prediction sets of the probability maps in MAPS, NIfTI [x, y, z, C] of 0 and 1."""
+    with told():
+        cases = match_folders(maps, endings=map_endings(form), images=images)
+
+        from monai_rwcp.utils.processes import joined_processes
+
+        with joined_processes():
+            if dry_run:
+                say_cases(cases)
+                return
+
+            from monai_rwcp.commands.extractor import optional_extractor
+            from monai_rwcp.folders.runs import predict_folder
+
+            log = predict_folder(
+                cases,
+                calibration,
+                out,
+                form=form,
+                score=score,
+                extractor=optional_extractor(extractor, intensity),
+                overwrite=overwrite,
+                progress=True,
+            )
+            say(f"{log['promise']}\n{len(log['cases'])} sets in {out}, their sizes in {out / 'run.json'}")
