@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from benchmarks.acdc_chain import main, method_names
-from benchmarks.acdc_data import unseen_patients
+from benchmarks.checks.acdc_chain import main, method_names
+from benchmarks.data.acdc import unseen_patients
 
 
 @pytest.mark.parametrize(("n", "seen"), [(3, {1, 41, 81}), (8, {1, 14, 27, 41, 54, 67, 81, 94}), (30, {1, 4, 97})])

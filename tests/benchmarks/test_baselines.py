@@ -11,7 +11,7 @@ from scipy.ndimage import binary_dilation, generate_binary_structure
 
 pytest.importorskip("cv2", reason="the study's baselines need opencv-contrib-python-headless")
 
-from benchmarks.baselines import BilateralScore, DilatedScore, baseline_candidates
+from benchmarks.common.baselines import BilateralScore, DilatedScore, baseline_candidates
 
 
 @pytest.mark.parametrize(("neighbors", "connectivity"), [("face", 1), ("corner", 9)])

@@ -9,7 +9,7 @@ import nibabel
 import numpy as np
 from click.testing import CliRunner
 
-from benchmarks.hippocampus_chain import METHODS, main
+from benchmarks.checks.hippocampus_chain import METHODS, main
 from monai_rwcp import Calibration
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks.mapie_peer import PeerImage, compare, load_images
+from benchmarks.checks.mapie_peer import PeerImage, compare, load_images
 
 pytest.importorskip("mapie", reason="the peer is not installed")
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from benchmarks.monitor import first_above, main, when
-from benchmarks.shifts import SHIFTS, ShiftImage
+from benchmarks.checks.monitor import first_above, main, when
+from benchmarks.checks.shifts import SHIFTS, ShiftImage
 
 
 def test_a_few_patients(shared_dir: Path) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from benchmarks.promises import LOSSES, main, observe, promises
+from benchmarks.checks.promises import LOSSES, main, observe, promises
 from monai_rwcp import LossTable
 from monai_rwcp.conformal import Promise, threshold_levels
 from monai_rwcp.conformal.counting.loss_table import Histogram, ImageCounts

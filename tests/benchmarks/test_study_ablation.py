@@ -11,24 +11,21 @@ from click.testing import CliRunner
 pytest.importorskip("cv2", reason="the study's baselines need opencv-contrib-python-headless")
 pytest.importorskip("scipy", reason="the study's baselines need scipy")
 
-from benchmarks.baselines import BilateralScore, PeakKeptScore
-from benchmarks.study_ablation import ablation_candidates, main
-from benchmarks.study_cases import CaseInfo, StudyCase, StudySet
-from benchmarks.study_measure import scores_of
-from benchmarks.study_tables import read_rows
+from benchmarks.common.baselines import BilateralScore, PeakKeptScore
+from benchmarks.common.rows import read_rows
+from benchmarks.study.ablation import ablation_candidates, main
+from benchmarks.study.cases import CaseInfo, StudyCase, StudySet
+from benchmarks.study.measure import scores_of
 from monai_rwcp.scores import BlurredScore
 from monai_rwcp.tune import tuning_thresholds
 from monai_rwcp.walk import WalkSettings, diffuse_probabilities
+from tests.benchmarks.noise_patients import noisy_case
 
 
 def loaded(info: CaseInfo) -> StudyCase:
-    generator = torch.Generator().manual_seed(int(info.name))
     label = torch.zeros(1, 32, 32)
     label[0, 6:18, 4:24] = 1
-    logits = torch.nn.functional.one_hot(label[0].long(), 2).permute(2, 0, 1) * 2.0
-    logits = logits + 1.5 * torch.randn(logits.shape, generator=generator)
-    features = torch.randn(4, 16, 16, generator=generator)
-    return StudyCase(torch.softmax(logits, dim=0), label, torch.rand(1, 32, 32), {"own": features}, None)
+    return noisy_case(label, 2, int(info.name))
 
 
 INFOS = tuple(CaseInfo(f"{i}", f"patient {i}", 0.0) for i in range(5))
@@ -50,7 +47,7 @@ def test_one_command_makes_tables_whose_figures_are_those_of_the_walk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study = StudySet("noise", ("background", "one"), "px", INFOS, loaded, ("own",))
-    monkeypatch.setattr("benchmarks.study_ablation.study_set", lambda *_: study)
+    monkeypatch.setattr("benchmarks.study.ablation.study_set", lambda *_: study)
     ran = CliRunner().invoke(main, ["--shared", str(tmp_path), "--out", str(tmp_path)])
     assert ran.exit_code == 0, ran.output
     rows = {(r["base"], r["changed"], r["value"]): r for r in read_rows(tmp_path / "acdc-slices-8-ablation.csv")}

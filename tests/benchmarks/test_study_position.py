@@ -13,14 +13,16 @@ from click.testing import CliRunner
 pytest.importorskip("cv2", reason="the study's baselines need opencv-contrib-python-headless")
 pytest.importorskip("scipy", reason="the study's baselines need scipy")
 
-from benchmarks.study import SURFACE_ALPHA
-from benchmarks.study_cases import CaseInfo, StudyCase, StudySet
-from benchmarks.study_measure import load_curves, measure, study_candidates
-from benchmarks.study_position import main, parts_of_heart, position_rows
-from benchmarks.study_splits import SplitRow, Splitter
-from benchmarks.study_tables import read_rows, save_rows
+from benchmarks.common.rows import read_rows, save_rows
+from benchmarks.common.splitter import Splitter
+from benchmarks.study.cases import CaseInfo, StudyCase, StudySet
+from benchmarks.study.measure import load_curves, measure, study_candidates
+from benchmarks.study.position import main, parts_of_heart, position_rows
+from benchmarks.study.sets import SURFACE_ALPHA
+from benchmarks.study.splits import SplitRow
 from monai_rwcp.scores import BlurredScore, PlainScore, WalkedScore
 from monai_rwcp.tune import tuning_thresholds
+from tests.benchmarks.noise_patients import noisy_case
 
 SIZES = (9, 7, 5, 3)
 
@@ -34,11 +36,7 @@ def loaded(info: CaseInfo) -> StudyCase:
         label[0, : order[z], :8] = 1
         if order[z] > 4:
             label[0, 10:, : order[z]] = 2
-    generator = torch.Generator().manual_seed(10 * patient + z)
-    logits = torch.nn.functional.one_hot(label[0].long(), 3).permute(2, 0, 1) * 2.0
-    logits = logits + 1.5 * torch.randn(logits.shape, generator=generator)
-    features = torch.randn(4, 8, 8, generator=generator)
-    return StudyCase(torch.softmax(logits, dim=0), label, torch.rand(1, 16, 16), {"own": features}, None)
+    return noisy_case(label, 3, 10 * patient + z)
 
 
 INFOS = tuple(CaseInfo(f"p{i:02d}_frame01_slice0{z}", f"p{i:02d}", z / 4) for i in range(30) for z in range(5))
@@ -106,8 +104,8 @@ def test_the_command_takes_what_the_study_chose_most_often(tmp_path: Path, monke
     walk = next(c for c in candidates if isinstance(c, WalkedScore))
     other_frame = CaseInfo("p00_frame12_slice00", "p00", 0.0)
     whole = StudySet("noise", STUDY.class_names, "px", (*INFOS, other_frame), loaded, ("own",))
-    monkeypatch.setattr("benchmarks.study_position.study_set", lambda *_: whole)
-    monkeypatch.setattr("benchmarks.study_position.candidates_of", lambda *_: candidates)
+    monkeypatch.setattr("benchmarks.study.position.study_set", lambda *_: whole)
+    monkeypatch.setattr("benchmarks.study.position.candidates_of", lambda *_: candidates)
     chosen = {"plain CRC": ["plain"] * 3, "walk on own, tuned": [candidates[-40].name, walk.name, walk.name]}
     chosen["blur or bilateral with keep_peak, tuned"] = ["blur 2, keep_peak", "blur 4, keep_peak", "blur 2, keep_peak"]
     rows = [
