@@ -309,6 +309,7 @@ def test_what_is_not_known_is_not_left_out_silently() -> None:
     assert "In 1 some split has no test patient who shows the class" in kept[0]
 
 
+@pytest.mark.slow
 def test_two_commands_make_the_page(
     measured: tuple[Path, list, dict, dict], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
