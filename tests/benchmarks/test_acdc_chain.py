@@ -18,6 +18,7 @@ def test_seen_patients_are_left_out(shared_dir: Path, n: int, seen: set[int]) ->
     assert len(unseen) == {3: 77, 8: 72, 30: 50}[n]
 
 
+@pytest.mark.slow
 def test_a_few_patients(shared_dir: Path) -> None:
     weights = shared_dir / "weights/acdc_unet_8patients.pt"
     options = ["--features", "network", "--features", "mind", "--patients", "12", "--slices", "1", "--alpha", "0.3"]

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import nibabel
 import numpy as np
+import pytest
 from click.testing import CliRunner
 
 from benchmarks.checks.hippocampus_chain import METHODS, main
 from monai_rwcp import Calibration
 
 
+@pytest.mark.slow
 def test_a_few_subjects(shared_dir: Path, tmp_path: Path) -> None:
     sizes = ["--train-on", "2", "--epochs", "8", "--calibrate-on", "6", "--test-on", "3", "--alpha", "0.3"]
     data = shared_dir / "data/hippocampus"

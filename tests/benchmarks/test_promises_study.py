@@ -33,6 +33,7 @@ def test_what_the_splits_observe() -> None:
     assert observe(table, Promise(0.01), splits=10, seed=0).trivial == 1
 
 
+@pytest.mark.slow
 def test_a_few_patients(shared_dir: Path) -> None:
     weights = shared_dir / "weights/acdc_unet_8patients.pt"
     options = ["--slices", "1", "--patients", "14", "--splits", "3", "--alpha", "0.4"]

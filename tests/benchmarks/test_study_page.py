@@ -28,6 +28,7 @@ from tests.benchmarks.noise_patients import STUDY, Measured, few_candidates
 from tests.benchmarks.rows_by_hand import row
 
 
+@pytest.mark.slow
 def test_two_commands_make_the_page(measured: Measured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = measured.folder
     for module in ("benchmarks.study.__main__", "benchmarks.study.report"):

@@ -95,6 +95,7 @@ def test_commands_on_phantoms(phantoms: Path) -> None:
     assert Path(cases_of(phantoms)["test"][0]["image"]).parent == phantoms / "phantoms"
 
 
+@pytest.mark.slow
 def test_commands_on_hippocampus(shared_dir: Path, tmp_path: Path) -> None:
     out = run_all(tmp_path, "--dataset_dir", str(shared_dir / "data/hippocampus"))
     check_run(out, ["anterior", "posterior"])

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import datetime
-import os
-import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-import torch.distributed
-import torch.multiprocessing
 from ignite.engine import Engine
 from monai.data import MetaTensor
 
 from monai_rwcp import Calibration, ConformalCalibrationHandler
 from monai_rwcp.conformal import CustomLoss
+from tests.helpers.processes import in_processes
 
 
 def _cases() -> list[dict[str, Any]]:
@@ -60,15 +56,7 @@ SHARES: dict[str, Callable[[int], list[list[dict[str, Any]]]]] = {
 }
 
 
-def _join(rank: int, port: int) -> None:
-    torch.set_num_threads(1)
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    timeout = datetime.timedelta(seconds=60)
-    torch.distributed.init_process_group("gloo", rank=rank, world_size=2, timeout=timeout)
-
-
-def _all_shares(rank: int, port: int, folder: str) -> None:
-    _join(rank, port)
+def _all_shares(rank: int, folder: str) -> None:
     for number, share in enumerate(SHARES.values()):
         found = _calibrate(share(rank), Path(folder) / f"{number}_written_by_{rank}.json")
         found.save(Path(folder) / f"{number}_found_by_{rank}.json")
@@ -80,7 +68,6 @@ def _all_shares(rank: int, port: int, folder: str) -> None:
             refusal(rank, Path(folder))
         except (ValueError, RuntimeError, OSError) as error:
             (Path(folder) / f"{refusal.__name__}_{rank}.txt").write_text(f"{type(error).__name__}: {error}")
-    # Without destroy_process_group: the last refusal left one process alone.
 
 
 # --- what must work -----------------------------------------------------------------------------------------------
@@ -191,10 +178,7 @@ REFUSALS: dict[Callable[[int, Path], None], tuple[str, str]] = {
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What two processes left behind, after all ways of sharing the cases."""
     found = tmp_path_factory.mktemp("processes")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    torch.multiprocessing.spawn(_all_shares, (port, str(found)), nprocs=2)
+    in_processes(2, _all_shares, str(found))
     return found
 
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import datetime
-import os
-import socket
 from pathlib import Path
 
 import pytest
 import torch
-import torch.distributed
-import torch.multiprocessing
 
 from monai_rwcp import PredictionSetMetrics
+from tests.helpers.processes import in_processes
 
 
 def _filled(numbers: list[int]) -> PredictionSetMetrics:
@@ -28,23 +24,16 @@ SHARES = [[[0, 1, 2, 3], [4, 5, 6, 7, 8]], [[0, 1, 2, 3, 4, 5, 6, 7, 8], []], [[
 SHARES += [[[0, 2, 4, 6, 8], [1, 3, 5, 7, 0]]]
 
 
-def _share(rank: int, port: int, folder: str) -> None:
-    torch.set_num_threads(1)
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    torch.distributed.init_process_group("gloo", rank=rank, world_size=2, timeout=datetime.timedelta(seconds=60))
+def _share(rank: int, folder: str) -> None:
     for number, share in enumerate(SHARES):
         metric = _filled(share[rank])
         torch.save((metric.aggregate(), metric.by_stratum(), metric.per_image()), f"{folder}/{number}_{rank}.pt")
-    torch.distributed.destroy_process_group()
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     found = tmp_path_factory.mktemp("processes")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    torch.multiprocessing.spawn(_share, (port, str(found)), nprocs=2)
+    in_processes(2, _share, str(found))
     return found
 
 

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import datetime
 import json
-import os
-import socket
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-import torch.distributed
-import torch.multiprocessing
 from ignite.engine import Engine
 
 from monai_rwcp import CaseSummaryHandler, ExchangeabilityMonitorHandler
 from monai_rwcp.monitoring import CaseSummaries
+from tests.helpers.processes import in_processes
 
 
 def _cases(first: int, last: int) -> list[dict[str, Any]]:
@@ -47,19 +43,13 @@ def _both(batches: Any, folder: Path, rank: int) -> None:
     (folder / f"martingale_{rank}.txt").write_text(repr(monitor.monitor.martingale))
 
 
-def _process(rank: int, port: int, folder: str) -> None:
-    torch.set_num_threads(1)
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    timeout = datetime.timedelta(seconds=60)
-    torch.distributed.init_process_group("gloo", rank=rank, world_size=2, timeout=timeout)
-
+def _process(rank: int, folder: str) -> None:
     def dealt(first: int, last: int) -> list[list[dict[str, Any]]]:
         cases = _cases(first, last)
         # As a sampler deals them out: every second one, and the first again where they do not come out even.
         return [(cases + cases[: len(cases) % 2])[rank::2]]
 
     _both(dealt, Path(folder), rank)
-    torch.distributed.destroy_process_group()
 
 
 def test_two_processes_judge_as_one(tmp_path: Path) -> None:
@@ -67,10 +57,7 @@ def test_two_processes_judge_as_one(tmp_path: Path) -> None:
     one.mkdir()
     two.mkdir()
     _both(lambda first, last: [_cases(first, last)], one, 0)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    torch.multiprocessing.spawn(_process, (port, str(two)), nprocs=2)
+    in_processes(2, _process, str(two))
     assert CaseSummaries.load(two / "reference.json") == CaseSummaries.load(one / "reference.json")
     documents = [json.loads((folder / "verdict.json").read_text()) for folder in (one, two)]
     for document in documents:

@@ -3,27 +3,15 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torchrun_calibration
 
-import monai_rwcp
 from monai_rwcp import Calibration
+from tests.helpers.processes import torchrun
 
 SCRIPT = Path(torchrun_calibration.__file__)
-
-
-def _torchrun(n: int, what: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={n}"]
-    # The package that is tested here, whichever is installed.
-    path = os.pathsep.join([str(Path(monai_rwcp.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": path}
-    return subprocess.run(
-        [*command, str(SCRIPT), what, str(folder)], env=environment, capture_output=True, text=True, timeout=240
-    )
 
 
 def _timeless(path: Path) -> bytes:
@@ -42,9 +30,10 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [2, 3])
 def test_every_process_finds_what_one_process_finds(n: int, alone: Path, tmp_path: Path) -> None:
-    ran = _torchrun(n, "several", tmp_path)
+    ran = torchrun(n, SCRIPT, "several", tmp_path)
     assert ran.returncode == 0, ran.stderr
     for share in torchrun_calibration.SHARES:
         own = tmp_path / share
@@ -70,11 +59,12 @@ def test_the_single_process_has_something_to_compare(alone: Path) -> None:
     assert len({outer.threshold[1], inner.threshold[1], *(of[1].threshold for of in outer.groups.values())}) == 4
 
 
+@pytest.mark.slow
 def test_a_process_that_fails_ends_the_job_and_old_files_stay(tmp_path: Path) -> None:
     old = {"outer.json": b"an old calibration", "inner.json": b"another"}
     for name, text in old.items():
         (tmp_path / name).write_bytes(text)
-    ran = _torchrun(2, "broken", tmp_path)
+    ran = torchrun(2, SCRIPT, "broken", tmp_path)
     assert ran.returncode != 0
     assert "this case is broken" in ran.stderr
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == old

@@ -1,8 +1,9 @@
-"""Every loss and every promise as a statistic: 500 calibration draws, the true risk from 20,000 units none of them saw."""
+"""Every loss and every promise as a statistic: 500 calibration draws from a population whose risk is known exactly."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -25,7 +26,7 @@ from monai_rwcp.conformal.counting.loss_table import Histogram, ImageCounts
 from monai_rwcp.conformal.counting.unit_losses import UnitLosses
 from monai_rwcp.conformal.promises.calibrate import boldest_kept_step
 
-DRAWS, FRESH = 500, 20_000
+DRAWS, SIZE = 500, 4000
 ALPHA, DELTA, TAU = 0.2, 0.1, 0.8
 LEVELS = threshold_levels().astype(float)
 TOP = len(LEVELS) - 1
@@ -47,9 +48,11 @@ CERTAINTIES = {
     "hoeffding_bentkus": Promise(ALPHA, "rcps", delta=DELTA),
     "betting": Promise(ALPHA, "rcps", delta=DELTA, bound="betting"),
 }
+MONOTONE = [name for name, loss in LOSSES.items() if loss.monotone]
 LEARN_THEN_TEST = {"ltt": Promise(ALPHA, "ltt", delta=DELTA)}
 
 Slice = tuple[np.ndarray, np.ndarray, np.ndarray]
+NOTHING = np.empty(0, dtype=np.int64)
 
 
 def level_of(logit: np.ndarray) -> np.ndarray:
@@ -63,7 +66,7 @@ def slices_of(random: np.random.Generator, name: str, hard: float, wide: float) 
         if name == "instance_fnr":
             size = int(random.integers(1, 4))
         logits = random.normal(middle, wide, size)
-        counts, false = np.ones(size, dtype=np.int64), np.empty(0)
+        counts, false = np.ones(size, dtype=np.int64), NOTHING
         if name == "weighted_fnr":
             counts = random.integers(0, 200_000, size) + 1
         if name == "surface_fnr":
@@ -74,8 +77,8 @@ def slices_of(random: np.random.Generator, name: str, hard: float, wide: float) 
             logits, counts = np.append(logits[:2], 50.0), np.array([PARTS // 4, PARTS // 3, 0])
             counts[2] = PARTS - counts.sum()
         if name in ("inner", "false_discovery"):
-            false = random.normal(middle - 4, wide, int(random.integers(10, 60)))
-        yield level_of(logits), counts, level_of(false)
+            false = level_of(random.normal(middle - 4, wide, int(random.integers(10, 60))))
+        yield level_of(logits), counts, false
 
 
 def units(random: np.random.Generator, name: str, n: int) -> Iterator[list[Slice]]:
@@ -84,21 +87,52 @@ def units(random: np.random.Generator, name: str, n: int) -> Iterator[list[Slice
         yield list(slices_of(random, name, hard, wide))
 
 
-def table_of(patients: Iterator[list[Slice]], loss: SetLoss) -> LossTable:
-    images = {}
-    for i, slices in enumerate(patients):
-        for s, (levels, counts, false) in enumerate(slices):
-            true = Histogram.of(np.bincount(levels, counts, minlength=TOP + 1).astype(np.int64))
-            wrong = {1: Histogram.of(np.bincount(false, minlength=TOP + 1))} if loss.of_excess else {}
-            images[f"{i:03d} {s}"] = ImageCounts(f"{i:03d}", {1: true}, wrong)
-    return LossTable(2, (1,), images, loss=loss)
+@dataclass(frozen=True)
+class Population:
+    """Units of which anyone is drawn as often as any other, so that the risk of a new one is known exactly.
+
+    Args:
+        units: the counts of the images of each unit.
+        mean: at every threshold the expected loss of a new unit.
+        above: at every threshold how often it is above 1 - TAU.
+    """
+
+    units: list[list[tuple[Histogram, Histogram | None]]]
+    mean: np.ndarray
+    above: np.ndarray
+
+
+@cache
+def population(name: str) -> Population:
+    images, mean, above = [], np.zeros(TOP + 1), np.zeros(TOP + 1)
+    for slices in units(np.random.default_rng(99), name, SIZE):
+        images.append([(histogram(t, n), histogram(f) if len(f) else None) for t, n, f in slices])
+        curve = loss_curve(slices, name)
+        mean += curve
+        above += curve > 1 - TAU + 1e-12
+    return Population(images, mean / SIZE, above / SIZE)
+
+
+def histogram(levels: np.ndarray, counts: np.ndarray | None = None) -> Histogram:
+    return Histogram.of(np.bincount(levels, counts, minlength=TOP + 1).astype(np.int64))
+
+
+def drawn(random: np.random.Generator, name: str, n: int) -> LossTable:
+    """A calibration table of units that are drawn one after the other, each from the whole population."""
+    everyone = population(name).units
+    images = {
+        f"{i:03d} {s}": ImageCounts(f"{i:03d}", {1: true}, {} if false is None else {1: false})
+        for i, chosen in enumerate(random.integers(0, SIZE, n))
+        for s, (true, false) in enumerate(everyone[chosen])
+    }
+    return LossTable(2, (1,), images, loss=LOSSES[name])
 
 
 def loss_curve(slices: list[Slice], name: str) -> np.ndarray:
     """The loss of one unit at every threshold, from its definition."""
     levels, counts, false = (np.concatenate(part) for part in zip(*slices, strict=True))
     reached = np.cumsum(np.bincount(levels, counts, minlength=TOP + 1)[::-1])[::-1]
-    wrong = np.cumsum(np.bincount(false.astype(int), minlength=TOP + 1)[::-1])[::-1]
+    wrong = np.cumsum(np.bincount(false, minlength=TOP + 1)[::-1])[::-1]
     if name == "inner":
         return np.minimum(1, wrong / counts.sum())
     if name == "false_discovery":
@@ -106,44 +140,37 @@ def loss_curve(slices: list[Slice], name: str) -> np.ndarray:
     return 1 - reached / counts.sum()
 
 
-@cache
-def true_risk(name: str) -> tuple[np.ndarray, np.ndarray]:
-    """At every threshold: the expected loss of a new unit, and how often it is above 1 - TAU."""
-    mean, above = np.zeros(TOP + 1), np.zeros(TOP + 1)
-    for slices in units(np.random.default_rng(99), name, FRESH):
-        curve = loss_curve(slices, name)
-        mean += curve
-        above += curve > 1 - TAU + 1e-12
-    return mean / FRESH, above / FRESH
-
-
-@cache
-def realised(name: str, n: int) -> dict[str, np.ndarray]:
+def realised(name: str, n: int, promises: dict[str, Promise]) -> dict[str, np.ndarray]:
     """The true risk at the thresholds that each promise chose, one of each draw."""
-    mean, above = true_risk(name)
-    promises = LEARN_THEN_TEST if name == "false_discovery" else EXPECTATIONS | CERTAINTIES
+    everyone = population(name)
     found: dict[str, list[float]] = {method: [] for method in promises}
     random = np.random.default_rng(7 + n)
     for _ in range(DRAWS):
-        losses = UnitLosses(table_of(units(random, name, n), LOSSES[name]), 1, "pooled", "exclude")
+        losses = UnitLosses(drawn(random, name, n), 1, "pooled", "exclude")
         for method, promise in promises.items():
             threshold = losses.thresholds[boldest_kept_step(losses, promise)]
-            curve = above if method == "tolerance" else mean
+            curve = everyone.above if method == "tolerance" else everyone.mean
             found[method].append(0.0 if threshold > 1 else float(curve[np.searchsorted(LEVELS, threshold)]))
     return {method: np.array(values) for method, values in found.items()}
 
 
-MONOTONE = [name for name, loss in LOSSES.items() if loss.monotone]
+Case = tuple[str, int, dict[str, np.ndarray]]
+
+
+@pytest.fixture(
+    scope="module", params=[(name, n) for name in MONOTONE for n in (25, 100)], ids=lambda p: f"{p[0]}-{p[1]}"
+)
+def monotone(request: pytest.FixtureRequest) -> Case:
+    name, n = request.param
+    return name, n, realised(name, n, EXPECTATIONS | CERTAINTIES)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("n", [25, 100])
-@pytest.mark.parametrize("name", MONOTONE)
 @pytest.mark.parametrize("method", EXPECTATIONS)
-def test_expectation_holds_and_is_tight(name: str, method: str, n: int) -> None:
-    values = realised(name, n)[method]
-    # Of the draws, and of the 20,000 units that the risk is known from.
-    error = float(np.hypot(np.std(values, ddof=1) / np.sqrt(DRAWS), np.sqrt(ALPHA * (1 - ALPHA) / FRESH)))
+def test_expectation_holds_and_is_tight(monotone: Case, method: str) -> None:
+    name, n, risks = monotone
+    values = risks[method]
+    error = float(np.std(values, ddof=1) / np.sqrt(DRAWS))
     assert values.mean() <= ALPHA + 3 * error
     # The slack of crc, where no two units jump at one threshold; a custom loss jumps at few thresholds only.
     slack = 2 / (n + 1) if name != "custom" else 0.5 * ALPHA
@@ -151,11 +178,10 @@ def test_expectation_holds_and_is_tight(name: str, method: str, n: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("n", [25, 100])
-@pytest.mark.parametrize("name", MONOTONE)
 @pytest.mark.parametrize("bound", CERTAINTIES)
-def test_certainty_holds_and_is_not_useless(name: str, bound: str, n: int) -> None:
-    values = realised(name, n)[bound]
+def test_certainty_holds_and_is_not_useless(monotone: Case, bound: str) -> None:
+    _, n, risks = monotone
+    values = risks[bound]
     assert (values > ALPHA).mean() <= DELTA + 3 * np.sqrt(DELTA * (1 - DELTA) / DRAWS)
     assert values.mean() >= (0.5 if n == 100 else 0.1) * ALPHA
 
@@ -163,7 +189,7 @@ def test_certainty_holds_and_is_not_useless(name: str, bound: str, n: int) -> No
 @pytest.mark.slow
 @pytest.mark.parametrize("n", [25, 100])
 def test_learn_then_test_holds_and_is_not_useless(n: int) -> None:
-    values = realised("false_discovery", n)["ltt"]
+    values = realised("false_discovery", n, LEARN_THEN_TEST)["ltt"]
     assert (values > ALPHA).mean() <= DELTA + 3 * np.sqrt(DELTA * (1 - DELTA) / DRAWS)
     assert values.mean() >= (0.3 if n == 100 else 0.05) * ALPHA
 
@@ -171,4 +197,4 @@ def test_learn_then_test_holds_and_is_not_useless(n: int) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", LOSSES)
 def test_the_population_has_thresholds_that_break_the_promise(name: str) -> None:
-    assert true_risk(name)[0].max() > 1.5 * ALPHA
+    assert population(name).mean.max() > 1.5 * ALPHA

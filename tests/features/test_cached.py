@@ -17,6 +17,7 @@ import torch
 from monai.data import MetaTensor
 
 from monai_rwcp import CachedFeatures, FeatureExtractor, MINDFeatures
+from tests.helpers.processes import START_METHOD
 
 safetensors = pytest.importorskip("safetensors.torch")
 
@@ -261,7 +262,7 @@ def _work(folder: str, start: Any, results: Any) -> None:
 
 
 def test_several_processes_share_a_directory(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context(START_METHOD)
     start, results = context.Event(), context.Queue()
     workers = [context.Process(target=_work, args=(str(tmp_path), start, results)) for _ in range(3)]
     for worker in workers:

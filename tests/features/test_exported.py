@@ -216,6 +216,7 @@ def test_rounding_errors_around_the_range_are_no_error(program: Path) -> None:
     ExportedFeatures(program)(torch.tensor([-4 * eps, 1 + 4 * eps]).reshape(1, 1, 2))
 
 
+@pytest.mark.slow
 def test_litemedsam(shared_dir: Path) -> None:
     path = shared_dir / "weights" / "litemedsam_encoder_256.pt2"
     if not path.is_file():

@@ -77,20 +77,20 @@ def test_bad_arguments(options: dict, message: str) -> None:
 def test_native_features_of_swin_unetr() -> None:
     torch.manual_seed(0)
     network = SwinUNETR(in_channels=1, out_channels=2, feature_size=12, spatial_dims=3).eval()
-    volume = torch.rand(1, 64, 64, 64)
+    volume = torch.rand(1, 64, 32, 32)
     with torch.no_grad():
         scales = network.swinViT(volume[None], True)
     assert [tuple(s.shape[1:]) for s in scales] == [
-        (12, 32, 32, 32),
-        (24, 16, 16, 16),
-        (48, 8, 8, 8),
-        (96, 4, 4, 4),
-        (192, 2, 2, 2),
+        (12, 32, 16, 16),
+        (24, 16, 8, 8),
+        (48, 8, 4, 4),
+        (96, 4, 2, 2),
+        (192, 2, 1, 1),
     ]
     features = NetworkFeatures(network, ["swinViT.layers1.0", "swinViT.layers2.0"])(volume)
-    assert features.shape == (24 + 48, 16, 16, 16)
-    in_windows = NetworkFeatures(network, "encoder2", window=(64, 64, 64))(torch.rand(1, 70, 64, 50))
-    assert in_windows.shape == (12, 35, 32, 25)
+    assert features.shape == (24 + 48, 16, 8, 8)
+    in_windows = NetworkFeatures(network, "encoder2", window=(64, 32, 32))(torch.rand(1, 70, 32, 26))
+    assert in_windows.shape == (12, 35, 16, 13)
 
 
 @pytest.mark.parametrize("axis", [0, 2])

@@ -3,24 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-import monai_rwcp
 from tests.commands.test_folder_commands import N, run, write_cohort
-
-
-def together(n: int, *arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={n}"]
-    path = os.pathsep.join([str(Path(monai_rwcp.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
-    return subprocess.run(
-        [*command, "-m", "monai_rwcp", *map(str, arguments)],
-        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": path}, capture_output=True, text=True, timeout=240,
-    )  # fmt: skip
+from tests.helpers.processes import command_in_processes, torchrun
 
 
 def timeless(path: Path) -> dict:
@@ -64,12 +52,12 @@ def test_two_processes_find_what_one_finds(cohort: Path) -> None:
         assert ran.exit_code == 0, ran.output
     assert run(*evaluating("sets", "one.json", "figures.json")).exit_code == 0
 
-    ran = together(2, *calibrating(cohort, "two.json"))
+    ran = command_in_processes(2, cohort, *calibrating(cohort, "two.json"))
     assert ran.returncode == 0, ran.stderr
     assert timeless(cohort / "two.json") == timeless(cohort / "one.json")
     # The promise is told once, not by every process.
     assert ran.stdout.count("two.json") == 1
-    ran = together(2, *predicting(cohort, "two.json", "shared"))
+    ran = command_in_processes(2, cohort, *predicting(cohort, "two.json", "shared"))
     assert ran.returncode == 0, ran.stderr
     names = sorted(path.name for path in (cohort / "sets").iterdir())
     assert sorted(path.name for path in (cohort / "shared").iterdir()) == names
@@ -78,9 +66,18 @@ def test_two_processes_find_what_one_finds(cohort: Path) -> None:
         if name != "run.json":
             assert (cohort / "shared" / name).read_bytes() == (cohort / "sets" / name).read_bytes()
     assert log_of(cohort / "shared") == log_of(cohort / "sets")
-    ran = together(2, *evaluating("shared", "two.json", "both.json"))
+    ran = command_in_processes(2, cohort, *evaluating("shared", "two.json", "both.json"))
     assert ran.returncode == 0, ran.stderr
     assert (cohort / "both.json").read_text() == (cohort / "figures.json").read_text()
+
+
+@pytest.mark.slow
+def test_torchrun_itself_finds_what_one_process_finds(cohort: Path) -> None:
+    assert run(*calibrating(cohort, "one.json")).exit_code == 0
+    ran = torchrun(2, "-m", "monai_rwcp", *calibrating(cohort, "two.json"))
+    assert ran.returncode == 0, ran.stderr
+    assert timeless(cohort / "two.json") == timeless(cohort / "one.json")
+    assert ran.stdout.count("two.json") == 1
 
 
 def test_another_number_of_processes_goes_on_where_a_broken_run_ended(cohort: Path) -> None:
@@ -89,7 +86,7 @@ def test_another_number_of_processes_goes_on_where_a_broken_run_ended(cohort: Pa
     broken = cohort / "test/maps/case_015.nii.gz"
     whole = broken.read_bytes()
     broken.write_bytes(whole[: len(whole) // 2])
-    ran = together(2, *predicting(cohort, "c.json", "sets"))
+    ran = command_in_processes(2, cohort, *predicting(cohort, "c.json", "sets"))
     assert ran.returncode != 0
     assert "case_015.nii.gz' cannot be read" in ran.stderr
     made = {path.name: path.stat().st_mtime_ns for path in (cohort / "sets").glob("*.nii.gz")}
@@ -106,7 +103,7 @@ def test_another_number_of_processes_goes_on_where_a_broken_run_ended(cohort: Pa
 def test_more_processes_than_cases(cohort: Path) -> None:
     for path in sorted((cohort / "calibrate/maps").iterdir())[1:]:
         path.unlink()
-    ran = together(2, *calibrating(cohort, "c.json"))
+    ran = command_in_processes(2, cohort, *calibrating(cohort, "c.json"))
     assert ran.returncode != 0
     assert "Expected a case for each of the 2 processes, but got 1 in all." in ran.stderr
     assert not (cohort / "c.json").exists()

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import datetime
-import os
 import pickle
 import re
-import socket
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,8 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import torch.distributed
-import torch.multiprocessing
 from click.testing import CliRunner
 from ignite.engine import Engine
 from monai.bundle import ConfigParser
@@ -26,6 +21,7 @@ from monai.transforms import Activationsd, Compose, EnsureChannelFirstd, Invertd
 from monai_rwcp import ConformalCalibrationHandler, ConformalSandwichd, ReportHandler
 from monai_rwcp.cli import main
 from monai_rwcp.conformal import Calibration, ClassCalibration, prediction_set
+from tests.helpers.processes import in_processes
 from tests.report.conftest import Cohort
 
 
@@ -203,26 +199,19 @@ def test_what_is_wrong_from_the_start(tmp_path: Path) -> None:
 SHARES = [[[0, 2, 4, 6, 8, 10], [1, 3, 5, 7, 9, 11, 4]], [[], list(range(12))]]
 
 
-def _share(rank: int, port: int, folder: str) -> None:
-    torch.set_num_threads(1)
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    torch.distributed.init_process_group("gloo", rank=rank, world_size=2, timeout=datetime.timedelta(seconds=60))
+def _share(rank: int, folder: str) -> None:
     calibration = Calibration.load(f"{folder}/c.json")
     for number, share in enumerate(SHARES):
         path = Path(folder) / f"{number}.html"
         run(ReportHandler(calibration, path, **OPTIONS), [[item(i)] for i in share[rank]] or [[]])
         # The second process goes on when the file is there.
         assert path.exists()
-    torch.distributed.destroy_process_group()
 
 
 def test_two_processes_write_the_page_of_one(tmp_path: Path) -> None:
     replace(Cohort.calibration, classes={1: Cohort.calibration.classes[1]}).save(tmp_path / "c.json")
     run(ReportHandler(tmp_path / "c.json", tmp_path / "one.html", **OPTIONS), [[item(i) for i in range(Cohort.n)]])
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    torch.multiprocessing.spawn(_share, (port, str(tmp_path)), nprocs=2)
+    in_processes(2, _share, str(tmp_path))
     expected = (tmp_path / "one.html").read_text()
     for number in range(len(SHARES)):
         assert (tmp_path / f"{number}.html").read_text() == expected

@@ -40,7 +40,14 @@ def test_notebook_is_kept_clean(path: Path) -> None:
         assert (FOLDER / name).exists(), name
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+# Of those that take long while one works, the first speaks for all.
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, id=path.stem, marks=[pytest.mark.slow] if number else [])
+        for number, path in enumerate(NOTEBOOKS)
+    ],
+)
 def test_notebook_runs_from_top_to_bottom(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Threads of torch that wait for each other take many times as long where other work shares the cores.
     monkeypatch.setenv("OMP_NUM_THREADS", "1")

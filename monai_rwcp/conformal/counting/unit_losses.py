@@ -77,6 +77,8 @@ class UnitLosses:
     def by_unit(self) -> np.ndarray:
         """Losses rounded to float64, ``[n, steps]`` in [0, 1], in the order of the units' names."""
         share = self._part / self._whole
+        if all(len(rows) == 1 for rows in self._rows):
+            return share[[row for (row,) in self._rows]].reshape(self.n, share.shape[1])
         curves = [share[rows].mean(axis=0) if rows else np.zeros(share.shape[1]) for rows in self._rows]
         return np.array(curves).reshape(self.n, share.shape[1])
 
