@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from monai_rwcp.features.images import check_image
+from monai_rwcp.utils.arguments import check_integer
 
 __all__ = ["MINDFeatures"]
 
@@ -41,9 +42,8 @@ class MINDFeatures:
     """
 
     def __init__(self, radius: int = 2, dilation: int = 2) -> None:
-        for name, value, lowest in (("radius", radius, 0), ("dilation", dilation, 1)):
-            if not isinstance(value, int) or isinstance(value, bool) or value < lowest:
-                raise ValueError(f"Expected `{name}` to be an integer of at least {lowest}, but got {value!r}.")
+        check_integer("radius", radius, 0)
+        check_integer("dilation", dilation, 1)
         self.radius, self.dilation = radius, dilation
 
     def __repr__(self) -> str:

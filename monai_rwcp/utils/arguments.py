@@ -1,4 +1,4 @@
-"""Checks of arguments: shares such as alpha, weights, and options of a few words."""
+"""Checks of arguments: integers, shares such as alpha, weights, and options of a few words."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["ALLOWED_OPTIONS", "check_options", "check_share", "check_weight", "exact"]
+__all__ = ["ALLOWED_OPTIONS", "check_integer", "check_options", "check_share", "check_weight", "exact"]
 
 ALLOWED_OPTIONS = {
     "scope": ("per_class", "maximum"),
@@ -46,6 +46,24 @@ def check_share(name: str, value: object, where: str = "") -> None:
     """
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0.0 < value < 1.0:
         raise ValueError(f"Expected `{name}` to be a number in (0, 1), such as 0.1{where}, but got {value!r}.")
+
+
+def check_integer(name: str, value: object, lowest: int) -> None:
+    """Refuse what is not an integer from a lowest one on.
+
+    Args:
+        name: name of the argument in the message.
+        value: what was given.
+        lowest: what it may be at least.
+
+    Raises:
+        ValueError: when it is not.
+
+    Example:
+        >>> check_integer("k", 20, lowest=1)
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or value < lowest:
+        raise ValueError(f"Expected `{name}` to be an integer of at least {lowest}, but got {value!r}.")
 
 
 def check_weight(weight: object, what: str = "the weight of the case") -> float:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import torch
 
+from monai_rwcp.utils.arguments import check_integer
+
 __all__ = ["SearchWindow", "slice_windows"]
 
 
@@ -59,8 +61,7 @@ def slice_windows(
         raise ValueError(
             f"Expected `slices` int64 of shape ({n_nodes},), but got {slices.dtype} {tuple(slices.shape)}."
         )
-    if not isinstance(slice_reach, int) or isinstance(slice_reach, bool) or slice_reach < 0:
-        raise ValueError(f"Expected `slice_reach` to be an integer of at least 0, but got {slice_reach!r}.")
+    check_integer("slice_reach", slice_reach, 0)
     ordered, order = slices.sort(stable=True)
     numbers, counts = ordered.unique_consecutive(return_counts=True)
     stops = counts.cumsum(0)

@@ -6,6 +6,7 @@ import math
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
+from monai_rwcp.utils.arguments import check_integer
 from monai_rwcp.walk.grid import Grid, graph_grid_shape
 
 __all__ = ["Neighborhood", "WalkSettings", "paper", "recommended"]
@@ -52,8 +53,8 @@ class WalkSettings:
     keep_peak: bool = False
 
     def __post_init__(self) -> None:
-        _check_integer("k", self.k, 1)
-        _check_integer("n_steps", self.n_steps, 0)
+        check_integer("k", self.k, 1)
+        check_integer("n_steps", self.n_steps, 0)
         _check_number("beta", self.beta, math.inf)
         _check_number("restart", self.restart, 1.0)
         _check_number("spatial_weight", self.spatial_weight, math.inf)
@@ -67,7 +68,7 @@ class WalkSettings:
         n_axes = len(self.grid) if isinstance(self.grid, tuple) else 1
         graph_grid_shape((1,) * n_axes, (1,) * n_axes, self.grid)
         _check_neighborhood(self.neighborhood)
-        _check_integer("slice_axis", self.slice_axis, -3)
+        check_integer("slice_axis", self.slice_axis, -3)
         if self.slice_axis > 2:
             raise ValueError(
                 "Expected `slice_axis` to be a spatial axis of a volume, -3 to 2 (-1 is the last), but got "
@@ -112,11 +113,6 @@ def recommended() -> WalkSettings:
         4
     """
     return WalkSettings(k=20, beta=20.0, n_steps=20, restart=0.2, center=True, spatial_weight=3.0, grid=4)
-
-
-def _check_integer(name: str, value: object, lowest: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < lowest:
-        raise ValueError(f"Expected `{name}` to be an integer of at least {lowest}, but got {value!r}.")
 
 
 def _check_number(name: str, value: object, below: float) -> None:

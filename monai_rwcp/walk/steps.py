@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 
+from monai_rwcp.utils.arguments import check_integer
 from monai_rwcp.walk.graph import KNNGraph
 from monai_rwcp.walk.sparse import sparse_rows
 
@@ -125,8 +126,7 @@ def _check_walk(x: torch.Tensor, n_nodes: int, n_steps: int, restart: float) -> 
             f"Expected `x` to be a float32 or float64 tensor [{n_nodes} nodes, channels], but got {x.dtype} of shape "
             f"{tuple(x.shape)}."
         )
-    if not isinstance(n_steps, int) or isinstance(n_steps, bool) or n_steps < 0:
-        raise ValueError(f"Expected `n_steps` to be an integer of at least 0, but got {n_steps!r}.")
+    check_integer("n_steps", n_steps, 0)
     if not 0.0 <= restart < 1.0:
         raise ValueError(f"Expected `restart` to be in [0, 1), but got {restart}.")
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-import torch_geometric.nn
 
 from monai_rwcp.walk import KNNGraph, knn_graph, neighbor_search, transition_weights
+from tests.walk.companion import HAS_COMPANION, needs_companion
 
 
 def brute_force(features: torch.Tensor, coordinates: torch.Tensor | None = None, weight: float = 0.0) -> torch.Tensor:
@@ -137,21 +137,13 @@ def test_transition_rows_sum_to_one_and_beta_zero_is_even() -> None:
     assert torch.equal(transition_weights(similarity, 0.0), torch.full((10, 4), 0.25, dtype=torch.float64))
 
 
-def _has_companion() -> bool:
-    try:
-        torch_geometric.nn.knn_graph(torch.rand(4, 2), 2)
-    except ImportError:
-        return False
-    return True
-
-
-@pytest.mark.skipif(_has_companion(), reason="the compiled companion of torch-geometric is installed")
+@pytest.mark.skipif(HAS_COMPANION, reason="the compiled companion of torch-geometric is installed")
 def test_pyg_backend_says_what_to_install() -> None:
     with pytest.raises(ImportError, match=r"pyg-lib.*torch-cluster"):
         knn_graph(torch.randn(10, 3), 2, backend="pyg")
 
 
-@pytest.mark.skipif(not _has_companion(), reason="torch_geometric.nn.knn_graph needs pyg-lib or torch-cluster")
+@needs_companion
 @pytest.mark.parametrize("weight", [0.0, 2.0])
 def test_pyg_backend_finds_the_same_neighbours(weight: float) -> None:
     # In single precision two nodes can be alike up to rounding, which each search breaks its own way.
@@ -162,7 +154,7 @@ def test_pyg_backend_finds_the_same_neighbours(weight: float) -> None:
     torch.testing.assert_close(own.similarity, pyg.similarity)
 
 
-@pytest.mark.skipif(not _has_companion(), reason="torch_geometric.nn.knn_graph needs pyg-lib or torch-cluster")
+@needs_companion
 def test_pyg_backend_with_duplicated_features() -> None:
     features = torch.randn(5, 8).repeat(9, 1)
     own, pyg = knn_graph(features, 4), knn_graph(features, 4, backend="pyg")

@@ -22,6 +22,7 @@ from monai_rwcp.walk import (
     random_walk,
     transition_weights,
 )
+from tests.walk.companion import needs_companion
 
 
 def brute_force(
@@ -171,24 +172,14 @@ def test_slices_walk_as_if_each_were_alone(axis: int) -> None:
     assert not torch.allclose(volume, diffuse_probabilities(probabilities, features, everywhere))
 
 
-def _has_companion() -> bool:
-    import torch_geometric.nn
-
-    try:
-        torch_geometric.nn.knn_graph(torch.rand(4, 2), 2)
-    except ImportError:
-        return False
-    return True
-
-
-@pytest.mark.skipif(not _has_companion(), reason="torch_geometric.nn.knn_graph needs pyg-lib or torch-cluster")
+@needs_companion
 @pytest.mark.parametrize("reach", [0, 1])
 @pytest.mark.parametrize("weight", [0.0, 2.0])
 def test_pyg_backend_with_duplicated_features_in_slices(reach: int, weight: float) -> None:
     check_duplicates(reach, weight, "pyg")
 
 
-@pytest.mark.skipif(not _has_companion(), reason="torch_geometric.nn.knn_graph needs pyg-lib or torch-cluster")
+@needs_companion
 @pytest.mark.parametrize("reach", [0, 1, 9])
 @pytest.mark.parametrize("weight", [0.0, 2.0])
 def test_pyg_backend_finds_the_same_neighbours_in_slices(reach: int, weight: float) -> None:
