@@ -49,8 +49,9 @@ def chain_findings(calibration: Calibration, parts: DeployedParts) -> list[Findi
 
     Example:
         >>> from monai.inferers import SimpleInferer
+        >>> from monai_rwcp.conformal import Promise
         >>> calibration = Calibration(
-        ...     alpha=0.1, method="crc", scope="per_class", unit_loss="pooled", empty="exclude", outside="include",
+        ...     promised=Promise(0.1), unit_loss="pooled", empty="exclude", outside="include",
         ...     label_mode="index", unit_name="patient", n_channels=2, n_images=30, class_names=None,
         ...     classes={}, provenance={})
         >>> chain_findings(calibration, DeployedParts(None, SimpleInferer(), (), (), ()))[0].status

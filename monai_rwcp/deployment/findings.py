@@ -75,8 +75,9 @@ def compared_record(calibration: Calibration, record: Mapping[str, Any]) -> list
         Network, inferer and flips are named as not known where neither records them.
 
     Example:
+        >>> from monai_rwcp.conformal import Promise
         >>> calibration = Calibration(
-        ...     alpha=0.1, method="crc", scope="per_class", unit_loss="pooled", empty="exclude", outside="include",
+        ...     promised=Promise(0.1), unit_loss="pooled", empty="exclude", outside="include",
         ...     label_mode="index", unit_name="patient", n_channels=2, n_images=30, class_names=None,
         ...     classes={}, provenance={"network": "sha256:12", "walk": {"k": 20}})
         >>> found = compared_record(calibration, {"network": "sha256:12", "walk": {"k": 5}})
@@ -104,8 +105,9 @@ def compared_packages(calibration: Calibration) -> list[Finding]:
     """Note the packages whose versions are not those of the calibration.
 
     Example:
+        >>> from monai_rwcp.conformal import Promise
         >>> compared_packages(Calibration(
-        ...     alpha=0.1, method="crc", scope="per_class", unit_loss="pooled", empty="exclude", outside="include",
+        ...     promised=Promise(0.1), unit_loss="pooled", empty="exclude", outside="include",
         ...     label_mode="index", unit_name="patient", n_channels=2, n_images=30, class_names=None,
         ...     classes={}, provenance={}))
         []

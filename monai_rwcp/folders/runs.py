@@ -187,7 +187,7 @@ def evaluate_folder(
             it.
     """
     handler = PredictionSetMetricsHandler(
-        alpha=calibration.alpha,
+        alpha=calibration.promised.alpha,
         unit_key="patient",
         case_key="case",
         label_mode=cast("LabelMode", calibration.label_mode),

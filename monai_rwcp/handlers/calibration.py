@@ -14,7 +14,7 @@ from monai_rwcp.conformal.counting.labels import LabelMode
 from monai_rwcp.conformal.counting.loss_table import LossTable, Outside
 from monai_rwcp.conformal.counting.losses.choice import LossChoice, loss_from
 from monai_rwcp.conformal.counting.unit_losses import EmptyTruth, UnitLoss
-from monai_rwcp.conformal.promises.calibrate import Scope, calibrate, check_loss
+from monai_rwcp.conformal.promises.calibrate import calibrate, check_loss
 from monai_rwcp.conformal.promises.calibration import Calibration
 from monai_rwcp.conformal.promises.calibration_file import from_document, to_document
 from monai_rwcp.conformal.promises.promise import Bound, Method, Promise
@@ -64,9 +64,9 @@ class ConformalCalibrationHandler:
         label_mode: ``"index"`` (class numbers), ``"one_hot"`` or ``"regions"`` (overlapping structures).
         include_background: whether channel 0 is calibrated too.
         output_path: where the calibration is written; None writes none.
-        scope, unit_loss, empty, class_names: see :py:func:`monai_rwcp.conformal.calibrate`.
+        unit_loss, empty, class_names: see :py:func:`monai_rwcp.conformal.calibrate`.
         outside: see :py:func:`monai_rwcp.conformal.false_negative_rate_table`.
-        method, delta, tau, bound, order_seed: the kind of promise, see :py:class:`monai_rwcp.conformal.Promise`.
+        method, delta, tau, bound: the kind of promise, see :py:class:`monai_rwcp.conformal.Promise`.
         group_key: key of the unit's group (its scanner, say), which then gets thresholds of its own; None makes none.
         weight_key: key of a map ``[1, *spatial]``, for ``"weighted_fnr"``.
         shift_weight_key: key of a number, as `ShiftWeightd` writes it: how much more often a unit like this is met in
@@ -103,7 +103,6 @@ class ConformalCalibrationHandler:
         label_mode: LabelMode = "index",
         include_background: bool = False,
         output_path: str | Path | None = None,
-        scope: Scope = "per_class",
         unit_loss: UnitLoss = "pooled",
         empty: EmptyTruth = "exclude",
         outside: Outside = "include",
@@ -112,14 +111,13 @@ class ConformalCalibrationHandler:
         delta: float | None = None,
         tau: float | None = None,
         bound: Bound | None = None,
-        order_seed: int | None = None,
         group_key: str | None = None,
         weight_key: str | None = None,
         shift_weight_key: str | None = None,
         settings: TunedSettings | str | os.PathLike | None = None,
     ) -> None:
-        self.promise = Promise(alpha, method, delta, tau, bound, order_seed)
-        check_options(scope=scope, unit_loss=unit_loss, empty=empty, outside=outside, label_mode=label_mode)
+        self.promise = Promise(alpha, method, delta, tau, bound)
+        check_options(unit_loss=unit_loss, empty=empty, outside=outside, label_mode=label_mode)
         self.counter = CaseCounter(
             loss=loss_from(loss),
             score_key=score_key,
@@ -137,7 +135,6 @@ class ConformalCalibrationHandler:
         check_loss(self.counter.loss, self.promise, empty)
         self.settings = None if settings is None else DocumentSource("settings", TunedSettings, settings)
         self.output_path = output_path
-        self.scope: Scope = scope
         self.unit_loss: UnitLoss = unit_loss
         self.empty: EmptyTruth = empty
         self.class_names = class_names
@@ -232,8 +229,6 @@ class ConformalCalibrationHandler:
             delta=self.promise.delta,
             tau=self.promise.tau,
             bound=self.promise.bound,
-            order_seed=self.promise.order_seed,
-            scope=self.scope,
             unit_loss=self.unit_loss,
             empty=self.empty,
             by_group=self.counter.group_key is not None,

@@ -60,9 +60,9 @@ class ReportHandler:
 
     Example:
         >>> import tempfile
-        >>> from monai_rwcp.conformal import ClassCalibration
+        >>> from monai_rwcp.conformal import ClassCalibration, Promise
         >>> calibration = Calibration(
-        ...     alpha=0.1, method="crc", scope="per_class", unit_loss="pooled", empty="exclude", outside="include",
+        ...     promised=Promise(0.1), unit_loss="pooled", empty="exclude", outside="include",
         ...     label_mode="index", unit_name="patient", n_channels=2, n_images=30, class_names=None,
         ...     classes={1: ClassCalibration(0.25, 30, 0.05, 0.07)}, provenance={})
         >>> def step(engine, case):

@@ -11,7 +11,6 @@ import numpy as np
 __all__ = ["ALLOWED_OPTIONS", "check_options", "check_share", "check_weight", "exact"]
 
 ALLOWED_OPTIONS = {
-    "scope": ("per_class", "maximum"),
     "unit_loss": ("pooled", "mean"),
     "empty": ("exclude", "zero"),
     "outside": ("include", "exclude"),
@@ -64,7 +63,7 @@ def check_options(**options: Any) -> None:
     """Refuse options of a calibration that are not offered.
 
     Args:
-        options: any of ``scope``, ``unit_loss``, ``empty``, ``outside`` and ``label_mode``.
+        options: any of ``unit_loss``, ``empty``, ``outside`` and ``label_mode``.
 
     Raises:
         ValueError: when one has another value; the message names it.

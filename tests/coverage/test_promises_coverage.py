@@ -23,7 +23,7 @@ from monai_rwcp.conformal import (
 )
 from monai_rwcp.conformal.counting.loss_table import Histogram, ImageCounts
 from monai_rwcp.conformal.counting.unit_losses import UnitLosses
-from monai_rwcp.conformal.promises.calibrate import boldest_kept_step
+from monai_rwcp.conformal.promises.calibrate import last_step_keeping_promise
 
 DRAWS, FRESH = 500, 20_000
 ALPHA, DELTA, TAU = 0.2, 0.1, 0.8
@@ -127,7 +127,7 @@ def realised(name: str, n: int) -> dict[str, np.ndarray]:
     for _ in range(DRAWS):
         losses = UnitLosses(table_of(units(random, name, n), LOSSES[name]), 1, "pooled", "exclude")
         for method, promise in promises.items():
-            threshold = losses.thresholds[boldest_kept_step(losses, promise)]
+            threshold = losses.thresholds[last_step_keeping_promise(losses, promise)]
             curve = above if method == "tolerance" else mean
             found[method].append(0.0 if threshold > 1 else float(curve[np.searchsorted(LEVELS, threshold)]))
     return {method: np.array(values) for method, values in found.items()}

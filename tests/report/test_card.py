@@ -11,11 +11,11 @@ import pytest
 from click.testing import CliRunner
 
 from monai_rwcp.cli import main
-from monai_rwcp.conformal import Calibration, ClassCalibration
+from monai_rwcp.conformal import Calibration, ClassCalibration, Promise
 from monai_rwcp.report.tables.card import calibration_card
 
 CALIBRATION = Calibration(
-    alpha=0.1, method="crc", scope="per_class", unit_loss="pooled", empty="exclude", outside="include",
+    promised=Promise(0.1), unit_loss="pooled", empty="exclude", outside="include",
     label_mode="index", unit_name="patient", n_channels=3, n_images=60, class_names=("background", "organ", "a<b"),
     classes={1: ClassCalibration(0.25, 30, 0.05, 0.07), 2: ClassCalibration(0.125, 28, 0.06, 0.0679)},
     provenance={"walk": {"k": 20}},
@@ -53,7 +53,7 @@ def test_what_has_to_be_looked_at_stands_first() -> None:
 
 
 def test_another_promise_is_not_compared() -> None:
-    other = replace(CALIBRATION, method="tolerance", tau=0.95)
+    other = replace(CALIBRATION, promised=Promise(0.1, "tolerance", tau=0.95))
     card = calibration_card(other, figures=figures(one=0.4, two=0.5))
     assert "Look at this first" not in card
     assert "| organ | - | 0.4 | 0.01 |" in card

@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Literal
 
 import numpy as np
 
@@ -18,9 +17,7 @@ from monai_rwcp.conformal.promises.promise import Bound, Method, Promise
 from monai_rwcp.conformal.promises.weighted_losses import WeightedLosses, weigh
 from monai_rwcp.utils.arguments import check_options
 
-__all__ = ["Scope", "calibrate", "check_loss"]
-
-Scope = Literal["per_class", "maximum"]
+__all__ = ["calibrate", "check_loss"]
 
 
 def calibrate(
@@ -31,8 +28,6 @@ def calibrate(
     delta: float | None = None,
     tau: float | None = None,
     bound: Bound | None = None,
-    order_seed: int | None = None,
-    scope: Scope = "per_class",
     unit_loss: UnitLoss = "pooled",
     empty: EmptyTruth = "exclude",
     by_group: bool = False,
@@ -54,10 +49,7 @@ def calibrate(
 
     Args:
         table: loss counts of the calibration units.
-        alpha, method, delta, tau, bound, order_seed: what is promised, see
-            :py:class:`monai_rwcp.conformal.Promise`.
-        scope: ``"per_class"`` gives each class its own ``lambda_hat``; ``"maximum"`` gives all of them the largest,
-            which keeps the promise for each class with one threshold.
+        alpha, method, delta, tau, bound: what is promised, see :py:class:`monai_rwcp.conformal.Promise`.
         unit_loss: ``"pooled"``: missed over true voxels in all images of a unit; ``"mean"``: the mean over those of
             its images that show the class.
         empty: ``"exclude"``: units without the class do not count for it; ``"zero"``: they count with loss 0, which
@@ -88,12 +80,12 @@ def calibrate(
         >>> round(calibrate(LossTable.join(tables), alpha=0.1).threshold[1], 2)
         0.75
     """
-    promise = Promise(alpha, method, delta, tau, bound, order_seed)
-    check_options(scope=scope, unit_loss=unit_loss, empty=empty)
+    promise = Promise(alpha, method, delta, tau, bound)
+    check_options(unit_loss=unit_loss, empty=empty)
     _check_table(table, class_names)
     check_loss(table.loss, promise, empty)
     names = {c: f"class {c}" if class_names is None else class_names[c] for c in table.classes}
-    classes = _classes(table, promise, scope, unit_loss, empty)
+    classes = _classes(table, promise, unit_loss, empty)
     for c, entry in classes.items():
         if entry.n < promise.minimum_n:
             what = (
@@ -106,7 +98,7 @@ def calibrate(
             )
     groups: dict[str, dict[int, ClassCalibration]] = {}
     for group, units in _units_by_group(table).items() if by_group else ():
-        entries = _classes(table.only(units), promise, scope, unit_loss, empty)
+        entries = _classes(table.only(units), promise, unit_loss, empty)
         groups[group] = {c: entry for c, entry in entries.items() if entry.n >= promise.minimum_n}
         for c in entries.keys() - groups[group].keys():
             warnings.warn(
@@ -115,16 +107,10 @@ def calibrate(
                 "threshold of all units for it, and no promise of its own.",
                 stacklevel=2,
             )
-    weighted = None if weights is None else _weighted(table, promise, scope, unit_loss, empty, by_group, weights)
+    weighted = None if weights is None else _weighted(table, promise, unit_loss, empty, by_group, weights)
     return Calibration(
-        alpha=float(alpha),
-        method=method,
-        delta=delta,
-        tau=tau,
-        bound=promise.bound,
-        order_seed=promise.order_seed,
+        promised=promise,
         loss=table.loss,
-        scope=scope,
         unit_loss=unit_loss,
         empty=empty,
         outside=table.outside,
@@ -166,18 +152,14 @@ def check_loss(loss: SetLoss, promise: Promise, empty: EmptyTruth) -> None:
         )
 
 
-def _classes(
-    table: LossTable, promise: Promise, scope: Scope, unit_loss: UnitLoss, empty: EmptyTruth
-) -> dict[int, ClassCalibration]:
+def _classes(table: LossTable, promise: Promise, unit_loss: UnitLoss, empty: EmptyTruth) -> dict[int, ClassCalibration]:
     losses = {c: UnitLosses(table, c, unit_loss, empty) for c in table.classes}
-    boldest = {c: boldest_kept_step(of_class, promise) for c, of_class in losses.items()}
-    if scope == "maximum":
-        boldest = dict.fromkeys(boldest, min(boldest.values()))
+    last = {c: last_step_keeping_promise(of_class, promise) for c, of_class in losses.items()}
     return {
         c: ClassCalibration(
-            threshold=float(of_class.thresholds[boldest[c]]),
+            threshold=float(of_class.thresholds[last[c]]),
             n=of_class.n,
-            empirical_risk=float(of_class.mean(promise.tau)[boldest[c]]),
+            empirical_risk=float(of_class.mean(promise.tau)[last[c]]),
             working_level=float(promise.allowance(n) / n) if (n := of_class.n) and promise.bound != "betting" else None,
         )
         for c, of_class in losses.items()
@@ -187,16 +169,15 @@ def _classes(
 def _weighted(
     table: LossTable,
     promise: Promise,
-    scope: Scope,
     unit_loss: UnitLoss,
     empty: EmptyTruth,
     by_group: bool,
     weights: Mapping[str, float],
 ) -> dict[int, WeightedLosses]:
-    if promise.method not in ("crc", "tolerance") or by_group or scope != "per_class":
+    if promise.method not in ("crc", "tolerance") or by_group:
         raise ValueError(
-            'Weights go with method="crc" and method="tolerance", scope="per_class" and no groups, but got '
-            f'method="{promise.method}", scope="{scope}" and by_group={by_group}.'
+            'Weights go with method="crc" and method="tolerance" and no groups, but got '
+            f'method="{promise.method}" and by_group={by_group}.'
         )
     return {c: weigh(UnitLosses(table, c, unit_loss, empty), weights, promise.tau) for c in table.classes}
 
@@ -206,8 +187,8 @@ def _safest(table: LossTable, entry: ClassCalibration) -> ClassCalibration:
     return replace(entry, threshold=EMPTY_SET if table.loss.of_excess else 0.0, empirical_risk=0.0)
 
 
-def boldest_kept_step(losses: UnitLosses, promise: Promise) -> int:
-    """Last step up to which every step keeps the promise."""
+def last_step_keeping_promise(losses: UnitLosses, promise: Promise) -> int:
+    """Number of the last step up to which every step keeps the promise; 0, the safest, where none is kept."""
     last = len(losses.thresholds) - 1
     if losses.n < promise.minimum_n:
         return 0

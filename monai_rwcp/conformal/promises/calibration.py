@@ -12,6 +12,7 @@ from monai_rwcp.conformal.counting.losses.base import SetLoss
 from monai_rwcp.conformal.counting.losses.voxels import FalseNegativeRate
 from monai_rwcp.conformal.promises import calibration_file as storage
 from monai_rwcp.conformal.promises.calibration_html import calibration_html
+from monai_rwcp.conformal.promises.promise import Promise
 from monai_rwcp.conformal.promises.promise_words import promise_in_words
 from monai_rwcp.conformal.promises.weighted_losses import WeightedLosses
 from monai_rwcp.provenance.packages import installed_packages
@@ -55,9 +56,7 @@ class Calibration:
     """Thresholds with a promise, as a small JSON file.
 
     Args:
-        alpha, method, delta, tau, bound, order_seed: what is promised, see
-            :py:class:`monai_rwcp.conformal.Promise`.
-        scope: ``"per_class"`` or ``"maximum"``.
+        promised: what is promised.
         unit_loss: ``"pooled"`` or ``"mean"``.
         empty: ``"exclude"`` or ``"zero"``.
         outside: ``"include"`` or ``"exclude"``: how voxels outside the processed field were counted.
@@ -78,7 +77,7 @@ class Calibration:
 
     Example:
         >>> calibration = Calibration(
-        ...     alpha=0.1, method="crc", scope="per_class", unit_loss="pooled", empty="exclude", outside="include",
+        ...     promised=Promise(0.1), unit_loss="pooled", empty="exclude", outside="include",
         ...     label_mode="index", unit_name="patient", n_channels=2, n_images=30, class_names=None,
         ...     classes={1: ClassCalibration(0.25, 30, 0.05, 0.07)}, provenance={})
         >>> calibration.lambda_hat, calibration.threshold
@@ -87,9 +86,7 @@ class Calibration:
         On average at most 10 % of class 1 is missed in a new patient who shows it (calibrated on 30 patients)...
     """
 
-    alpha: float
-    method: str
-    scope: str
+    promised: Promise
     unit_loss: str
     empty: str
     outside: str
@@ -103,17 +100,13 @@ class Calibration:
     loss: SetLoss = field(default_factory=FalseNegativeRate)
     groups: Mapping[str, Mapping[int, ClassCalibration]] | None = None
     weighted: Mapping[int, WeightedLosses] | None = None
-    delta: float | None = None
-    tau: float | None = None
-    bound: str | None = None
-    order_seed: int | None = None
     masked: bool = False
     packages: Mapping[str, str] = field(default_factory=installed_packages)
     created: str = field(default_factory=_now)
 
     def __repr__(self) -> str:
         found = ", ".join(f"{self.class_name(c)} >= {e.threshold:.4g} (n = {e.n})" for c, e in self.classes.items())
-        return f"Calibration({self.method}, {self.loss.name} <= {self.alpha:g}: {found})"
+        return f"Calibration({self.promised.method}, {self.loss.name} <= {self.promised.alpha:g}: {found})"
 
     @property
     def lambda_hat(self) -> dict[int, float]:
@@ -163,7 +156,7 @@ class Calibration:
                     "as the weights of the calibration, but none was given."
                 )
             checked = check_weight(weight)
-            return {c: of_class.threshold(self.alpha, checked) for c, of_class in self.weighted.items()}
+            return {c: of_class.threshold(self.promised.alpha, checked) for c, of_class in self.weighted.items()}
         if self.groups is None:
             return self.threshold
         if group is None or group not in self.groups:

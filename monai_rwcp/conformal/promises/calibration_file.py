@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,14 +22,14 @@ if TYPE_CHECKING:
 __all__ = ["from_document", "to_document"]
 
 _FORMAT = "monai_rwcp.calibration"
-_VERSION = 2
-_PROMISE = ("alpha", "method", "delta", "tau", "bound", "order_seed")
-_PLAIN = (*_PROMISE, "scope", "unit_loss", "empty", "outside", "label_mode", "unit_name", "n_channels", "masked")
+_VERSION = 3
+_PLAIN = ("unit_loss", "empty", "outside", "label_mode", "unit_name", "n_channels", "masked")
 
 
 def to_document(calibration: Calibration) -> dict[str, Any]:
     """Turn a calibration into its JSON document, with the digest that shows later changes."""
     document: dict[str, Any] = {"format": _FORMAT, "version": _VERSION, "promise": calibration.promise}
+    document["promised"] = asdict(calibration.promised)
     document |= {name: getattr(calibration, name) for name in _PLAIN}
     document["n_images"] = calibration.n_images
     document["class_names"] = None if calibration.class_names is None else list(calibration.class_names)
@@ -55,6 +56,7 @@ def from_document(document: Any, path: str | Path) -> Calibration:
     try:
         _check_values(document)
         return Calibration(
+            promised=Promise(**document["promised"]),
             **{name: document[name] for name in _PLAIN},
             n_images=document["n_images"],
             class_names=None if document["class_names"] is None else tuple(document["class_names"]),
@@ -76,7 +78,7 @@ def from_document(document: Any, path: str | Path) -> Calibration:
 
 def _check_values(document: dict[str, Any]) -> None:
     # The digest finds a changed file; this finds a file made wrong, whoever made it.
-    promise = Promise(**{name: document[name] for name in _PROMISE})
+    promise = Promise(**document["promised"])
     loss = loss_from_record(document["loss"])
     check_options(**{name: document[name] for name in ALLOWED_OPTIONS})
     for name in ("n_channels", "n_images"):

@@ -19,14 +19,7 @@ def promise_in_words(calibration: Calibration) -> str:
     Args:
         calibration: the calibration.
     """
-    kind = Promise(
-        calibration.alpha,
-        calibration.method,  # type: ignore[arg-type]
-        calibration.delta,
-        calibration.tau,
-        calibration.bound,  # type: ignore[arg-type]
-        calibration.order_seed,
-    )
+    kind = calibration.promised
     lines = []
     if calibration.groups is None:
         lines += [_line(calibration, kind, c, entry) for c, entry in calibration.classes.items()]

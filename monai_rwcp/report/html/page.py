@@ -53,7 +53,7 @@ def report_page(calibration: Calibration, cases: Sequence[ReportCase], shown: Se
     images = {
         c: [ImageFigures(case.figures[c], case.unit, case.stratum) for case in cases] for c in calibration.classes
     }
-    figures = {c: class_figures(of_class, calibration.alpha) for c, of_class in images.items()}
+    figures = {c: class_figures(of_class, calibration.promised.alpha) for c, of_class in images.items()}
     unit = calibration.unit_name
     n_units = len({case.unit for case in cases})
     parts = [
@@ -119,7 +119,10 @@ def _class_table(
         interval = "-" if np.isnan(low) else f"{100 * low:.1f} to {100 * high:.1f} %"
         row = [
             TableCell(calibration.class_name(c)),
-            TableCell(f"{100 * calibration.alpha:g} %" if is_compared(calibration) else "see above", calibration.alpha),
+            TableCell(
+                f"{100 * calibration.promised.alpha:g} %" if is_compared(calibration) else "see above",
+                calibration.promised.alpha,
+            ),
             percent(of_class["fnr"]),
             TableCell(interval, low),
         ]
@@ -159,7 +162,7 @@ def _class_charts(
     name = calibration.class_name(c)
     if not rates:
         return f"<h3>{escape(name)}</h3><p>No image here shows it.</p>"
-    alpha = calibration.alpha if is_compared(calibration) else None
+    alpha = calibration.promised.alpha if is_compared(calibration) else None
     charts = [
         chart(
             missed_histogram(rates, alpha, calibration.unit_name),
@@ -238,4 +241,6 @@ def _calibration_table(calibration: Calibration) -> str:
         for of_group, c, entry in entries
     ]
     heads = ["class", f"{calibration.unit_name}s", "lambda_hat", "threshold", "mean loss of them", "allowed"]
-    return table(f"What was calibrated: alpha = {calibration.alpha:g}, {calibration.method}.", heads, rows)
+    return table(
+        f"What was calibrated: alpha = {calibration.promised.alpha:g}, {calibration.promised.method}.", heads, rows
+    )

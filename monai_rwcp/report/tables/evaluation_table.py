@@ -33,7 +33,7 @@ def figures_table(figures: Mapping[str, float], calibration: Calibration) -> str
     }
     lines = ["| " + " | ".join(("class", "promised FNR", *names)) + " |", "|" + "---|" * (2 + len(names))]
     compared = is_compared(calibration)
-    promised = f"{calibration.alpha:g}" if compared else "-"
+    promised = f"{calibration.promised.alpha:g}" if compared else "-"
     for c in calibration.classes:
         missing = [name for name in names.values() if f"pred_set_{name}_{c}" not in figures]
         if missing:

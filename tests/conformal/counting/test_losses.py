@@ -179,18 +179,18 @@ def test_a_custom_loss_is_its_function_at_its_thresholds() -> None:
         truth[:] = False  # which must not reach anything
         return missed
 
-    losses = UnitLosses(table_of(CustomLoss("own", mean_missed, n_thresholds=40), 3), 1, "pooled", "exclude")
+    losses = UnitLosses(table_of(CustomLoss("own", mean_missed), 3), 1, "pooled", "exclude")
     true = UnitLosses(table_of(FalseNegativeRate(), 3), 1, "pooled", "exclude")
-    steps = np.unique(np.linspace(0, len(threshold_levels()) - 1, 40).round().astype(int))
+    steps = np.unique(np.linspace(0, len(threshold_levels()) - 1, 128).round().astype(int))
     np.testing.assert_allclose(losses.by_unit[0, steps], true.by_unit[0, steps], atol=1e-9)
     assert (losses.by_unit >= true.by_unit - 1e-12).all()  # between them it is the larger one
     assert (losses.by_unit[0, steps] >= true.by_unit[0, steps] - 1e-15).all()  # rounded up
 
 
 def test_the_chosen_threshold_of_a_custom_loss_is_one_it_was_computed_at() -> None:
-    tables = [table_of(CustomLoss("any", any_missed, n_thresholds=30), i) for i in range(25)]
+    tables = [table_of(CustomLoss("any", any_missed), i) for i in range(25)]
     found = calibrate(LossTable.join(tables), 0.3)
-    steps = np.unique(np.linspace(0, len(threshold_levels()) - 1, 30).round().astype(int))
+    steps = np.unique(np.linspace(0, len(threshold_levels()) - 1, 128).round().astype(int))
     assert found.threshold[1] in threshold_levels()[steps].astype(float)
     assert 0 < found.threshold[1] < 1
     assert 'the highest possible loss "any" of class 1 is reached' in found.promise
@@ -282,7 +282,6 @@ def test_names_of_losses() -> None:
         (lambda: SurfaceFalseNegativeRate(-1), "radius"),
         (lambda: SurfaceFalseNegativeRate(math.inf), "radius"),
         (lambda: CustomLoss("", any_missed), "title"),
-        (lambda: CustomLoss("a", any_missed, n_thresholds=1), "n_thresholds"),
         (lambda: CustomLoss("a", any_missed, monotone_by="hope"), "monotone_by"),
     ):
         with pytest.raises(ValueError, match=message):

@@ -27,6 +27,8 @@ def edit(path: Path, *, digest: bool, **changes: object) -> None:
     for name, value in changes.items():
         if name in ("threshold", "lambda_hat", "n", "empirical_risk"):
             document["classes"]["1"][name] = value
+        elif name in ("alpha", "method"):
+            document["promised"][name] = value
         else:
             document[name] = value
     if digest:
@@ -76,7 +78,7 @@ def test_places_that_cannot_be_written(calibration: Calibration, tmp_path: Path)
     [
         ({"threshold": 0.9}, "changed after it was written"),
         ({"alpha": 0.2}, "changed after it was written"),
-        ({"version": 1}, "version 1, but this monai_rwcp reads version 2"),
+        ({"version": 1}, "version 1, but this monai_rwcp reads version 3"),
         ({"format": "other"}, "something else"),
     ],
 )

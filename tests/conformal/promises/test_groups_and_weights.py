@@ -151,6 +151,6 @@ def test_a_weighted_calibration_needs_the_weight_of_the_case() -> None:
         prediction_set(score, found, weight=math.inf)
     with pytest.raises(ValueError, match="has no weights, but the weight 1.0"):
         prediction_set(score, calibrate(table, 0.2), weight=1.0)
-    for options in ({"method": "rcps", "delta": 0.1}, {"by_group": True}, {"scope": "maximum"}):
+    for options in ({"method": "rcps", "delta": 0.1}, {"by_group": True}):
         with pytest.raises(ValueError, match="Weights go with"):
             calibrate(table_of(range(40), "a"), 0.2, weights=dict.fromkeys(table_of(range(40)).units, 1.0), **options)  # type: ignore[arg-type]
