@@ -77,8 +77,7 @@ def compared_record(calibration: Calibration, record: Mapping[str, Any]) -> list
     Example:
         >>> from monai_rwcp.conformal import Promise
         >>> calibration = Calibration(
-        ...     promised=Promise(0.1), unit_loss="pooled", empty="exclude", outside="include",
-        ...     label_mode="index", unit_name="patient", n_channels=2, n_images=30, class_names=None,
+        ...     promised=Promise(0.1), unit_name="patient", n_channels=2, n_images=30, class_names=None,
         ...     classes={}, provenance={"network": "sha256:12", "walk": {"k": 20}})
         >>> found = compared_record(calibration, {"network": "sha256:12", "walk": {"k": 5}})
         >>> [(finding.field, finding.status) for finding in found]
@@ -107,8 +106,7 @@ def compared_packages(calibration: Calibration) -> list[Finding]:
     Example:
         >>> from monai_rwcp.conformal import Promise
         >>> compared_packages(Calibration(
-        ...     promised=Promise(0.1), unit_loss="pooled", empty="exclude", outside="include",
-        ...     label_mode="index", unit_name="patient", n_channels=2, n_images=30, class_names=None,
+        ...     promised=Promise(0.1), unit_name="patient", n_channels=2, n_images=30, class_names=None,
         ...     classes={}, provenance={}))
         []
     """

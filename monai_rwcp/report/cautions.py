@@ -57,8 +57,8 @@ def _other_promise(calibration: Calibration) -> str:
         f"its loss is {calibration.loss.name!r}": calibration.loss.name != "fnr",
         f"it is about the share of {calibration.unit_name}s that are covered enough": calibration.promised.tau
         is not None,
-        "it is about the mean over images": calibration.unit_loss == "mean",
-        f"{calibration.unit_name}s without a class count as nothing missed": calibration.empty == "zero",
-        "only voxels inside a mask count": calibration.masked,
+        "it is about the mean over images": calibration.counting.unit_loss == "mean",
+        f"{calibration.unit_name}s without a class count as nothing missed": calibration.counting.empty == "zero",
+        "only voxels inside a mask count": calibration.counting.masked,
     }
     return ", and ".join(reason for reason, applies in reasons.items() if applies)

@@ -21,9 +21,10 @@ from monai_rwcp.conformal import (
     WeightedFalseNegativeRate,
     threshold_levels,
 )
-from monai_rwcp.conformal.counting.loss_table import Histogram, ImageCounts
+from monai_rwcp.conformal.counting.image_counts import Histogram, ImageCounts
+from monai_rwcp.conformal.counting.options import CountingOptions
 from monai_rwcp.conformal.counting.unit_losses import UnitLosses
-from monai_rwcp.conformal.promises.calibrate import last_step_keeping_promise
+from monai_rwcp.conformal.promises.thresholds import last_step_keeping_promise
 
 DRAWS, FRESH = 500, 20_000
 ALPHA, DELTA, TAU = 0.2, 0.1, 0.8
@@ -125,7 +126,7 @@ def realised(name: str, n: int) -> dict[str, np.ndarray]:
     found: dict[str, list[float]] = {method: [] for method in promises}
     random = np.random.default_rng(7 + n)
     for _ in range(DRAWS):
-        losses = UnitLosses(table_of(units(random, name, n), LOSSES[name]), 1, "pooled", "exclude")
+        losses = UnitLosses(table_of(units(random, name, n), LOSSES[name]), 1, CountingOptions())
         for method, promise in promises.items():
             threshold = losses.thresholds[last_step_keeping_promise(losses, promise)]
             curve = above if method == "tolerance" else mean

@@ -359,7 +359,7 @@ def test_one_hot_and_regions_equal_class_numbers() -> None:
         handler = ConformalCalibrationHandler(alpha=0.2, label_mode=mode, include_background=include)  # type: ignore[arg-type]
         _run(handler, split)
         assert handler.calibration.classes == index.calibration.classes
-        assert handler.calibration.label_mode == mode
+        assert handler.calibration.counting.label_mode == mode
 
 
 def test_overlapping_regions() -> None:
@@ -390,7 +390,7 @@ def test_outside_of_the_field() -> None:
     _run(excluded, cases)
     assert included.calibration.threshold[1] > 0.01
     assert excluded.calibration.threshold[1] == 0
-    assert (included.calibration.outside, excluded.calibration.outside) == ("include", "exclude")
+    assert (included.calibration.counting.outside, excluded.calibration.counting.outside) == ("include", "exclude")
 
 
 def test_options_reach_the_calibration() -> None:
@@ -399,7 +399,7 @@ def test_options_reach_the_calibration() -> None:
     )
     _run(handler, _cases())
     result = handler.calibration
-    assert (result.unit_loss, result.empty) == ("mean", "zero")
+    assert (result.counting.unit_loss, result.counting.empty) == ("mean", "zero")
     assert result.class_names == ("a", "b", "c")
     assert result.promised == Promise(0.2)
 

@@ -12,8 +12,8 @@ from monai_rwcp.metrics import SetMetrics
 from monai_rwcp.report import MeasuredSet, draw_case, render_table, summarise
 
 CALIBRATION = Calibration(
-    promised=Promise(0.1), unit_loss="pooled", empty="exclude", outside="include",
-    label_mode="index", unit_name="patient", n_channels=2, n_images=30, class_names=("background", "heart"),
+    promised=Promise(0.1),
+    unit_name="patient", n_channels=2, n_images=30, class_names=("background", "heart"),
     classes={1: ClassCalibration(0.25, 30, 0.05, 0.07)}, provenance={},
 )  # fmt: skip
 

@@ -156,7 +156,7 @@ def plot_risk(
     calibration = calibrate(replace(table, classes=(class_index,)), alpha, **options)
     if calibration.groups is not None or calibration.weighted is not None:
         raise ValueError("With groups or weights there is more than one lambda: plot `table.only(units)` of one group.")
-    losses = UnitLosses(table, class_index, calibration.unit_loss, calibration.empty)  # type: ignore[arg-type]
+    losses = UnitLosses(table, class_index, calibration.counting)
     entry = calibration.classes[class_index]
     axes = new_figure((5.5, 3.8)).subplots() if axes is None else axes
     lambdas, unit = 1 - losses.thresholds, table.unit_name
@@ -204,8 +204,7 @@ def plot_observed(
     Example:
         >>> from monai_rwcp.conformal import ClassCalibration, Promise
         >>> calibration = Calibration(
-        ...     promised=Promise(0.1), unit_loss="pooled", empty="exclude", outside="include",
-        ...     label_mode="index", unit_name="patient", n_channels=2, n_images=30, class_names=None,
+        ...     promised=Promise(0.1), unit_name="patient", n_channels=2, n_images=30, class_names=None,
         ...     classes={1: ClassCalibration(0.25, 30, 0.05, 0.07)}, provenance={})
         >>> axes = plot_observed(calibration, {1: {"fnr": 0.08, "fnr_standard_error": 0.01, "n_units": 40}})
         >>> [label.get_text() for label in axes.get_yticklabels()]

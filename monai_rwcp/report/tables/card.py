@@ -39,8 +39,8 @@ def calibration_card(
     Example:
         >>> from monai_rwcp.conformal import ClassCalibration, Promise
         >>> calibration = Calibration(
-        ...     promised=Promise(0.1), unit_loss="pooled", empty="exclude", outside="include",
-        ...     label_mode="index", unit_name="patient", n_channels=2, n_images=30, class_names=("background", "heart"),
+        ...     promised=Promise(0.1), unit_name="patient", n_channels=2, n_images=30,
+        ...     class_names=("background", "heart"),
         ...     classes={1: ClassCalibration(0.25, 30, 0.05, 0.07)}, provenance={})
         >>> print(calibration_card(calibration).splitlines()[0])
         # Calibration card: heart
@@ -118,7 +118,7 @@ def _warnings(calibration: Calibration, figures: Mapping[str, float] | None) -> 
                 f"{calibration.promised.alpha:.1%} by over two standard errors: those patients are not like the "
                 "calibration's, or their scores were made another way."
             )
-    if calibration.masked:
+    if calibration.counting.masked:
         found.append("Nothing is promised outside the mask that the calibration counted in.")
     return found
 
@@ -131,7 +131,7 @@ def _limits(calibration: Calibration) -> list[str]:
     ]
     if calibration.promised.method == "crc":
         limits.append("It is an average over calibrations, too: this one may lie somewhat above or below.")
-    if calibration.empty == "exclude":
+    if calibration.counting.empty == "exclude":
         limits.append("Nothing is promised of images that do not show a class: sets there are false alarms.")
     if len(calibration.classes) > 1:
         limits.append("Each class has its own promise; none is made that all hold in the same case.")

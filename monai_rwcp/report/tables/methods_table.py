@@ -91,8 +91,7 @@ def summarise(measured: Iterable[MeasuredSet], method: str, class_index: int, ca
     Example:
         >>> from monai_rwcp.conformal import ClassCalibration, Promise
         >>> calibration = Calibration(
-        ...     promised=Promise(0.1), unit_loss="pooled", empty="exclude", outside="include",
-        ...     label_mode="index", unit_name="patient", n_channels=2, n_images=30, class_names=None,
+        ...     promised=Promise(0.1), unit_name="patient", n_channels=2, n_images=30, class_names=None,
         ...     classes={1: ClassCalibration(0.25, 30, 0.05, 0.07)}, provenance={})
         >>> figures = SetMetrics(2, 10, 16, 0, 0.6, 1, 1.0, 2.0)
         >>> summarise([MeasuredSet("plain", "anna", 1, figures)], "plain", 1, calibration).observed
