@@ -77,7 +77,7 @@ class Observed:
 def observe(table: LossTable, promise: Promise, splits: int, seed: int) -> Observed:
     """Calibrate on a random half of the patients and look at the other, again and again."""
     everyone, draws = list(table.units), np.random.default_rng(seed)
-    losses = {c: UnitLosses(table, c, "pooled", "exclude") for c in table.classes}
+    losses = {c: UnitLosses(table, c, table.counting) for c in table.classes}
     curves = {
         c: of_class.by_unit if promise.tau is None else of_class.by_unit > 1 - promise.tau + 1e-12
         for c, of_class in losses.items()

@@ -13,9 +13,10 @@ from .counting.losses.voxels import FalseDiscoveryProportion as FalseDiscoveryPr
 from .counting.losses.voxels import FalseNegativeRate as FalseNegativeRate
 from .counting.losses.voxels import InnerSetLoss as InnerSetLoss
 from .counting.losses.voxels import WeightedFalseNegativeRate as WeightedFalseNegativeRate
+from .counting.options import CountingOptions as CountingOptions
 from .promises.calibrate import calibrate as calibrate
 from .promises.calibration import Calibration as Calibration
-from .promises.calibration import ClassCalibration as ClassCalibration
+from .promises.class_calibration import ClassCalibration as ClassCalibration
 from .promises.density_ratio import DensityRatio as DensityRatio
 from .promises.density_ratio import fit_density_ratio as fit_density_ratio
 from .promises.promise import Promise as Promise

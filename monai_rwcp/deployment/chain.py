@@ -49,11 +49,10 @@ def chain_findings(calibration: Calibration, parts: DeployedParts) -> list[Findi
 
     Example:
         >>> from monai.inferers import SimpleInferer
-        >>> from monai_rwcp.provenance import ScoreRecord
+        >>> from monai_rwcp.conformal import Promise
         >>> calibration = Calibration(
-        ...     alpha=0.1, method="crc", scope="per_class", unit_loss="pooled", empty="exclude", outside="include",
-        ...     label_mode="index", unit_name="patient", n_channels=2, n_images=30, class_names=None,
-        ...     classes={}, provenance=ScoreRecord())
+        ...     promised=Promise(0.1), unit_name="patient", n_channels=2, n_images=30, class_names=None,
+        ...     classes={})
         >>> chain_findings(calibration, DeployedParts(None, SimpleInferer(), (), (), ()))[0].status
         'differs'
     """
@@ -92,9 +91,9 @@ def _threshold_findings(calibration: Calibration, threshold: PlacedThreshold | N
                 else f"Give {name} a {field}, and every case an entry there: the calibration asks for it."
             )
             found.append(Finding(f"threshold.{field}", "differs", named, asked, advice))
-    if calibration.outside != threshold.outside and not calibration.loss.of_excess:
-        advice = f'Give {name} outside="{calibration.outside}".'
-        found.append(Finding("threshold.outside", "differs", calibration.outside, threshold.outside, advice))
+    if calibration.counting.outside != threshold.outside and not calibration.loss.of_excess:
+        advice = f'Give {name} outside="{calibration.counting.outside}".'
+        found.append(Finding("threshold.outside", "differs", calibration.counting.outside, threshold.outside, advice))
     return found
 
 

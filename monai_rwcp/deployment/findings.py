@@ -72,11 +72,10 @@ def compared_record(calibration: Calibration, record: ScoreRecord) -> list[Findi
         Network, inferer and flips are named as not known where neither records them.
 
     Example:
-        >>> from monai_rwcp.provenance import ScoreRecord
+        >>> from monai_rwcp.conformal import Promise
         >>> from monai_rwcp.provenance import RecordedStep, ScoreRecord
         >>> calibration = Calibration(
-        ...     alpha=0.1, method="crc", scope="per_class", unit_loss="pooled", empty="exclude", outside="include",
-        ...     label_mode="index", unit_name="patient", n_channels=2, n_images=30, class_names=None,
+        ...     promised=Promise(0.1), unit_name="patient", n_channels=2, n_images=30, class_names=None,
         ...     classes={}, provenance=ScoreRecord("sha256:12", steps=(RecordedStep("walk", {"k": 20}),)))
         >>> found = compared_record(calibration, ScoreRecord("sha256:12", steps=(RecordedStep("walk", {"k": 5}),)))
         >>> [(finding.field, finding.status) for finding in found]
@@ -109,10 +108,10 @@ def compared_packages(calibration: Calibration) -> list[Finding]:
     """Note the packages whose versions are not those of the calibration.
 
     Example:
+        >>> from monai_rwcp.conformal import Promise
         >>> compared_packages(Calibration(
-        ...     alpha=0.1, method="crc", scope="per_class", unit_loss="pooled", empty="exclude", outside="include",
-        ...     label_mode="index", unit_name="patient", n_channels=2, n_images=30, class_names=None,
-        ...     classes={}, provenance=ScoreRecord()))
+        ...     promised=Promise(0.1), unit_name="patient", n_channels=2, n_images=30, class_names=None,
+        ...     classes={}))
         []
     """
     return [

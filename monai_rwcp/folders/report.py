@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 from monai.data import MetaTensor
 
-from monai_rwcp.conformal.counting.labels import LabelMode
 from monai_rwcp.conformal.promises.calibration import Calibration
 from monai_rwcp.conformal.sets.set_sizes import curve_thresholds
 from monai_rwcp.folders.maps import read_grid_file, read_set_like
@@ -70,7 +69,7 @@ def _maps(case: FolderCase, calibration: Calibration, sizes: Mapping[int, Sequen
         case.unit,
         found,
         read_grid_file(case.label, found),
-        cast("LabelMode", calibration.label_mode),
+        calibration.counting.label_mode,
         inner=None if case.inner is None else read_set_like(case.inner, found),
         image=None if case.image is None else image,
         sizes=sizes,

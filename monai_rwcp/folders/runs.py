@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -14,7 +14,6 @@ import torch.distributed
 from ignite.engine import Engine
 from monai.data import MetaTensor
 
-from monai_rwcp.conformal.counting.labels import LabelMode
 from monai_rwcp.conformal.promises.calibration import Calibration
 from monai_rwcp.conformal.sets.set_sizes import set_sizes
 from monai_rwcp.features.protocol import FeatureExtractor
@@ -188,10 +187,10 @@ def evaluate_folder(
             it.
     """
     handler = PredictionSetMetricsHandler(
-        alpha=calibration.alpha,
+        alpha=calibration.promised.alpha,
         unit_key="patient",
         case_key="case",
-        label_mode=cast("LabelMode", calibration.label_mode),
+        label_mode=calibration.counting.label_mode,
     )
 
     def load(case: FolderCase) -> dict[Hashable, Any]:

@@ -9,7 +9,6 @@ from typing import Any
 from monai.data import MetaTensor
 
 from monai_rwcp.conformal.promises.calibration import Calibration
-from monai_rwcp.conformal.promises.calibration_file import to_document
 from monai_rwcp.folders.maps import read_map
 from monai_rwcp.folders.match import FolderCase
 from monai_rwcp.utils.json_documents import read_json
@@ -48,7 +47,7 @@ def check_made_with(cases: Iterable[FolderCase], calibration: Calibration) -> di
     cases = list(cases)
     paths = {folder: folder / LOG_NAME for folder in {case.map.parent for case in cases}}
     logs = {folder: read_log(path) for folder, path in paths.items() if path.is_file()}
-    expected = to_document(calibration)["digest"]
+    expected = calibration.to_document()["digest"]
     for folder, log in logs.items():
         if log["made_with"].get("calibration") != expected:
             raise ValueError(

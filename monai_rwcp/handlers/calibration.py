@@ -11,21 +11,19 @@ from typing import Literal
 from ignite.engine import Engine
 
 from monai_rwcp.conformal.counting.labels import LabelMode
-from monai_rwcp.conformal.counting.loss_table import LossTable, Outside
+from monai_rwcp.conformal.counting.loss_table import LossTable
 from monai_rwcp.conformal.counting.losses.choice import LossChoice, loss_from
-from monai_rwcp.conformal.counting.unit_losses import EmptyTruth, UnitLoss
-from monai_rwcp.conformal.promises.calibrate import Scope, calibrate, check_loss
+from monai_rwcp.conformal.counting.options import CountingOptions, EmptyTruth, Outside, UnitLoss
+from monai_rwcp.conformal.promises.calibrate import calibration_of, check_promisable
 from monai_rwcp.conformal.promises.calibration import Calibration
-from monai_rwcp.conformal.promises.calibration_file import from_document, to_document
 from monai_rwcp.conformal.promises.promise import Bound, Method, Promise
-from monai_rwcp.handlers.case_counter import CaseCounter
-from monai_rwcp.handlers.epoch import attach_to_epoch
+from monai_rwcp.handlers.case_counter import CaseCounter, ItemKeys
+from monai_rwcp.handlers.epoch import attach_to_epoch, result_of_run, save_by_first
 from monai_rwcp.handlers.items import engine_items
 from monai_rwcp.tune.settings_file import TunedSettings
-from monai_rwcp.utils.arguments import check_options
 from monai_rwcp.utils.document_source import DocumentSource
 from monai_rwcp.utils.files import check_writable
-from monai_rwcp.utils.processes import done_by_first, is_first_process
+from monai_rwcp.utils.processes import is_first_process
 
 __all__ = ["ConformalCalibrationHandler"]
 
@@ -64,9 +62,9 @@ class ConformalCalibrationHandler:
         label_mode: ``"index"`` (class numbers), ``"one_hot"`` or ``"regions"`` (overlapping structures).
         include_background: whether channel 0 is calibrated too.
         output_path: where the calibration is written; None writes none.
-        scope, unit_loss, empty, class_names: see :py:func:`monai_rwcp.conformal.calibrate`.
+        unit_loss, empty, class_names: see :py:func:`monai_rwcp.conformal.calibrate`.
         outside: see :py:func:`monai_rwcp.conformal.false_negative_rate_table`.
-        method, delta, tau, bound, order_seed: the kind of promise, see :py:class:`monai_rwcp.conformal.Promise`.
+        method, delta, tau, bound: the kind of promise, see :py:class:`monai_rwcp.conformal.Promise`.
         group_key: key of the unit's group (its scanner, say), which then gets thresholds of its own; None makes none.
         weight_key: key of a map ``[1, *spatial]``, for ``"weighted_fnr"``.
         shift_weight_key: key of a number, as `ShiftWeightd` writes it: how much more often a unit like this is met in
@@ -103,7 +101,6 @@ class ConformalCalibrationHandler:
         label_mode: LabelMode = "index",
         include_background: bool = False,
         output_path: str | Path | None = None,
-        scope: Scope = "per_class",
         unit_loss: UnitLoss = "pooled",
         empty: EmptyTruth = "exclude",
         outside: Outside = "include",
@@ -112,34 +109,21 @@ class ConformalCalibrationHandler:
         delta: float | None = None,
         tau: float | None = None,
         bound: Bound | None = None,
-        order_seed: int | None = None,
         group_key: str | None = None,
         weight_key: str | None = None,
         shift_weight_key: str | None = None,
         settings: TunedSettings | str | os.PathLike | None = None,
     ) -> None:
-        self.promise = Promise(alpha, method, delta, tau, bound, order_seed)
-        check_options(scope=scope, unit_loss=unit_loss, empty=empty, outside=outside, label_mode=label_mode)
+        self.promise = Promise(alpha, method, delta, tau, bound)
+        masked = mask_key is not None
         self.counter = CaseCounter(
-            loss=loss_from(loss),
-            score_key=score_key,
-            label_key=label_key,
-            unit_key=unit_key,
-            case_key=case_key,
-            group_key=group_key,
-            shift_weight_key=shift_weight_key,
-            weight_key=weight_key,
-            mask_key=mask_key,
-            label_mode=label_mode,
-            include_background=include_background,
-            outside=outside,
+            loss_from(loss),
+            ItemKeys(score_key, label_key, unit_key, case_key, group_key, shift_weight_key, weight_key, mask_key),
+            CountingOptions(label_mode, include_background, masked, outside, empty, unit_loss),
         )
-        check_loss(self.counter.loss, self.promise, empty)
+        check_promisable(self.counter.loss, self.promise, self.counter.counting)
         self.settings = None if settings is None else DocumentSource("settings", TunedSettings, settings)
         self.output_path = output_path
-        self.scope: Scope = scope
-        self.unit_loss: UnitLoss = unit_loss
-        self.empty: EmptyTruth = empty
         self.class_names = class_names
         self._calibration: Calibration | None = None
         self._table: LossTable | None = None
@@ -153,9 +137,7 @@ class ConformalCalibrationHandler:
         Raises:
             RuntimeError: when no run has finished yet.
         """
-        if self._calibration is None:
-            raise RuntimeError("There is no calibration yet: run the evaluator this handler is attached to.")
-        return self._calibration
+        return result_of_run(self._calibration, "is no calibration")
 
     @property
     def table(self) -> LossTable:
@@ -164,9 +146,7 @@ class ConformalCalibrationHandler:
         Raises:
             RuntimeError: when no run has finished yet.
         """
-        if self._table is None:
-            raise RuntimeError("There is no loss table yet: run the evaluator this handler is attached to.")
-        return self._table
+        return result_of_run(self._table, "is no loss table")
 
     def finish(self) -> None:
         """Join the exchange between processes where this one had no case: call it after each ``evaluator.run()``.
@@ -200,12 +180,12 @@ class ConformalCalibrationHandler:
 
     def state_dict(self) -> dict[str, str]:
         """The last result, for a checkpoint."""
-        return {"document": "" if self._calibration is None else json.dumps(to_document(self._calibration))}
+        return {"document": "" if self._calibration is None else json.dumps(self._calibration.to_document())}
 
     def load_state_dict(self, state: dict[str, str]) -> None:
         """Restore the result from a checkpoint."""
         text = state["document"]
-        self._calibration = from_document(json.loads(text), "checkpoint") if text else None
+        self._calibration = Calibration.from_document(json.loads(text), "checkpoint") if text else None
 
     def _start(self, engine: Engine) -> None:
         self._tables, self._table, self._run = [], None, "begun"
@@ -219,31 +199,19 @@ class ConformalCalibrationHandler:
         self._calibrate(tables)
         self._run = "complete"
         for c, value in self.calibration.lambda_hat.items():
-            engine.state.metrics[f"{self.counter.score_key}_lambda_hat_{c}"] = value
+            engine.state.metrics[f"{self.counter.keys.score_key}_lambda_hat_{c}"] = value
 
     def _calibrate(self, tables: list[LossTable]) -> None:
         table = self.counter.joined(tables)
         if self.settings is not None:
             self.settings.current().check_unseen(table.units, "calibration", table.unit_name)
-        calibration = calibrate(
+        calibration = calibration_of(
             table,
-            self.promise.alpha,
-            self.promise.method,
-            delta=self.promise.delta,
-            tau=self.promise.tau,
-            bound=self.promise.bound,
-            order_seed=self.promise.order_seed,
-            scope=self.scope,
-            unit_loss=self.unit_loss,
-            empty=self.empty,
-            by_group=self.counter.group_key is not None,
-            weights=None if self.counter.shift_weight_key is None else table.shift_weights,
+            self.promise,
+            self.counter.counting,
+            by_group=self.counter.keys.group_key is not None,
+            weights=None if self.counter.keys.shift_weight_key is None else table.shift_weights,
             class_names=self.class_names,
         )
-
-        def save() -> None:
-            if self.output_path is not None:
-                calibration.save(self.output_path)
-
-        done_by_first(save)
+        save_by_first(calibration, self.output_path)
         self._table, self._calibration = table, calibration

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from monai_rwcp.utils.tensors import item_tensor
 
 __all__ = [
     "engine_items",
+    "errors_of_case",
     "id_of_image",
     "item_score",
     "item_value",
@@ -49,6 +51,27 @@ def engine_items(engine: Engine) -> list[dict[str, Any]]:
     if isinstance(batch, list) and len(batch) == len(output) and all(isinstance(item, dict) for item in batch):
         return [{**one, **other} for one, other in zip(batch, output, strict=True)]
     return output
+
+
+@contextmanager
+def errors_of_case(image: str, /, **keys: str | None) -> Iterator[None]:
+    """Name the case and its keys in the message of a ValueError.
+
+    Args:
+        image: id of its image.
+        keys: key of each map, by what the map is; None for one that is not there.
+
+    Example:
+        >>> with errors_of_case("anna", score="pred"):
+        ...     raise ValueError("it is a mask")
+        Traceback (most recent call last):
+        ValueError: Case 'anna', score 'pred': it is a mask
+    """
+    try:
+        yield
+    except ValueError as error:
+        named = "".join(f", {what} '{key}'" for what, key in keys.items() if key is not None)
+        raise ValueError(f"Case {image!r}{named}: {error}") from error
 
 
 def item_value(item: dict[str, Any], key: str) -> Any:

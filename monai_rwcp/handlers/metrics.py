@@ -8,11 +8,11 @@ import torch
 from ignite.engine import Engine
 
 from monai_rwcp.conformal.counting.labels import LabelMode, check_single_channel, outside_field, truth_masks
+from monai_rwcp.conformal.counting.options import CountingOptions
 from monai_rwcp.handlers.epoch import attach_to_epoch
-from monai_rwcp.handlers.items import engine_items, id_of_image, item_value
+from monai_rwcp.handlers.items import engine_items, errors_of_case, id_of_image, item_value
 from monai_rwcp.metrics.cumulative import PredictionSetMetrics
 from monai_rwcp.provenance.score_maps import map_spacing
-from monai_rwcp.utils.arguments import check_options
 from monai_rwcp.utils.tensors import item_tensor
 
 __all__ = ["PredictionSetMetricsHandler"]
@@ -79,11 +79,10 @@ class PredictionSetMetricsHandler:
         include_background: bool = False,
         slice_thickness: float | None = None,
     ) -> None:
-        check_options(label_mode=label_mode)
+        self.counting = CountingOptions(label_mode, include_background, masked=mask_key is not None)
         self.set_key, self.label_key = set_key, label_key
         self.unit_key, self.case_key, self.stratum_key = unit_key, case_key, stratum_key
         self.mask_key, self.score_key = mask_key, score_key
-        self.label_mode: LabelMode = label_mode
         self.metric = PredictionSetMetrics(include_background or label_mode == "regions", alpha, slice_thickness)
         self._name: str | None = None
         self._n_images = 0
@@ -106,10 +105,8 @@ class PredictionSetMetricsHandler:
         for item in engine_items(engine):
             image = id_of_image(item, self.case_key, (self.set_key, self.label_key), self._n_images)
             self._n_images += 1
-            try:
+            with errors_of_case(image, set=self.set_key, label=self.label_key):
                 self._measure_item(item, image)
-            except ValueError as error:
-                raise ValueError(f"Case {image!r}, set '{self.set_key}', label '{self.label_key}': {error}") from error
 
     def _measure_item(self, item: dict[str, Any], image: str) -> None:
         found = item_tensor(item_value(item, self.set_key))
@@ -122,7 +119,7 @@ class PredictionSetMetricsHandler:
         if mask is not None:
             check_single_channel("mask", mask, found)
             counted = mask[0] != 0
-        truth = truth_masks(label, found, tuple(range(found.shape[0])), self.label_mode, counted)
+        truth = truth_masks(label, found, tuple(range(found.shape[0])), self.counting.label_mode, counted)
         spacing = map_spacing(item[self.set_key]) or map_spacing(item[self.label_key])
         self.metric(
             [found if counted is None else found * counted],

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from ignite.engine import Engine
 
 from monai_rwcp.conformal.counting.loss_table import LossTable
 from monai_rwcp.conformal.promises.calibration import Calibration
-from monai_rwcp.handlers.case_counter import CaseCounter
-from monai_rwcp.handlers.epoch import attach_to_epoch
+from monai_rwcp.handlers.case_counter import CaseCounter, ItemKeys
+from monai_rwcp.handlers.epoch import attach_to_epoch, result_of_run, save_by_first
 from monai_rwcp.handlers.items import engine_items, id_of_image, item_value
-from monai_rwcp.handlers.summaries import item_summaries
+from monai_rwcp.handlers.summaries import ItemSummariser
 from monai_rwcp.monitoring.betting import check_rate
 from monai_rwcp.monitoring.case_summaries import CaseSummaries
 from monai_rwcp.monitoring.monitor import ExchangeabilityMonitor
-from monai_rwcp.monitoring.realised_loss import realised_losses
+from monai_rwcp.monitoring.realised_loss import losses_of_units
 from monai_rwcp.provenance.record import ScoreRecord
 from monai_rwcp.provenance.score_maps import completed_record, record_of
 from monai_rwcp.utils.files import check_writable
-from monai_rwcp.utils.processes import done_by_first, from_all_in_turn
+from monai_rwcp.utils.processes import from_all_in_turn
 
 __all__ = ["ExchangeabilityMonitorHandler"]
 
@@ -117,9 +118,7 @@ class ExchangeabilityMonitorHandler:
         Raises:
             RuntimeError: when no run has started yet.
         """
-        if self._monitor is None:
-            raise RuntimeError("There is no verdict yet: run the evaluator this handler is attached to.")
-        return self._monitor
+        return result_of_run(self._monitor, "is no verdict")
 
     def attach(self, engine: Engine) -> None:
         """Attach to an evaluator or a bare ignite engine.
@@ -199,37 +198,24 @@ class ExchangeabilityMonitorHandler:
 
     def _collect(self, engine: Engine) -> None:
         reference, calibration = self._documents()
+        summariser = ItemSummariser(
+            self.score_key, self.image_key, self.unit_key, reference.thresholds, reference.include_background
+        )
         for item in engine_items(engine):
             number = None if self.unit_key is None else len(self._parts)
             image = id_of_image(item, self.case_key, (self.score_key,), number)
             record = completed_record(item_value(item, self.score_key), record_of(item, self.score_key))
             self._check_record(image, record, "reference", reference.provenance)
-            self._parts.append(
-                item_summaries(
-                    item,
-                    image,
-                    score_key=self.score_key,
-                    image_key=self.image_key,
-                    unit_key=self.unit_key,
-                    thresholds=reference.thresholds,
-                    include_background=reference.include_background,
-                )
-            )
+            self._parts.append(summariser.summaries(item, image))
             if calibration is not None and self.label_key is not None and item.get(self.label_key) is not None:
                 self._check_record(image, record, "calibration", calibration.provenance)
                 self._tables.append(self._counter(calibration).table(item, len(self._tables)))
 
     def _counter(self, calibration: Calibration) -> CaseCounter:
         return CaseCounter(
-            loss=calibration.loss,
-            score_key=self.score_key,
-            label_key=str(self.label_key),
-            unit_key=self.unit_key,
-            case_key=self.case_key,
-            mask_key=self.mask_key,
-            label_mode=calibration.label_mode,  # type: ignore[arg-type]
-            include_background=0 in calibration.classes,
-            outside=calibration.outside,  # type: ignore[arg-type]
+            calibration.loss,
+            ItemKeys(self.score_key, str(self.label_key), self.unit_key, self.case_key, mask_key=self.mask_key),
+            replace(calibration.counting, masked=self.mask_key is not None),
         )
 
     def _check_record(self, image: str, record: ScoreRecord, of: str, expected: ScoreRecord) -> None:
@@ -248,21 +234,13 @@ class ExchangeabilityMonitorHandler:
                 self.monitor.observe(unit, summary)
         _, calibration = self._documents()
         if tables and calibration is not None:
-            by_class = realised_losses(LossTable.join(tables), calibration)
-            units = dict.fromkeys(table.images[image].unit for table in tables for image in table.images)
-            for unit in units:
-                losses = {
-                    calibration.class_name(c): by_unit[unit] for c, by_unit in by_class.items() if unit in by_unit
-                }
+            for unit, losses in losses_of_units(LossTable.join(tables), calibration).items():
                 self.monitor.observe_loss(unit, losses)
         engine.state.metrics[f"{self.score_key}_change_martingale"] = self.monitor.martingale
         self._close()
 
     def _close(self) -> None:
-        monitor = self.monitor
-        if self.output_path is not None:
-            path = self.output_path
-            # The next run reads the file in every process.
-            done_by_first(lambda: monitor.save(path))
-        if monitor.alarmed_after is not None or monitor.loss_alarms:
-            warnings.warn(monitor.in_words, stacklevel=2)
+        # The next run reads the file in every process.
+        save_by_first(self.monitor, self.output_path)
+        if self.monitor.alarmed_after is not None or self.monitor.loss_alarms:
+            warnings.warn(self.monitor.in_words, stacklevel=2)

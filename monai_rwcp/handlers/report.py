@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from ignite.engine import Engine
@@ -14,10 +14,10 @@ from monai_rwcp.conformal.counting.labels import LabelMode, outside_field
 from monai_rwcp.conformal.promises.calibration import Calibration
 from monai_rwcp.conformal.sets.set_sizes import set_sizes
 from monai_rwcp.handlers.epoch import attach_to_epoch
-from monai_rwcp.handlers.items import engine_items, id_of_image, item_score, item_value
+from monai_rwcp.handlers.items import engine_items, errors_of_case, id_of_image, item_score, item_value
 from monai_rwcp.report.case_maps import CaseMaps
 from monai_rwcp.report.gathered import GatheredReport
-from monai_rwcp.utils.arguments import check_options
+from monai_rwcp.utils.arguments import check_choice
 from monai_rwcp.utils.document_source import DocumentSource
 from monai_rwcp.utils.files import check_writable, written_whole
 from monai_rwcp.utils.processes import done_by_first
@@ -60,12 +60,10 @@ class ReportHandler:
 
     Example:
         >>> import tempfile
-        >>> from monai_rwcp.conformal import ClassCalibration
-        >>> from monai_rwcp.provenance import ScoreRecord
+        >>> from monai_rwcp.conformal import ClassCalibration, Promise
         >>> calibration = Calibration(
-        ...     alpha=0.1, method="crc", scope="per_class", unit_loss="pooled", empty="exclude", outside="include",
-        ...     label_mode="index", unit_name="patient", n_channels=2, n_images=30, class_names=None,
-        ...     classes={1: ClassCalibration(0.25, 30, 0.05, 0.07)}, provenance=ScoreRecord())
+        ...     promised=Promise(0.1), unit_name="patient", n_channels=2, n_images=30, class_names=None,
+        ...     classes={1: ClassCalibration(0.25, 30, 0.05, 0.07)})
         >>> def step(engine, case):
         ...     found = torch.tensor([[[0, 0, 0, 0]], [[1, 1, 1, 0]]], dtype=torch.uint8)
         ...     return [{"pred_set": found, "label": torch.tensor([[[0, 1, 1, 1]]]), "patient": f"patient {case}"}]
@@ -92,7 +90,7 @@ class ReportHandler:
         n_shown: int = 4,
     ) -> None:
         if label_mode is not None:
-            check_options(label_mode=label_mode)
+            check_choice("label_mode", label_mode, get_args(LabelMode))
         if n_shown < 0:
             raise ValueError(f"Expected `n_shown` from 0 on, but got {n_shown}.")
         self.calibration = DocumentSource("calibration", Calibration, calibration)
@@ -128,10 +126,8 @@ class ReportHandler:
         for item in engine_items(engine):
             name = id_of_image(item, self.case_key, (self.set_key, self.label_key), self._n_images)
             self._n_images += 1
-            try:
+            with errors_of_case(name, set=self.set_key, label=self.label_key):
                 self._gathered.add(self._maps(item, name, self._gathered.calibration))
-            except ValueError as error:
-                raise ValueError(f"Case {name!r}, set '{self.set_key}', label '{self.label_key}': {error}") from error
 
     def _maps(self, item: dict[str, Any], name: str, calibration: Calibration) -> CaseMaps:
         found, label = item_value(item, self.set_key), item_value(item, self.label_key)
@@ -154,7 +150,7 @@ class ReportHandler:
             name if self.unit_key is None else str(item_value(item, self.unit_key)),
             found,
             item_tensor(label),
-            calibration.label_mode if self.label_mode is None else self.label_mode,  # type: ignore[arg-type]
+            calibration.counting.label_mode if self.label_mode is None else self.label_mode,
             inner=None if self.inner_key is None else item_value(item, self.inner_key),
             image=None if self.image_key is None else lambda: item_value(item, str(self.image_key)),
             stratum=None if self.stratum_key is None else str(item_value(item, self.stratum_key)),

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ignite.engine import Engine
 
-from monai_rwcp.handlers.epoch import attach_to_epoch
-from monai_rwcp.handlers.items import engine_items, id_of_image, item_score, item_value
+from monai_rwcp.handlers.epoch import attach_to_epoch, result_of_run, save_by_first
+from monai_rwcp.handlers.items import engine_items, errors_of_case, id_of_image, item_score, item_value
 from monai_rwcp.monitoring.case_summaries import CaseSummaries, ImageSummary
 from monai_rwcp.monitoring.summarising import case_summary, check_summary_thresholds
 from monai_rwcp.provenance.score_maps import completed_record, record_of
 from monai_rwcp.utils.files import check_writable
-from monai_rwcp.utils.processes import from_all_in_turn, is_first_process
+from monai_rwcp.utils.processes import from_all_in_turn
 from monai_rwcp.utils.tensors import item_tensor
 
-__all__ = ["CaseSummaryHandler", "item_summaries"]
+__all__ = ["CaseSummaryHandler", "ItemSummariser"]
 
 
 class CaseSummaryHandler:
@@ -64,10 +65,10 @@ class CaseSummaryHandler:
         output_path: str | Path | None = None,
     ) -> None:
         check_summary_thresholds(thresholds)
-        self.score_key, self.image_key = score_key, image_key
-        self.unit_key, self.case_key = unit_key, case_key
-        self.thresholds = tuple(float(t) for t in thresholds)
-        self.include_background = include_background
+        self.summariser = ItemSummariser(
+            score_key, image_key, unit_key, tuple(float(t) for t in thresholds), include_background
+        )
+        self.case_key = case_key
         self.output_path = output_path
         self._summaries: CaseSummaries | None = None
         self._parts: list[CaseSummaries] = []
@@ -79,9 +80,7 @@ class CaseSummaryHandler:
         Raises:
             RuntimeError: when no run has finished yet.
         """
-        if self._summaries is None:
-            raise RuntimeError("There are no summaries yet: run the evaluator this handler is attached to.")
-        return self._summaries
+        return result_of_run(self._summaries, "are no summaries")
 
     def attach(self, engine: Engine) -> None:
         """Attach to an evaluator or a bare ignite engine.
@@ -98,17 +97,8 @@ class CaseSummaryHandler:
 
     def _summarise(self, engine: Engine) -> None:
         for item in engine_items(engine):
-            self._parts.append(
-                item_summaries(
-                    item,
-                    id_of_image(item, self.case_key, (self.score_key,), len(self._parts)),
-                    score_key=self.score_key,
-                    image_key=self.image_key,
-                    unit_key=self.unit_key,
-                    thresholds=self.thresholds,
-                    include_background=self.include_background,
-                )
-            )
+            image = id_of_image(item, self.case_key, (self.summariser.score_key,), len(self._parts))
+            self._parts.append(self.summariser.summaries(item, image))
 
     def _finish(self, engine: Engine) -> None:
         parts = from_all_in_turn(self._parts)
@@ -116,56 +106,53 @@ class CaseSummaryHandler:
         if not parts:
             raise ValueError("The evaluator ran over no case, so there is nothing to summarise.")
         self._summaries = CaseSummaries.join(parts)
-        if self.output_path is not None and is_first_process():
-            self._summaries.save(self.output_path)
+        save_by_first(self._summaries, self.output_path)
 
 
-def item_summaries(
-    item: dict[str, Any],
-    image: str,
-    *,
-    score_key: str,
-    image_key: str | None,
-    unit_key: str | None,
-    thresholds: tuple[float, ...],
-    include_background: bool,
-) -> CaseSummaries:
-    """Summarise one item.
-
-    Args:
-        item: dictionary with a score ``[C, *spatial]`` and, with ``image_key``, an image ``[channels, *spatial]``.
-        image: id of its image.
-        score_key, image_key, unit_key, thresholds, include_background: see :py:class:`CaseSummaryHandler`.
-
-    Returns:
-        summaries of one image.
-
-    Raises:
-        KeyError: when a key is missing.
-        ValueError: when score or image is none; the message names the case and the keys.
+@dataclass(frozen=True)
+class ItemSummariser:
+    """What to read from an item, and how to summarise it; see :py:class:`CaseSummaryHandler` for each.
 
     Example:
         >>> import torch
-        >>> item = {"pred": torch.tensor([[[0.25, 0.5]]])}
-        >>> options = {"score_key": "pred", "image_key": None, "unit_key": None, "include_background": False}
-        >>> item_summaries(item, "anna", thresholds=(0.5,), **options).units["anna"]["share of class 0 at 0.5"]
+        >>> summariser = ItemSummariser("pred", None, None, thresholds=(0.5,), include_background=False)
+        >>> found = summariser.summaries({"pred": torch.tensor([[[0.25, 0.5]]])}, "anna")
+        >>> found.units["anna"]["share of class 0 at 0.5"]
         0.5
     """
-    try:
-        values = case_summary(
-            item_score(item, score_key),
-            None if image_key is None else item_tensor(item_value(item, image_key)),
-            thresholds=thresholds,
-            include_background=include_background,
+
+    score_key: str
+    image_key: str | None
+    unit_key: str | None
+    thresholds: tuple[float, ...]
+    include_background: bool
+
+    def summaries(self, item: dict[str, Any], image: str) -> CaseSummaries:
+        """Summarise one item.
+
+        Args:
+            item: dictionary with a score ``[C, *spatial]`` and, with ``image_key``, an image ``[channels, *spatial]``.
+            image: id of its image.
+
+        Returns:
+            summaries of one image.
+
+        Raises:
+            KeyError: when a key is missing.
+            ValueError: when score or image is none; the message names the case and the keys.
+        """
+        with errors_of_case(image, score=self.score_key, image=self.image_key):
+            values = case_summary(
+                item_score(item, self.score_key),
+                None if self.image_key is None else item_tensor(item_value(item, self.image_key)),
+                thresholds=self.thresholds,
+                include_background=self.include_background,
+            )
+        return CaseSummaries(
+            {image: ImageSummary(image if self.unit_key is None else str(item_value(item, self.unit_key)), values)},
+            unit_name="image" if self.unit_key is None else self.unit_key,
+            thresholds=self.thresholds,
+            include_background=self.include_background,
+            with_image=self.image_key is not None,
+            provenance=completed_record(item[self.score_key], record_of(item, self.score_key)),
         )
-    except ValueError as error:
-        keys = f"score '{score_key}'" + ("" if image_key is None else f", image '{image_key}'")
-        raise ValueError(f"Case {image!r}, {keys}: {error}") from error
-    return CaseSummaries(
-        {image: ImageSummary(image if unit_key is None else str(item_value(item, unit_key)), values)},
-        unit_name="image" if unit_key is None else unit_key,
-        thresholds=thresholds,
-        include_background=include_background,
-        with_image=image_key is not None,
-        provenance=completed_record(item[score_key], record_of(item, score_key)),
-    )

@@ -2,9 +2,9 @@ from .case_summaries import CaseSummaries as CaseSummaries
 from .case_summaries import ImageSummary as ImageSummary
 from .exchangeability import ExchangeabilityMartingale as ExchangeabilityMartingale
 from .exchangeability import online_p_value as online_p_value
+from .judged_cases import LossOfCase as LossOfCase
+from .judged_cases import MonitoredCase as MonitoredCase
 from .monitor import ExchangeabilityMonitor as ExchangeabilityMonitor
-from .monitor import LossOfCase as LossOfCase
-from .monitor import MonitoredCase as MonitoredCase
 from .monitor import MonitorVerdict as MonitorVerdict
 from .realised_loss import RealisedLossMonitor as RealisedLossMonitor
 from .realised_loss import realised_losses as realised_losses

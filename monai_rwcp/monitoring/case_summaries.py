@@ -11,13 +11,18 @@ from typing import Any
 
 from monai_rwcp.monitoring.summarising import check_summary_thresholds
 from monai_rwcp.provenance.record import ScoreRecord
-from monai_rwcp.utils.json_documents import check_document, digest, read_json, write_json
+from monai_rwcp.utils.json_documents import DocumentKind, write_json
 
 __all__ = ["CaseSummaries", "ImageSummary"]
 
-_FORMAT = "monai_rwcp.case_summaries"
-_VERSION = 1
-_HOW = "Run the evaluator over the calibration cases with CaseSummaryHandler(output_path='{path}') first"
+_DOCUMENT = DocumentKind(
+    "summary of the calibration cases",
+    "monai_rwcp.case_summaries",
+    version=2,
+    first_step="Run the evaluator over the calibration cases with CaseSummaryHandler(output_path='{path}') first",
+    anew="CaseSummaryHandler",
+    earlier={1: "0.1"},
+)
 
 
 @dataclass(frozen=True)
@@ -139,9 +144,8 @@ class CaseSummaries:
             FileNotFoundError: when there is no file.
             ValueError: when it holds something else, is of an unknown version, damaged, or was edited.
         """
-        document = read_json(path, "summary of the calibration cases", _HOW.format(path=path))
-        check_document(document, path, what="summary of calibration cases", kind=_FORMAT, version=_VERSION)
-        try:
+        document = _DOCUMENT.read(path)
+        with _DOCUMENT.contents_of(path):
             return cls(
                 images={
                     str(image["image"]): ImageSummary(image["unit"], image["values"]) for image in document["images"]
@@ -152,27 +156,21 @@ class CaseSummaries:
                 with_image=document["with_image"],
                 provenance=ScoreRecord.from_json(document["provenance"]),
             )
-        except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(
-                f"The summaries in '{path}' lack a field or have one of the wrong kind: {error}."
-            ) from error
 
     def _document(self) -> dict[str, Any]:
-        document: dict[str, Any] = {
-            "format": _FORMAT,
-            "version": _VERSION,
-            "unit_name": self.unit_name,
-            "thresholds": list(self.thresholds),
-            "include_background": self.include_background,
-            "with_image": self.with_image,
-            "provenance": self.provenance.to_json(),
-            "images": [
-                {"image": image, "unit": summary.unit, "values": dict(summary.values)}
-                for image, summary in self.images.items()
-            ],
-        }
-        document["digest"] = digest(document)
-        return document
+        return _DOCUMENT.signed(
+            {
+                "unit_name": self.unit_name,
+                "thresholds": list(self.thresholds),
+                "include_background": self.include_background,
+                "with_image": self.with_image,
+                "provenance": self.provenance.to_json(),
+                "images": [
+                    {"image": image, "unit": summary.unit, "values": dict(summary.values)}
+                    for image, summary in self.images.items()
+                ],
+            }
+        )
 
 
 def check_summary(values: Mapping[str, float], names: tuple[str, ...], what: str) -> None:

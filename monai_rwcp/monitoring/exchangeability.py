@@ -10,7 +10,7 @@ import numpy as np
 
 from monai_rwcp.monitoring.betting import SharedBets
 
-__all__ = ["ExchangeabilityMartingale", "fewest_cases_to_alarm", "online_p_value"]
+__all__ = ["ExchangeabilityMartingale", "fewest_cases_to_alarm", "online_p_value", "tie_breakers"]
 
 
 def online_p_value(earlier: Sequence[float], value: float, tie: float) -> float:
@@ -41,6 +41,23 @@ def online_p_value(earlier: Sequence[float], value: float, tie: float) -> float:
     equal = bisect_right(earlier, value) - bisect_left(earlier, value)
     higher = len(earlier) - bisect_right(earlier, value)
     return (higher + tie * (1 + equal)) / (len(earlier) + 1)
+
+
+def tie_breakers(seed: int, position: int, n: int) -> list[float]:
+    """Uniform random numbers in (0, 1) that break ties, the same for every monitor that is at the same case.
+
+    Args:
+        seed: of the monitor.
+        position: number of cases before this one.
+        n: how many are needed.
+
+    Example:
+        >>> tie_breakers(0, 3, 2) == tie_breakers(0, 3, 2)
+        True
+    """
+    random = np.random.default_rng([seed, position])
+    # Halves of whole numbers: never 0 or 1.
+    return ((random.integers(2**32, size=n) + 0.5) / 2**32).tolist()
 
 
 class ExchangeabilityMartingale:

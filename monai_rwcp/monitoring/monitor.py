@@ -2,56 +2,24 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Literal
-
-import numpy as np
+from typing import Any, Literal
 
 from monai_rwcp.monitoring.betting import check_rate
 from monai_rwcp.monitoring.case_summaries import CaseSummaries, check_summary
-from monai_rwcp.monitoring.exchangeability import ExchangeabilityMartingale, fewest_cases_to_alarm
-from monai_rwcp.monitoring.realised_loss import RealisedLossMonitor, check_loss
+from monai_rwcp.monitoring.exchangeability import ExchangeabilityMartingale, fewest_cases_to_alarm, tie_breakers
+from monai_rwcp.monitoring.judged_cases import LossOfCase, MonitoredCase
+from monai_rwcp.monitoring.monitor_file import MONITOR_DOCUMENT, alarm_to_document, check_settings_for_life
+from monai_rwcp.monitoring.monitor_words import verdict_in_words
+from monai_rwcp.monitoring.structure_losses import StructureLosses
+from monai_rwcp.utils.json_documents import write_json
+from monai_rwcp.utils.times import utc_now
 
-__all__ = ["ExchangeabilityMonitor", "LossOfCase", "MonitoredCase", "MonitorVerdict"]
+__all__ = ["ExchangeabilityMonitor", "MonitorVerdict"]
 
 MonitorVerdict = Literal["too few cases", "no evidence of change", "the cases have changed"]
-
-
-@dataclass(frozen=True)
-class MonitoredCase:
-    """A deployed case as the monitor saw it.
-
-    Args:
-        case: name of the unit (the patient).
-        date: when it was judged, UTC, ISO 8601.
-        summaries: its summary.
-        p_values: its p-value for each summary, in (0, 1).
-        martingale: the monitor's value after it.
-    """
-
-    case: str
-    date: str
-    summaries: Mapping[str, float]
-    p_values: Mapping[str, float]
-    martingale: float
-
-
-@dataclass(frozen=True)
-class LossOfCase:
-    """The losses of a deployed case, once its label was known.
-
-    Args:
-        case: name of the unit (the patient).
-        date: when they were counted, UTC, ISO 8601.
-        losses: loss of each structure that counts for it, in [0, 1].
-    """
-
-    case: str
-    date: str
-    losses: Mapping[str, float]
 
 
 class ExchangeabilityMonitor:
@@ -106,8 +74,6 @@ class ExchangeabilityMonitor:
         self.seed = seed
         self.cases: dict[str, MonitoredCase] = {}
         """Every judged case by its name, in order."""
-        self.losses: dict[str, LossOfCase] = {}
-        """Every case with known losses by its name, in order."""
         self.left_out: list[str] = []
         """Names of cases that were not judged because they were calibration cases."""
         self.alarmed_after: int | None = None
@@ -120,11 +86,11 @@ class ExchangeabilityMonitor:
             name: ExchangeabilityMartingale([unit[name] for unit in units.values()]) for name in reference.names
         }
         """The martingale of each summary."""
-        self.tolerated = dict(tolerated or {})
-        self.loss_monitors = {
-            name: RealisedLossMonitor(value, self.false_alarm_rate / len(self.tolerated))
-            for name, value in self.tolerated.items()
-        }
+        self._realised = StructureLosses(tolerated or {}, self.false_alarm_rate)
+        self.tolerated = self._realised.tolerated
+        self.losses = self._realised.cases
+        """Every case with known losses by its name, in order."""
+        self.loss_monitors = self._realised.monitors
         """The test of each structure's realised loss."""
         self._fewest = fewest_cases_to_alarm(len(units), len(self.martingales) / self.false_alarm_rate)
 
@@ -143,26 +109,15 @@ class ExchangeabilityMonitor:
     @property
     def loss_alarms(self) -> dict[str, int]:
         """Structures whose realised loss is above what is tolerated, and after how many cases that was certain."""
-        return {name: m.alarmed_after for name, m in self.loss_monitors.items() if m.alarmed_after is not None}
+        return self._realised.alarms
 
     @property
     def in_words(self) -> str:
         """The verdict in plain words."""
         n, unit = len(self.cases), self.reference.unit_name
         against = f"the {len(self._calibration_cases)} {unit}s of the calibration"
-        if self.alarmed_after is not None:
-            causes = ", ".join(f"{name} is {direction}" for name, direction in self.causes.items())
-            words = (
-                f"After {self.alarmed_after} {unit}s: they no longer look like {against} ({causes}). The promise is "
-                "about cases like those and no longer covers these; find the cause, and calibrate anew."
-            )
-        elif n < self._fewest:
-            words = f"{n} {unit}s so far; before {self._fewest} no change could be told from {against}."
-        else:
-            words = f"{n} {unit}s so far, with no evidence that they differ from {against}."
-        for name, after in self.loss_alarms.items():
-            words += f" {name}: after {after} labelled {unit}s the mean loss is above {self.tolerated[name]:g}."
-        return words
+        words = verdict_in_words(n, unit, against, self._fewest, self.alarmed_after, self.causes)
+        return words + self._realised.in_words(unit)
 
     def observe(self, case: str, summaries: Mapping[str, float], date: str | None = None) -> bool:
         """Judge the next case.
@@ -185,15 +140,12 @@ class ExchangeabilityMonitor:
             return False
         if case in self.cases:
             return False
-        # The numbers that break ties depend on the seed and the position only, so a restarted monitor draws the same.
-        # Halves of whole numbers: never 0 or 1.
-        random = np.random.default_rng([self.seed, len(self.cases)])
-        ties = (random.integers(2**32, size=len(self.martingales)) + 0.5) / 2**32
+        ties = tie_breakers(self.seed, len(self.cases), len(self.martingales))
         p_values = {
-            name: martingale.observe(float(summaries[name]), float(tie))
+            name: martingale.observe(float(summaries[name]), tie)
             for (name, martingale), tie in zip(self.martingales.items(), ties, strict=True)
         }
-        self.cases[case] = MonitoredCase(case, date or _now(), dict(summaries), p_values, self.martingale)
+        self.cases[case] = MonitoredCase(case, date or utc_now(), dict(summaries), p_values, self.martingale)
         if self.alarmed_after is None and self.martingale >= 1 / self.false_alarm_rate:
             self.alarmed_after = len(self.cases)
             enough = len(self.martingales) / self.false_alarm_rate
@@ -217,19 +169,10 @@ class ExchangeabilityMonitor:
         Raises:
             ValueError: when no tolerated loss was given for a structure, or a loss is not in [0, 1].
         """
-        unknown = [name for name in losses if name not in self.loss_monitors]
-        if unknown:
-            raise ValueError(
-                f"Expected losses of {list(self.loss_monitors)}, for which `tolerated` was given, but got one of "
-                f"{unknown[0]!r}. The structures must be named before the first loss is seen."
-            )
-        for loss in losses.values():
-            check_loss(loss)
+        self._realised.check(losses)
         if case in self._calibration_cases or case in self.losses:
             return False
-        for name, loss in losses.items():
-            self.loss_monitors[name].observe(loss)
-        self.losses[case] = LossOfCase(case, date or _now(), dict(losses))
+        self._realised.observe(LossOfCase(case, date or utc_now(), dict(losses)))
         return True
 
     def save(self, path: str | Path) -> None:
@@ -238,9 +181,26 @@ class ExchangeabilityMonitor:
         Raises:
             OSError: when the folder does not exist or cannot be written; an old file is then still there.
         """
-        from monai_rwcp.monitoring import monitor_file
-
-        monitor_file.write_monitor(self, path)
+        cases, losses = list(self.cases.values()), list(self.losses.values())
+        document = {
+            "verdict": self.verdict,
+            "in_words": self.in_words,
+            "date": max([case.date for case in cases] + [case.date for case in losses], default=None),
+            "n_cases": len(cases),
+            "martingale": self.martingale,
+            "highest_martingale": max((case.martingale for case in cases), default=1 / len(self.martingales)),
+            "alarm_at": 1 / self.false_alarm_rate,
+            "alarm": alarm_to_document(self.alarmed_after, self.causes, cases),
+            "summaries": {
+                name: {"martingale": m.capital, "direction": m.direction} for name, m in self.martingales.items()
+            },
+            "realised_loss": self._realised.to_document(),
+            **self._settings_for_life(),
+            "left_out": self.left_out,
+            "cases": [asdict(case) for case in cases],
+            "losses": [asdict(case) for case in losses],
+        }
+        write_json(MONITOR_DOCUMENT.signed(document), path)
 
     @classmethod
     def load(
@@ -265,12 +225,21 @@ class ExchangeabilityMonitor:
             ValueError: when it holds something else, was edited, or belongs to another reference, rate, seed or
                 tolerated loss.
         """
-        from monai_rwcp.monitoring import monitor_file
-
         monitor = cls(reference, false_alarm_rate=false_alarm_rate, seed=seed, tolerated=tolerated)
-        monitor_file.replay(monitor, path)
+        document = MONITOR_DOCUMENT.read(path)
+        check_settings_for_life(document, monitor._settings_for_life(), path)
+        with MONITOR_DOCUMENT.contents_of(path):
+            for case in document["cases"]:
+                monitor.observe(case["case"], case["summaries"], case["date"])
+            for case in document["losses"]:
+                monitor.observe_loss(case["case"], case["losses"], case["date"])
+            monitor.left_out = list(document["left_out"])
         return monitor
 
-
-def _now() -> str:
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    def _settings_for_life(self) -> dict[str, Any]:
+        return {
+            "reference": {"digest": self.reference.digest, "n": len(self.reference.units)},
+            "false_alarm_rate": self.false_alarm_rate,
+            "seed": self.seed,
+            "tolerated": self.tolerated,
+        }

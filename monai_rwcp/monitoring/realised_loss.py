@@ -9,7 +9,7 @@ from monai_rwcp.conformal.counting.unit_losses import UnitLosses
 from monai_rwcp.conformal.promises.calibration import Calibration
 from monai_rwcp.monitoring.betting import SharedBets, check_rate
 
-__all__ = ["RealisedLossMonitor", "check_loss", "realised_losses"]
+__all__ = ["RealisedLossMonitor", "check_loss", "losses_of_units", "realised_losses"]
 
 # Shares of the largest stake that cannot lose more than everything: 0 sits out, the rest fit small to large excesses.
 _STAKES = np.array([0.0, 0.05, 0.1, 0.2, 0.4, 0.8])
@@ -132,21 +132,41 @@ def realised_losses(table: LossTable, calibration: Calibration) -> dict[int, dic
         )
     if table.loss != calibration.loss:
         raise ValueError(f"Expected losses {calibration.loss.record()}, as calibrated, got {table.loss.record()}.")
-    if table.masked != calibration.masked:
+    masked = calibration.counting.masked
+    if table.counting.masked != masked:
         raise ValueError(
-            f"Expected losses counted {'inside a mask' if calibration.masked else 'without a mask'}, as calibrated, "
-            f"but these were counted {'inside one' if table.masked else 'without one'}."
+            f"Expected losses counted {'inside a mask' if masked else 'without a mask'}, as calibrated, but these were "
+            f"counted {'without one' if masked else 'inside one'}."
         )
     if tuple(table.classes) != tuple(calibration.classes):
         raise ValueError(f"Expected the classes {list(calibration.classes)}, as calibrated, got {list(table.classes)}.")
     order = list(dict.fromkeys(image.unit for image in table.images.values()))
     realised: dict[int, dict[str, float]] = {}
     for c, threshold in calibration.threshold.items():
-        losses = UnitLosses(table, c, calibration.unit_loss, calibration.empty)  # type: ignore[arg-type]
+        losses = UnitLosses(table, c, calibration.counting)
         step = int(np.flatnonzero(losses.thresholds == threshold)[0])
         of_unit = dict(zip(losses.units, losses.by_unit[:, step].tolist(), strict=True))
         realised[c] = {unit: of_unit[unit] for unit in order if unit in of_unit}
     return realised
+
+
+def losses_of_units(table: LossTable, calibration: Calibration) -> dict[str, dict[str, float]]:
+    """Give the losses of each unit by the name of the structure.
+
+    Args:
+        table, calibration: as for :py:func:`realised_losses`.
+
+    Returns:
+        for each unit, in the order of the table's images, the loss in [0, 1] of each structure that counts for it.
+
+    Raises:
+        ValueError: as :py:func:`realised_losses`.
+    """
+    by_class = realised_losses(table, calibration)
+    return {
+        image.unit: {calibration.class_name(c): of[image.unit] for c, of in by_class.items() if image.unit in of}
+        for image in table.images.values()
+    }
 
 
 def check_loss(loss: float) -> None:

@@ -37,11 +37,11 @@ def report_warnings(calibration: Calibration, figures: Mapping[int, Mapping[str,
         low, high = observed_interval(of_class)
         # Where all miss the same share there is no interval, and no doubt either.
         alike = n > 1 and isnan(low)
-        if not other and (of_class["fnr"] if alike else low) > calibration.alpha:
+        if not other and (of_class["fnr"] if alike else low) > calibration.promised.alpha:
             interval = "the same in all" if alike else f"95 % interval {100 * low:.1f} to {100 * high:.1f} %"
             found.append(
                 f"Of {name} {100 * of_class['fnr']:.1f} % is missed ({interval}), more than the promised "
-                f"{100 * calibration.alpha:g} %: these {unit}s are not like the calibration's, "
+                f"{100 * calibration.promised.alpha:g} %: these {unit}s are not like the calibration's, "
                 f"their scores were made another way, or the calibration had few {unit}s."
             )
         if of_class["false_alarm_rate"] > 0.5:
@@ -55,9 +55,10 @@ def report_warnings(calibration: Calibration, figures: Mapping[int, Mapping[str,
 def _other_promise(calibration: Calibration) -> str:
     reasons = {
         f"its loss is {calibration.loss.name!r}": calibration.loss.name != "fnr",
-        f"it is about the share of {calibration.unit_name}s that are covered enough": calibration.tau is not None,
-        "it is about the mean over images": calibration.unit_loss == "mean",
-        f"{calibration.unit_name}s without a class count as nothing missed": calibration.empty == "zero",
-        "only voxels inside a mask count": calibration.masked,
+        f"it is about the share of {calibration.unit_name}s that are covered enough": calibration.promised.tau
+        is not None,
+        "it is about the mean over images": calibration.counting.unit_loss == "mean",
+        f"{calibration.unit_name}s without a class count as nothing missed": calibration.counting.empty == "zero",
+        "only voxels inside a mask count": calibration.counting.masked,
     }
     return ", and ".join(reason for reason, applies in reasons.items() if applies)

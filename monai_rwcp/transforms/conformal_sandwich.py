@@ -11,7 +11,7 @@ from monai.config import KeysCollection, NdarrayOrTensor
 from monai.transforms import MapTransform, Transform
 from monai.utils import TransformBackends, convert_data_type, convert_to_dst_type
 
-from monai_rwcp.conformal.counting.loss_table import Outside
+from monai_rwcp.conformal.counting.options import Outside
 from monai_rwcp.conformal.promises.calibration import Calibration
 from monai_rwcp.conformal.sets.sandwich import conformal_sandwich
 from monai_rwcp.provenance.record import UNRECORDED, ScoreRecord

@@ -9,12 +9,18 @@ from pathlib import Path
 from monai_rwcp.scores.choice import Score, score_from
 from monai_rwcp.tune.cases import names_of_units
 from monai_rwcp.tune.choice import Choice
-from monai_rwcp.utils.json_documents import check_document, digest, read_json, write_json
+from monai_rwcp.utils.json_documents import DocumentKind, write_json
 
 __all__ = ["TunedSettings"]
 
-_FORMAT = "monai_rwcp.tuned_settings"
-_VERSION = 1
+_DOCUMENT = DocumentKind(
+    "settings file",
+    "monai_rwcp.tuned_settings",
+    version=2,
+    first_step="Make one with tune_settings or `monai-rwcp tune`",
+    anew="tune_settings or `monai-rwcp tune`",
+    earlier={1: "0.1"},
+)
 
 
 @dataclass(frozen=True)
@@ -81,8 +87,6 @@ class TunedSettings:
             OSError: when it cannot be written.
         """
         document = {
-            "format": _FORMAT,
-            "version": _VERSION,
             "method": self.score.kind,
             "settings": self.score.settings,
             "alpha": self.alpha,
@@ -91,7 +95,7 @@ class TunedSettings:
             "unit_name": self.unit_name,
             "tuning_units": list(self.units),
         }
-        write_json({**document, "digest": digest(document)}, path)
+        write_json(_DOCUMENT.signed(document), path)
 
     @staticmethod
     def load(path: str | Path) -> TunedSettings:
@@ -101,8 +105,7 @@ class TunedSettings:
             FileNotFoundError: when there is no file.
             ValueError: when it is damaged, of another version, or something else.
         """
-        document = read_json(path, "settings file", "Make one with tune_settings or `monai-rwcp tune`")
-        check_document(document, path, what="settings file", kind=_FORMAT, version=_VERSION)
+        document = _DOCUMENT.read(path)
         return TunedSettings(
             score_from(document["method"], document["settings"]),
             tuple(document["tuning_units"]),

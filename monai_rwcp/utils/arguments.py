@@ -1,23 +1,13 @@
-"""Checks of arguments: integers, shares such as alpha, weights, and options of a few words."""
+"""Checks of arguments: shares such as alpha, weights, and choices of a few words."""
 
 from __future__ import annotations
 
 import math
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 
-__all__ = ["ALLOWED_OPTIONS", "check_integer", "check_options", "check_share", "check_weight", "exact"]
-
-ALLOWED_OPTIONS = {
-    "scope": ("per_class", "maximum"),
-    "unit_loss": ("pooled", "mean"),
-    "empty": ("exclude", "zero"),
-    "outside": ("include", "exclude"),
-    "label_mode": ("index", "one_hot", "regions"),
-}
-"""What the options of a calibration may be."""
+__all__ = ["check_choice", "check_share", "check_weight", "exact"]
 
 
 def exact(share: float) -> Fraction:
@@ -78,15 +68,19 @@ def check_weight(weight: object, what: str = "the weight of the case") -> float:
     return float(weight)  # type: ignore[arg-type]
 
 
-def check_options(**options: Any) -> None:
-    """Refuse options of a calibration that are not offered.
+def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
+    """Refuse a word that is not offered.
 
     Args:
-        options: any of ``scope``, ``unit_loss``, ``empty``, ``outside`` and ``label_mode``.
+        name: name of the argument in the message.
+        value: what was given.
+        choices: what is offered.
 
     Raises:
-        ValueError: when one has another value; the message names it.
+        ValueError: when it is another.
+
+    Example:
+        >>> check_choice("empty", "zero", ("exclude", "zero"))
     """
-    for name, value in options.items():
-        if value not in ALLOWED_OPTIONS[name]:
-            raise ValueError(f"Expected `{name}` to be one of {', '.join(ALLOWED_OPTIONS[name])}, but got {value!r}.")
+    if value not in choices:
+        raise ValueError(f"Expected `{name}` to be one of {', '.join(choices)}, but got {value!r}.")

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from benchmarks.checks.promises import LOSSES, main, observe, promises
 from monai_rwcp import LossTable
 from monai_rwcp.conformal import Promise, threshold_levels
-from monai_rwcp.conformal.counting.loss_table import Histogram, ImageCounts
+from monai_rwcp.conformal.counting.image_counts import Histogram, ImageCounts
 
 
 def test_what_the_splits_observe() -> None:

@@ -106,6 +106,10 @@ def test_every_room_has_a_floor() -> None:
     assert rooms == set(FLOOR)
 
 
+def test_no_circle() -> None:
+    assert not circle(graph(ROOT))
+
+
 @pytest.mark.parametrize(
     ("file", "line", "reason"),
     [

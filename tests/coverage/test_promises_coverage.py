@@ -22,9 +22,10 @@ from monai_rwcp.conformal import (
     WeightedFalseNegativeRate,
     threshold_levels,
 )
-from monai_rwcp.conformal.counting.loss_table import Histogram, ImageCounts
+from monai_rwcp.conformal.counting.image_counts import Histogram, ImageCounts
+from monai_rwcp.conformal.counting.options import CountingOptions
 from monai_rwcp.conformal.counting.unit_losses import UnitLosses
-from monai_rwcp.conformal.promises.calibrate import boldest_kept_step
+from monai_rwcp.conformal.promises.thresholds import last_step_keeping_promise
 
 DRAWS, SIZE = 500, 4000
 ALPHA, DELTA, TAU = 0.2, 0.1, 0.8
@@ -146,9 +147,9 @@ def realised(name: str, n: int, promises: dict[str, Promise]) -> dict[str, np.nd
     found: dict[str, list[float]] = {method: [] for method in promises}
     random = np.random.default_rng(7 + n)
     for _ in range(DRAWS):
-        losses = UnitLosses(drawn(random, name, n), 1, "pooled", "exclude")
+        losses = UnitLosses(drawn(random, name, n), 1, CountingOptions())
         for method, promise in promises.items():
-            threshold = losses.thresholds[boldest_kept_step(losses, promise)]
+            threshold = losses.thresholds[last_step_keeping_promise(losses, promise)]
             curve = everyone.above if method == "tolerance" else everyone.mean
             found[method].append(0.0 if threshold > 1 else float(curve[np.searchsorted(LEVELS, threshold)]))
     return {method: np.array(values) for method, values in found.items()}

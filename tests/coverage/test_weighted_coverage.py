@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from monai_rwcp.conformal import LossTable, calibrate, fit_density_ratio, threshold_levels
-from monai_rwcp.conformal.counting.loss_table import Histogram, ImageCounts
+from monai_rwcp.conformal.counting.image_counts import Histogram, ImageCounts
 
 DRAWS, N, ALPHA = 500, 100, 0.2
 LEVELS = threshold_levels().astype(float)

@@ -76,7 +76,7 @@ def _table(loss: Any, n: int = 60, **keys: str) -> LossTable:
         ("instance_fnr", {"method": "rcps", "delta": 0.1}),
         (InstanceFalseNegativeRate(0.8), {}),
         (SurfaceFalseNegativeRate(1.0), {"method": "tolerance", "tau": 0.7}),
-        (CustomLoss("more than three", any_missed, n_thresholds=20), {}),
+        (CustomLoss("more than three", any_missed), {}),
         ("false_discovery", {"method": "ltt", "delta": 0.1}),
     ],
 )

@@ -18,6 +18,7 @@ from monai.handlers import CheckpointLoader, CheckpointSaver
 from monai.transforms import Activationsd, AsDiscreted, Compose, CopyItemsd
 
 from monai_rwcp import Calibration, ConformalCalibrationHandler, ConformalThresholdd, NetworkProvenanced
+from monai_rwcp.conformal import Promise
 from monai_rwcp.handlers import engine_items
 
 
@@ -301,7 +302,7 @@ def test_a_changed_checkpoint_is_refused() -> None:
     handler = ConformalCalibrationHandler(alpha=0.2)
     _run(handler, _cases())
     document = json.loads(handler.state_dict()["document"])
-    document["alpha"] = 0.01
+    document["promised"]["alpha"] = 0.01
     with pytest.raises(ValueError, match="'checkpoint' was changed after it was written"):
         handler.load_state_dict({"document": json.dumps(document)})
 
@@ -358,7 +359,7 @@ def test_one_hot_and_regions_equal_class_numbers() -> None:
         handler = ConformalCalibrationHandler(alpha=0.2, label_mode=mode, include_background=include)  # type: ignore[arg-type]
         _run(handler, split)
         assert handler.calibration.classes == index.calibration.classes
-        assert handler.calibration.label_mode == mode
+        assert handler.calibration.counting.label_mode == mode
 
 
 def test_overlapping_regions() -> None:
@@ -389,19 +390,18 @@ def test_outside_of_the_field() -> None:
     _run(excluded, cases)
     assert included.calibration.threshold[1] > 0.01
     assert excluded.calibration.threshold[1] == 0
-    assert (included.calibration.outside, excluded.calibration.outside) == ("include", "exclude")
+    assert (included.calibration.counting.outside, excluded.calibration.counting.outside) == ("include", "exclude")
 
 
 def test_options_reach_the_calibration() -> None:
     handler = ConformalCalibrationHandler(
-        alpha=0.2, scope="maximum", unit_loss="mean", empty="zero", unit_key="patient", class_names=["a", "b", "c"]
+        alpha=0.2, unit_loss="mean", empty="zero", unit_key="patient", class_names=["a", "b", "c"]
     )
     _run(handler, _cases())
     result = handler.calibration
-    assert result.threshold[1] == result.threshold[2]
-    assert (result.scope, result.unit_loss, result.empty) == ("maximum", "mean", "zero")
+    assert (result.counting.unit_loss, result.counting.empty) == ("mean", "zero")
     assert result.class_names == ("a", "b", "c")
-    assert result.alpha == 0.2
+    assert result.promised == Promise(0.2)
 
 
 def test_a_score_under_another_key() -> None:
@@ -525,7 +525,7 @@ def test_bad_options(options: dict[str, Any], message: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"scope": "all"}, {"unit_loss": "max"}, {"empty": "drop"}, {"outside": "all"}, {"label_mode": "onehot"}]
+    "options", [{"unit_loss": "max"}, {"empty": "drop"}, {"outside": "all"}, {"label_mode": "onehot"}]
 )
 def test_bad_options_are_told_before_the_run(options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(options))):

@@ -176,6 +176,10 @@ def test_files_that_are_not_what_was_written(which: str, tmp_path: Path) -> None
     refused("was changed after it was written")
     write(True, version=9)
     refused("of version 9")
+    write(True, version=1)
+    refused(
+        r"that monai_rwcp 0\.1 wrote \(version 1\), .*: make it anew with (ExchangeabilityMonitor|CaseSummary)Handler"
+    )
     write(True, format="other")
     refused("something else")
     write(True, **{entries: [{"wrong": 1}]})

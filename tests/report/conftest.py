@@ -10,7 +10,7 @@ import nibabel
 import numpy as np
 import pytest
 
-from monai_rwcp.conformal import Calibration, ClassCalibration
+from monai_rwcp.conformal import Calibration, ClassCalibration, Promise
 from monai_rwcp.provenance import RecordedStep, ScoreRecord
 from tests.report.chromium_tab import Browser
 
@@ -22,8 +22,8 @@ class Cohort:
 
     n, affine = N, np.diag([*SPACING, 1.0])
     calibration = Calibration(
-        alpha=0.1, method="crc", scope="per_class", unit_loss="pooled", empty="exclude", outside="include",
-        label_mode="index", unit_name="patient", n_channels=3, n_images=60, class_names=("background", "organ", "a<b"),
+        promised=Promise(0.1),
+        unit_name="patient", n_channels=3, n_images=60, class_names=("background", "organ", "a<b"),
         classes={1: ClassCalibration(0.25, 30, 0.05, 0.07), 2: ClassCalibration(0.0, 28, 0.0, 0.0679)},
         provenance=ScoreRecord(steps=(RecordedStep("walk", {"k": 20}),)),
     )  # fmt: skip

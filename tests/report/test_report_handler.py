@@ -20,7 +20,7 @@ from monai.transforms import Activationsd, Compose, EnsureChannelFirstd, Invertd
 
 from monai_rwcp import ConformalCalibrationHandler, ConformalSandwichd, ReportHandler
 from monai_rwcp.cli import main
-from monai_rwcp.conformal import Calibration, ClassCalibration, prediction_set
+from monai_rwcp.conformal import Calibration, ClassCalibration, CountingOptions, prediction_set
 from tests.helpers.processes import in_processes
 from tests.report.conftest import Cohort
 
@@ -221,7 +221,11 @@ def test_sizes_treat_voxels_outside_the_field_as_the_sets_do(tmp_path: Path) -> 
     """Calibrated without them, thresholded with them: the curve passes through the sets."""
     score = torch.rand(3, 8, 8, generator=torch.Generator().manual_seed(0))
     score[:, :, 5:] = 0
-    calibration = replace(Cohort.calibration, outside="exclude", classes={1: ClassCalibration(0.5, 30, 0.05, 0.07)})
+    calibration = replace(
+        Cohort.calibration,
+        counting=CountingOptions(outside="exclude"),
+        classes={1: ClassCalibration(0.5, 30, 0.05, 0.07)},
+    )
     handler = ReportHandler(calibration, tmp_path / "r.html", unit_key="name", case_key="name", score_key="pred")
     for outside in ("include", "exclude"):
         found = prediction_set(score, calibration, outside=outside)

@@ -203,6 +203,11 @@ def test_a_file_says_the_same_and_notices_changes(candidate: Score, tmp_path: Pa
     path.write_text(json.dumps({**document, "tuning_units": []}))
     with pytest.raises(ValueError, match="changed after it was written"):
         TunedSettings.load(path)
+    path.write_text(json.dumps({**document, "version": 1}))
+    with pytest.raises(
+        ValueError, match=r"that monai_rwcp 0\.1 wrote .* make it anew with tune_settings or `monai-rwcp tune`"
+    ):
+        TunedSettings.load(path)
     with pytest.raises(FileNotFoundError, match="There is no settings file"):
         TunedSettings.load(tmp_path / "other.json")
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
+
+from monai_rwcp.utils.arguments import check_choice
 
 __all__ = [
     "LabelMode",
@@ -83,8 +85,7 @@ def check_label(label: torch.Tensor, score: torch.Tensor, label_mode: LabelMode)
         >>> import torch
         >>> check_label(torch.tensor([[[0, 1]]]), torch.rand(2, 1, 2), "index")
     """
-    if label_mode not in ("index", "one_hot", "regions"):
-        raise ValueError(f'Expected `label_mode` to be "index", "one_hot" or "regions", but got {label_mode!r}.')
+    check_choice("label_mode", label_mode, get_args(LabelMode))
     channels = 1 if label_mode == "index" else score.shape[0]
     if tuple(label.shape) != (channels, *score.shape[1:]):
         raise ValueError(

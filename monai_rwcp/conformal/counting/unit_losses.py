@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Literal
 
 import numpy as np
 
 from monai_rwcp.conformal.counting.levels import EMPTY_SET, threshold_levels
 from monai_rwcp.conformal.counting.loss_table import LossTable
+from monai_rwcp.conformal.counting.options import CountingOptions
 from monai_rwcp.utils.arguments import exact
 
-__all__ = ["EmptyTruth", "UnitLoss", "UnitLosses"]
-
-UnitLoss = Literal["pooled", "mean"]
-EmptyTruth = Literal["exclude", "zero"]
+__all__ = ["UnitLosses"]
 
 # Losses are first added as integers in units of 2^-64, each rounded up, which decides all but near ties; those are
 # decided in fractions, so that the result is exact and the same whatever the order of the cases.
@@ -30,20 +27,19 @@ class UnitLosses:
     Args:
         table: loss counts.
         class_index: one of the table's classes.
-        unit_loss: see :py:func:`monai_rwcp.conformal.calibrate`.
-        empty: see :py:func:`monai_rwcp.conformal.calibrate`.
+        counting: says which units count, and how a unit's loss is made of its images.
 
     Example:
         >>> import torch
         >>> from monai_rwcp.conformal import false_negative_rate_table
         >>> table = false_negative_rate_table(torch.rand(2, 4, 4), torch.ones(1, 4, 4), unit="anna")
-        >>> losses = UnitLosses(table, 1, "pooled", "exclude")
+        >>> losses = UnitLosses(table, 1, CountingOptions())
         >>> losses.n, float(losses.by_unit[0, 0]), float(losses.thresholds[0])
         (1, 0.0, 0.0)
     """
 
-    def __init__(self, table: LossTable, class_index: int, unit_loss: UnitLoss, empty: EmptyTruth) -> None:
-        by_image = unit_loss == "mean"
+    def __init__(self, table: LossTable, class_index: int, counting: CountingOptions) -> None:
+        by_image = counting.unit_loss == "mean"
         true = table.true(class_index, by_image=by_image)
         missed = table.missed(class_index, by_image=by_image)
         levels = threshold_levels().astype(np.float64)
@@ -64,7 +60,7 @@ class UnitLosses:
         for row, unit in enumerate(owners):
             if true[row] > 0:
                 rows[unit].append(row)
-        kept = {unit: r for unit, r in rows.items() if r or empty == "zero"}
+        kept = {unit: r for unit, r in rows.items() if r or counting.empty == "zero"}
         self.units = tuple(kept)
         self._rows = list(kept.values())
 

@@ -1,26 +1,23 @@
-"""From a loss table and a promise to the threshold of each class."""
+"""From a loss table and a promise to the calibration."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Literal
-
-import numpy as np
 
 from monai_rwcp.conformal.counting.levels import EMPTY_SET
 from monai_rwcp.conformal.counting.loss_table import LossTable
 from monai_rwcp.conformal.counting.losses.base import SetLoss
-from monai_rwcp.conformal.counting.unit_losses import EmptyTruth, UnitLoss, UnitLosses
-from monai_rwcp.conformal.promises.calibration import Calibration, ClassCalibration
+from monai_rwcp.conformal.counting.options import CountingOptions, EmptyTruth, UnitLoss
+from monai_rwcp.conformal.counting.unit_losses import UnitLosses
+from monai_rwcp.conformal.promises.calibration import Calibration
+from monai_rwcp.conformal.promises.class_calibration import ClassCalibration
 from monai_rwcp.conformal.promises.promise import Bound, Method, Promise
+from monai_rwcp.conformal.promises.thresholds import boldest_thresholds
 from monai_rwcp.conformal.promises.weighted_losses import WeightedLosses, weigh
-from monai_rwcp.utils.arguments import check_options
 
-__all__ = ["Scope", "calibrate", "check_loss"]
-
-Scope = Literal["per_class", "maximum"]
+__all__ = ["calibrate", "calibration_of", "check_promisable"]
 
 
 def calibrate(
@@ -31,8 +28,6 @@ def calibrate(
     delta: float | None = None,
     tau: float | None = None,
     bound: Bound | None = None,
-    order_seed: int | None = None,
-    scope: Scope = "per_class",
     unit_loss: UnitLoss = "pooled",
     empty: EmptyTruth = "exclude",
     by_group: bool = False,
@@ -54,10 +49,7 @@ def calibrate(
 
     Args:
         table: loss counts of the calibration units.
-        alpha, method, delta, tau, bound, order_seed: what is promised, see
-            :py:class:`monai_rwcp.conformal.Promise`.
-        scope: ``"per_class"`` gives each class its own ``lambda_hat``; ``"maximum"`` gives all of them the largest,
-            which keeps the promise for each class with one threshold.
+        alpha, method, delta, tau, bound: what is promised, see :py:class:`monai_rwcp.conformal.Promise`.
         unit_loss: ``"pooled"``: missed over true voxels in all images of a unit; ``"mean"``: the mean over those of
             its images that show the class.
         empty: ``"exclude"``: units without the class do not count for it; ``"zero"``: they count with loss 0, which
@@ -88,68 +80,80 @@ def calibrate(
         >>> round(calibrate(LossTable.join(tables), alpha=0.1).threshold[1], 2)
         0.75
     """
-    promise = Promise(alpha, method, delta, tau, bound, order_seed)
-    check_options(scope=scope, unit_loss=unit_loss, empty=empty)
+    return calibration_of(
+        table,
+        Promise(alpha, method, delta, tau, bound),
+        replace(table.counting, unit_loss=unit_loss, empty=empty),
+        by_group=by_group,
+        weights=weights,
+        class_names=class_names,
+    )
+
+
+def calibration_of(
+    table: LossTable,
+    promise: Promise,
+    counting: CountingOptions,
+    *,
+    by_group: bool,
+    weights: Mapping[str, float] | None,
+    class_names: Sequence[str] | None,
+) -> Calibration:
+    """Calibrate as :py:func:`calibrate` does.
+
+    Args:
+        promise: what is promised.
+        counting: the table's, with how a unit's loss is made of its images.
+        table, by_group, weights, class_names: see :py:func:`calibrate`.
+
+    Raises:
+        ValueError: as :py:func:`calibrate`.
+    """
     _check_table(table, class_names)
-    check_loss(table.loss, promise, empty)
+    check_promisable(table.loss, promise, counting)
     names = {c: f"class {c}" if class_names is None else class_names[c] for c in table.classes}
-    classes = _classes(table, promise, scope, unit_loss, empty)
+    classes = boldest_thresholds(table, promise, counting)
     for c, entry in classes.items():
         if entry.n < promise.minimum_n:
             what = (
                 "inner set is empty" if table.loss.of_excess else "prediction set is the whole image (lambda_hat = 1)"
             )
-            warnings.warn(
-                f"Only {entry.n} calibration units count for {names[c]}: {promise.minimum_n - entry.n} more are needed "
-                f"for {_numbers(promise)}. Its {what}, which keeps the promise but says nothing.",
-                stacklevel=2,
-            )
+            _warn_of_few(entry, names[c], promise, f"Its {what}, which keeps the promise but says nothing.")
     groups: dict[str, dict[int, ClassCalibration]] = {}
     for group, units in _units_by_group(table).items() if by_group else ():
-        entries = _classes(table.only(units), promise, scope, unit_loss, empty)
+        entries = boldest_thresholds(table.only(units), promise, counting)
         groups[group] = {c: entry for c, entry in entries.items() if entry.n >= promise.minimum_n}
         for c in entries.keys() - groups[group].keys():
-            warnings.warn(
-                f"Only {entries[c].n} calibration units count for {names[c]} in the group {group!r}: "
-                f"{promise.minimum_n - entries[c].n} more are needed for {_numbers(promise)}. The group keeps the "
-                "threshold of all units for it, and no promise of its own.",
-                stacklevel=2,
-            )
-    weighted = None if weights is None else _weighted(table, promise, scope, unit_loss, empty, by_group, weights)
+            kept = "The group keeps the threshold of all units for it, and no promise of its own."
+            _warn_of_few(entries[c], f"{names[c]} in the group {group!r}", promise, kept)
+    weighted = None
+    if weights is not None:
+        weighted = _weighted(table, promise, counting, by_group, weights)
+        classes = {c: _safest(table, entry) for c, entry in classes.items()}
     return Calibration(
-        alpha=float(alpha),
-        method=method,
-        delta=delta,
-        tau=tau,
-        bound=promise.bound,
-        order_seed=promise.order_seed,
+        promised=promise,
+        counting=counting,
         loss=table.loss,
-        scope=scope,
-        unit_loss=unit_loss,
-        empty=empty,
-        outside=table.outside,
-        label_mode=table.label_mode,
         unit_name=table.unit_name,
         n_channels=table.n_channels,
         n_images=len(table.images),
-        masked=table.masked,
         class_names=None if class_names is None else tuple(class_names),
-        classes=classes if weights is None else {c: _safest(table, entry) for c, entry in classes.items()},
+        classes=classes,
         weighted=weighted,
         groups=groups if by_group else None,
         provenance=table.provenance,
     )
 
 
-def check_loss(loss: SetLoss, promise: Promise, empty: EmptyTruth) -> None:
+def check_promisable(loss: SetLoss, promise: Promise, counting: CountingOptions) -> None:
     """Refuse promises that cannot be made of a loss.
 
     Raises:
-        ValueError: when the method or ``empty`` does not go with the loss.
+        ValueError: when the method, or how empty truth counts, does not go with the loss.
 
     Example:
         >>> from monai_rwcp.conformal import FalseNegativeRate
-        >>> check_loss(FalseNegativeRate(), Promise(0.1), "exclude")
+        >>> check_promisable(FalseNegativeRate(), Promise(0.1), CountingOptions())
     """
     if loss.monotone == (promise.method == "ltt"):
         raise ValueError(
@@ -159,76 +163,35 @@ def check_loss(loss: SetLoss, promise: Promise, empty: EmptyTruth) -> None:
             else f"The loss {loss.name!r} may rise and fall with the set, so {promise.method!r} can promise nothing of "
             'it: use method="ltt" with `delta`.'
         )
-    if loss.of_excess and empty == "zero":
+    if loss.of_excess and counting.empty == "zero":
         raise ValueError(
             f"A unit without the class has no loss of 0 under {loss.name!r}: whatever is claimed there is wrong. Use "
             'empty="exclude".'
         )
 
 
-def _classes(
-    table: LossTable, promise: Promise, scope: Scope, unit_loss: UnitLoss, empty: EmptyTruth
-) -> dict[int, ClassCalibration]:
-    losses = {c: UnitLosses(table, c, unit_loss, empty) for c in table.classes}
-    boldest = {c: boldest_kept_step(of_class, promise) for c, of_class in losses.items()}
-    if scope == "maximum":
-        boldest = dict.fromkeys(boldest, min(boldest.values()))
-    return {
-        c: ClassCalibration(
-            threshold=float(of_class.thresholds[boldest[c]]),
-            n=of_class.n,
-            empirical_risk=float(of_class.mean(promise.tau)[boldest[c]]),
-            working_level=float(promise.allowance(n) / n) if (n := of_class.n) and promise.bound != "betting" else None,
-        )
-        for c, of_class in losses.items()
-    }
+def _warn_of_few(entry: ClassCalibration, name: str, promise: Promise, what_then: str) -> None:
+    warnings.warn(
+        f"Only {entry.n} calibration units count for {name}: {promise.minimum_n - entry.n} more are needed for "
+        f"{_numbers(promise)}. {what_then}",
+        stacklevel=4,  # who called calibrate
+    )
 
 
 def _weighted(
-    table: LossTable,
-    promise: Promise,
-    scope: Scope,
-    unit_loss: UnitLoss,
-    empty: EmptyTruth,
-    by_group: bool,
-    weights: Mapping[str, float],
+    table: LossTable, promise: Promise, counting: CountingOptions, by_group: bool, weights: Mapping[str, float]
 ) -> dict[int, WeightedLosses]:
-    if promise.method not in ("crc", "tolerance") or by_group or scope != "per_class":
+    if promise.method not in ("crc", "tolerance") or by_group:
         raise ValueError(
-            'Weights go with method="crc" and method="tolerance", scope="per_class" and no groups, but got '
-            f'method="{promise.method}", scope="{scope}" and by_group={by_group}.'
+            'Weights go with method="crc" and method="tolerance" and no groups, but got '
+            f'method="{promise.method}" and by_group={by_group}.'
         )
-    return {c: weigh(UnitLosses(table, c, unit_loss, empty), weights, promise.tau) for c in table.classes}
+    return {c: weigh(UnitLosses(table, c, counting), weights, promise.tau) for c in table.classes}
 
 
 def _safest(table: LossTable, entry: ClassCalibration) -> ClassCalibration:
     # Until the weight of a case is known nothing but the safest set keeps the promise.
     return replace(entry, threshold=EMPTY_SET if table.loss.of_excess else 0.0, empirical_risk=0.0)
-
-
-def boldest_kept_step(losses: UnitLosses, promise: Promise) -> int:
-    """Last step up to which every step keeps the promise."""
-    last = len(losses.thresholds) - 1
-    if losses.n < promise.minimum_n:
-        return 0
-    if promise.bound == "betting":
-        # The bound looks at the order of the units, so it need not rise with the loss.
-        kept = promise.order_is_below(losses.by_unit)
-        return last if kept.all() else max(0, int(np.argmin(kept)) - 1)
-    allowed = promise.allowance(losses.n)
-    if not losses.monotone:
-        # Only steps whose rounded sum is close to what is allowed, or above, can be the first to fail.
-        near = np.flatnonzero(losses.by_unit.sum(axis=0) > float(allowed) - 1e-6)
-        first = next((step for step in near if not losses.sum_is_at_most(allowed, int(step))), last + 1)
-        return max(0, int(first) - 1)
-    low, high = 0, last
-    while low < high:
-        middle = (low + high + 1) // 2
-        if losses.sum_is_at_most(allowed, middle, promise.tau):
-            low = middle
-        else:
-            high = middle - 1
-    return low
 
 
 def _units_by_group(table: LossTable) -> dict[str, list[str]]:

@@ -2,52 +2,35 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from monai_rwcp.conformal.counting.losses.base import SetLoss
+from monai_rwcp.conformal.counting.losses.choice import loss_from_record
 from monai_rwcp.conformal.counting.losses.voxels import FalseNegativeRate
-from monai_rwcp.conformal.promises import calibration_file as storage
+from monai_rwcp.conformal.counting.options import CountingOptions
+from monai_rwcp.conformal.promises.calibration_file import (
+    CALIBRATION_DOCUMENT,
+    check_contents,
+    classes_from_document,
+    classes_to_document,
+    weighted_from_document,
+    weighted_to_document,
+)
 from monai_rwcp.conformal.promises.calibration_html import calibration_html
+from monai_rwcp.conformal.promises.class_calibration import ClassCalibration
+from monai_rwcp.conformal.promises.promise import Promise
 from monai_rwcp.conformal.promises.promise_words import promise_in_words
 from monai_rwcp.conformal.promises.weighted_losses import WeightedLosses
 from monai_rwcp.provenance.packages import installed_packages
-from monai_rwcp.provenance.record import ScoreRecord
+from monai_rwcp.provenance.record import UNRECORDED, ScoreRecord
 from monai_rwcp.utils.arguments import check_weight
-from monai_rwcp.utils.json_documents import read_json, write_json
+from monai_rwcp.utils.json_documents import dataclass_from_document, write_json
+from monai_rwcp.utils.times import utc_now
 
-__all__ = ["Calibration", "ClassCalibration"]
-
-
-@dataclass(frozen=True)
-class ClassCalibration:
-    """What was calibrated for one class.
-
-    Args:
-        threshold: a voxel is in the prediction set when its score is at least this, in [0, 1]; 0 is the whole image,
-            and 2, for losses of excess, the empty set.
-        n: number of calibration units that count for the class.
-        empirical_risk: mean loss of these units at the threshold, in [0, 1]; for tolerance the share of units that
-            are not covered enough.
-        working_level: the mean loss that was allowed, for crc ``((n + 1) alpha - 1) / n``; None without units and for
-            the betting bound, which looks at more than the mean.
-    """
-
-    threshold: float
-    n: int
-    empirical_risk: float
-    working_level: float | None
-
-    @property
-    def lambda_hat(self) -> float:
-        """Calibrated level, ``1 - threshold``."""
-        return 1.0 - self.threshold
-
-
-def _now() -> str:
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+__all__ = ["Calibration"]
 
 
 @dataclass(frozen=True)
@@ -55,66 +38,48 @@ class Calibration:
     """Thresholds with a promise, as a small JSON file.
 
     Args:
-        alpha, method, delta, tau, bound, order_seed: what is promised, see
-            :py:class:`monai_rwcp.conformal.Promise`.
-        scope: ``"per_class"`` or ``"maximum"``.
-        unit_loss: ``"pooled"`` or ``"mean"``.
-        empty: ``"exclude"`` or ``"zero"``.
-        outside: ``"include"`` or ``"exclude"``: how voxels outside the processed field were counted.
-        label_mode: ``"index"``, ``"one_hot"`` or ``"regions"``.
+        promised: what is promised.
         unit_name: what a unit is: "patient", "image".
         n_channels: number of channels a score must have.
         n_images: number of calibration images.
         class_names: a name for each channel, or None.
         classes: what was calibrated for each class, by channel number.
         provenance: how the scores were made.
-        loss: what was counted.
+        counting: what was counted in the calibration images.
+        loss: which loss was counted.
         groups: what was calibrated for each class of each group that has units enough, or None without groups.
         weighted: what the threshold of a case is computed from, or None without weights; ``classes`` are then the
             safest sets.
-        masked: whether voxels outside a mask were left out, of which nothing is promised then.
         packages: versions of the packages that made it.
         created: time in UTC, ISO 8601.
 
     Example:
-        >>> from monai_rwcp.provenance import ScoreRecord
         >>> calibration = Calibration(
-        ...     alpha=0.1, method="crc", scope="per_class", unit_loss="pooled", empty="exclude", outside="include",
-        ...     label_mode="index", unit_name="patient", n_channels=2, n_images=30, class_names=None,
-        ...     classes={1: ClassCalibration(0.25, 30, 0.05, 0.07)}, provenance=ScoreRecord())
+        ...     promised=Promise(0.1), unit_name="patient", n_channels=2, n_images=30, class_names=None,
+        ...     classes={1: ClassCalibration(0.25, 30, 0.05, 0.07)})
         >>> calibration.lambda_hat, calibration.threshold
         ({1: 0.75}, {1: 0.25})
         >>> print(calibration.promise)  # doctest: +ELLIPSIS
         On average at most 10 % of class 1 is missed in a new patient who shows it (calibrated on 30 patients)...
     """
 
-    alpha: float
-    method: str
-    scope: str
-    unit_loss: str
-    empty: str
-    outside: str
-    label_mode: str
+    promised: Promise
     unit_name: str
     n_channels: int
     n_images: int
     class_names: tuple[str, ...] | None
     classes: Mapping[int, ClassCalibration]
-    provenance: ScoreRecord
+    provenance: ScoreRecord = UNRECORDED
+    counting: CountingOptions = field(default_factory=CountingOptions)
     loss: SetLoss = field(default_factory=FalseNegativeRate)
     groups: Mapping[str, Mapping[int, ClassCalibration]] | None = None
     weighted: Mapping[int, WeightedLosses] | None = None
-    delta: float | None = None
-    tau: float | None = None
-    bound: str | None = None
-    order_seed: int | None = None
-    masked: bool = False
     packages: Mapping[str, str] = field(default_factory=installed_packages)
-    created: str = field(default_factory=_now)
+    created: str = field(default_factory=utc_now)
 
     def __repr__(self) -> str:
         found = ", ".join(f"{self.class_name(c)} >= {e.threshold:.4g} (n = {e.n})" for c, e in self.classes.items())
-        return f"Calibration({self.method}, {self.loss.name} <= {self.alpha:g}: {found})"
+        return f"Calibration({self.promised.method}, {self.loss.name} <= {self.promised.alpha:g}: {found})"
 
     @property
     def lambda_hat(self) -> dict[int, float]:
@@ -164,7 +129,7 @@ class Calibration:
                     "as the weights of the calibration, but none was given."
                 )
             checked = check_weight(weight)
-            return {c: of_class.threshold(self.alpha, checked) for c, of_class in self.weighted.items()}
+            return {c: of_class.threshold(self.promised.alpha, checked) for c, of_class in self.weighted.items()}
         if self.groups is None:
             return self.threshold
         if group is None or group not in self.groups:
@@ -178,10 +143,20 @@ class Calibration:
     @property
     def promise(self) -> str:
         """What the prediction sets of a new unit keep, in plain words."""
-        return promise_in_words(self)
+        return promise_in_words(
+            self.promised,
+            self.counting,
+            self.loss,
+            self.unit_name,
+            {c: self.class_name(c) for c in self.classes},
+            self.classes,
+            groups=self.groups,
+            weighted=self.weighted,
+        )
 
     def _repr_html_(self) -> str:
-        return calibration_html(self)
+        named = [(self.class_name(c), entry) for c, entry in self.classes.items()]
+        return calibration_html(self.promise, self.unit_name, named)
 
     def save(self, path: str | Path) -> None:
         """Write the calibration as JSON; the file appears whole or not at all.
@@ -192,7 +167,7 @@ class Calibration:
         Raises:
             OSError: when the folder does not exist or cannot be written; an old file is then still there.
         """
-        write_json(storage.to_document(self), path)
+        write_json(self.to_document(), path)
 
     @classmethod
     def load(cls, path: str | Path) -> Calibration:
@@ -205,5 +180,55 @@ class Calibration:
             FileNotFoundError: when there is no file.
             ValueError: when it is not a calibration, of an unknown version, damaged, or edited after it was written.
         """
-        how = f"Run the evaluator with ConformalCalibrationHandler(output_path='{path}') first"
-        return storage.from_document(read_json(path, "calibration", how), path)
+        return cls.from_document(CALIBRATION_DOCUMENT.read(path), path)
+
+    def to_document(self) -> dict[str, Any]:
+        """The calibration as JSON, with the digest that shows later changes."""
+        groups, weighted = self.groups, self.weighted
+        return CALIBRATION_DOCUMENT.signed(
+            {
+                "promise": self.promise,
+                "promised": asdict(self.promised),
+                "loss": self.loss.record(),
+                "counting": asdict(self.counting),
+                "unit_name": self.unit_name,
+                "n_channels": self.n_channels,
+                "n_images": self.n_images,
+                "class_names": None if self.class_names is None else list(self.class_names),
+                "classes": classes_to_document(self.classes),
+                "groups": None if groups is None else {g: classes_to_document(of) for g, of in groups.items()},
+                "weighted": None if weighted is None else weighted_to_document(weighted),
+                "provenance": self.provenance.to_json(),
+                "packages": dict(self.packages),
+                "created": self.created,
+            }
+        )
+
+    @classmethod
+    def from_document(cls, document: Any, path: str | Path) -> Calibration:
+        """Turn JSON into a calibration, or say why it is none.
+
+        Args:
+            document: as :py:meth:`to_document` gives it.
+            path: where it is from, for messages.
+
+        Raises:
+            ValueError: as :py:meth:`load`.
+        """
+        CALIBRATION_DOCUMENT.check(document, path)
+        with CALIBRATION_DOCUMENT.contents_of(path):
+            promised = dataclass_from_document(Promise, document["promised"])
+            loss = loss_from_record(document["loss"])
+            check_contents(document, promised, loss)
+            names, groups, weighted = (document[name] for name in ("class_names", "groups", "weighted"))
+            return cls(
+                promised=promised,
+                counting=dataclass_from_document(CountingOptions, document["counting"]),
+                loss=loss,
+                class_names=None if names is None else tuple(names),
+                classes=classes_from_document(document["classes"]),
+                groups=None if groups is None else {g: classes_from_document(of) for g, of in groups.items()},
+                weighted=None if weighted is None else weighted_from_document(weighted),
+                **{name: document[name] for name in ("unit_name", "n_channels", "n_images")},
+                **{name: document[name] for name in ("provenance", "packages", "created")},
+            )

@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from monai_rwcp.conformal.promises.calibration import Calibration
+from monai_rwcp.conformal.promises.class_calibration import ClassCalibration
 
 __all__ = ["calibration_html"]
 
 
-def calibration_html(calibration: Calibration) -> str:
+def calibration_html(promise: str, unit_name: str, classes: Sequence[tuple[str, ClassCalibration]]) -> str:
     """The promise and a row for each class, without scripts or links.
 
     Args:
-        calibration: what is shown.
+        promise: the promise in plain words.
+        unit_name: what a unit is.
+        classes: name of each class, and what was calibrated for it.
     """
-    heads = ("class", f"{calibration.unit_name}s", "threshold", "mean loss", "allowed")
+    heads = ("class", f"{unit_name}s", "threshold", "mean loss", "allowed")
     rows = [f"<tr>{''.join(f'<th>{escape(head)}</th>' for head in heads)}</tr>"]
-    for c, entry in calibration.classes.items():
+    for name, entry in classes:
         level = "-" if entry.working_level is None else f"{entry.working_level:.4f}"
         cells = (
-            calibration.class_name(c),
+            name,
             str(entry.n),
             f"{entry.threshold:.4f}",
             f"{entry.empirical_risk:.4f}",
             level,
         )
         rows.append(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>")
-    promise = "<br>".join(escape(line) for line in calibration.promise.splitlines())
-    return f"<p>{promise}</p><table>{''.join(rows)}</table>"
+    lines = "<br>".join(escape(line) for line in promise.splitlines())
+    return f"<p>{lines}</p><table>{''.join(rows)}</table>"

@@ -7,16 +7,20 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from monai_rwcp.utils.json_documents import check_document, digest, read_json, write_json
+from monai_rwcp.utils.json_documents import DocumentKind, write_json
 
 __all__ = ["DensityRatio", "fit_density_ratio"]
 
-_FORMAT = "monai_rwcp.density_ratio"
-_VERSION = 1
+_DOCUMENT = DocumentKind(
+    "density ratio",
+    "monai_rwcp.density_ratio",
+    version=1,
+    first_step="Save one with DensityRatio.save",
+    anew="fit_density_ratio",
+)
 
 
 @dataclass(frozen=True)
@@ -80,9 +84,7 @@ class DensityRatio:
         Raises:
             OSError: when the folder does not exist or cannot be written; an old file is then still there.
         """
-        document: dict[str, Any] = {"format": _FORMAT, "version": _VERSION, **asdict(self)}
-        document["digest"] = digest(document)
-        write_json(document, path)
+        write_json(_DOCUMENT.signed(asdict(self)), path)
 
     @classmethod
     def load(cls, path: str | Path) -> DensityRatio:
@@ -92,8 +94,7 @@ class DensityRatio:
             FileNotFoundError: when there is no file.
             ValueError: when it is something else, of another version, damaged, or edited after it was written.
         """
-        document = read_json(path, "density ratio", "Save one with DensityRatio.save")
-        check_document(document, path, what="density ratio", kind=_FORMAT, version=_VERSION)
+        document = _DOCUMENT.read(path)
         try:
             vectors = {name: tuple(float(v) for v in document[name]) for name in ("means", "scales", "coefficients")}
             return cls(**vectors, intercept=float(document["intercept"]))

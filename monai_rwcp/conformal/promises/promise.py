@@ -34,7 +34,6 @@ class Promise:
         delta: for ``"rcps"`` and ``"ltt"``, in (0, 1).
         tau: for ``"tolerance"``, the share in (0, 1) of a unit's truth that has to be covered.
         bound: for ``"rcps"``, ``"hoeffding_bentkus"`` (the default) or ``"betting"`` (Waudby-Smith and Ramdas).
-        order_seed: for ``"betting"``, the seed of the order in which the units are looked at. Defaults to 0.
 
     Raises:
         ValueError: when a number is outside (0, 1), is missing, or belongs to another method.
@@ -51,10 +50,10 @@ class Promise:
     delta: float | None = None
     tau: float | None = None
     bound: Bound | None = None
-    order_seed: int | None = None
 
     def __post_init__(self) -> None:
         check_share("alpha", self.alpha)
+        object.__setattr__(self, "alpha", float(self.alpha))
         if self.method not in ("crc", "rcps", "tolerance", "ltt"):
             raise ValueError(f'Expected `method` to be "crc", "rcps", "tolerance" or "ltt", but got {self.method!r}.')
         for name, methods in (("delta", ("rcps", "ltt")), ("tau", ("tolerance",))):
@@ -68,14 +67,8 @@ class Promise:
             raise ValueError(f'`bound` belongs to method="rcps", but the method is "{self.method}".')
         if self.bound not in (None, "hoeffding_bentkus", "betting"):
             raise ValueError(f'Expected `bound` to be "hoeffding_bentkus" or "betting", but got {self.bound!r}.')
-        if self.order_seed is not None and self.bound != "betting":
-            raise ValueError('`order_seed` belongs to bound="betting", which alone looks at the units one by one.')
-        if self.order_seed is not None and (isinstance(self.order_seed, bool) or not isinstance(self.order_seed, int)):
-            raise ValueError(f"Expected `order_seed` to be an integer, but got {self.order_seed!r}.")
         if self.method == "rcps" and self.bound is None:
             object.__setattr__(self, "bound", "hoeffding_bentkus")
-        if self.bound == "betting" and self.order_seed is None:
-            object.__setattr__(self, "order_seed", 0)
 
     @cached_property
     def minimum_n(self) -> int:
@@ -103,7 +96,8 @@ class Promise:
 
     def order_is_below(self, losses: np.ndarray) -> np.ndarray:
         """For ``bound="betting"``: whether losses ``[n, ...]``, in the order of the units' names, keep it."""
-        order = np.random.default_rng(self.order_seed).permutation(len(losses))
+        # The bound depends on the order of the units, which must not be chosen by their losses: it never changes.
+        order = np.random.default_rng(0).permutation(len(losses))
         return betting_is_below(losses[order], self.alpha, self.delta or 0.0)
 
     def sentence(self, subject: str, unit: str, whom: str, whose: str) -> str:

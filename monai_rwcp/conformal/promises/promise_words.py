@@ -1,72 +1,89 @@
-"""A calibration's promise in plain words."""
+"""A promise in plain words."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 from monai_rwcp.conformal.counting.levels import EMPTY_SET
+from monai_rwcp.conformal.counting.losses.base import SetLoss
+from monai_rwcp.conformal.counting.options import CountingOptions
+from monai_rwcp.conformal.promises.class_calibration import ClassCalibration
 from monai_rwcp.conformal.promises.promise import Promise
-
-if TYPE_CHECKING:
-    from monai_rwcp.conformal.promises.calibration import Calibration, ClassCalibration
+from monai_rwcp.conformal.promises.weighted_losses import WeightedLosses
 
 __all__ = ["promise_in_words"]
 
 
-def promise_in_words(calibration: Calibration) -> str:
+def promise_in_words(
+    promise: Promise,
+    counting: CountingOptions,
+    loss: SetLoss,
+    unit: str,
+    names: Mapping[int, str],
+    classes: Mapping[int, ClassCalibration],
+    groups: Mapping[str, Mapping[int, ClassCalibration]] | None,
+    weighted: Mapping[int, WeightedLosses] | None,
+) -> str:
     """Say what the sets of a new unit keep: a line for each class (of each group), and what the numbers are over.
 
     Args:
-        calibration: the calibration.
+        promise: what is promised.
+        counting: what was counted.
+        loss: which loss was counted.
+        unit: what a unit is, such as "patient".
+        names: name of each class.
+        classes, groups, weighted: what was calibrated, see :py:class:`monai_rwcp.Calibration`.
     """
-    kind = Promise(
-        calibration.alpha,
-        calibration.method,  # type: ignore[arg-type]
-        calibration.delta,
-        calibration.tau,
-        calibration.bound,  # type: ignore[arg-type]
-        calibration.order_seed,
-    )
     lines = []
-    if calibration.groups is None:
-        lines += [_line(calibration, kind, c, entry) for c, entry in calibration.classes.items()]
-    for group, classes in (calibration.groups or {}).items():
-        lines += [_line(calibration, kind, c, classes.get(c), group) for c in calibration.classes]
-    unit = calibration.unit_name
-    if calibration.weighted is not None:
+    for group, of_group in {None: classes}.items() if groups is None else groups.items():
+        for c, name in names.items():
+            entry = of_group.get(c)
+            if entry is None:
+                lines.append(_nothing(name, unit, group))
+                continue
+            sentence = _sentence(promise, counting, loss.subject(name), unit, group)
+            effective_n = None if weighted is None else weighted[c].effective_n
+            lines.append(f"{sentence} {_calibrated_on(entry, unit, loss, effective_n)}.")
+    if weighted is not None:
         lines.append(
             f"This is for the population that the weights describe, and as true as they are; each {unit} has a "
             "threshold of its own."
         )
-    return "\n".join([*lines, kind.scope_of(unit)])
+    return "\n".join([*lines, promise.scope_of(unit)])
 
 
-def _line(
-    calibration: Calibration, kind: Promise, class_index: int, entry: ClassCalibration | None, group: str | None = None
-) -> str:
-    name, unit = calibration.class_name(class_index), calibration.unit_name
+def _sentence(promise: Promise, counting: CountingOptions, subject: str, unit: str, group: str | None) -> str:
     who = "who shows it" if unit == "patient" else "that shows it"
-    of_group = "" if group is None else f" of the group {group!r}"
-    if entry is None:
-        few = f"too few {unit}s, so the threshold of all is used"
-        return f"Of {name} in a new {unit}{of_group} nothing is promised: {few}."
+    of_group = _of_group(group)
     whom, whose = f"in a new {unit}{of_group} {who}", f"new {unit}s{of_group} {who.replace('shows', 'show')}"
-    if calibration.empty == "zero":
+    if counting.empty == "zero":
         whom = f"in a new {unit}{of_group} (a {unit} without it counts as nothing missed)"
         whose = f"new {unit}s{of_group} (a {unit} without it counts as covered)"
-    if calibration.unit_loss == "mean":
+    if counting.unit_loss == "mean":
         mean = f", as the mean over the {unit}'s images that show it"
         whom, whose = whom + mean, whose + mean
-    if calibration.masked:
+    if counting.masked:
         inside = ", where only voxels inside the mask count"
         whom, whose = whom + inside, whose + inside
-    line = f"{kind.sentence(calibration.loss.subject(name), unit, whom, whose)} (calibrated on {entry.n} {unit}s"
-    if calibration.weighted is not None:
+    return promise.sentence(subject, unit, whom, whose)
+
+
+def _calibrated_on(entry: ClassCalibration, unit: str, loss: SetLoss, effective_n: float | None) -> str:
+    on = f"(calibrated on {entry.n} {unit}s"
+    if effective_n is not None:
         nothing = "" if entry.n else "; with none every set is the safest one, so this says nothing"
-        return f"{line}, worth {calibration.weighted[class_index].effective_n:.4g} of the other population){nothing}."
-    line += ")"
+        return f"{on}, worth {effective_n:.4g} of the other population){nothing}"
     if entry.threshold == EMPTY_SET:
-        line += "; its inner set is empty, so this says nothing"
-    elif entry.threshold == 0 and not calibration.loss.of_excess:
-        line += "; its prediction set is the whole image, so this says nothing"
-    return line + "."
+        return f"{on}); its inner set is empty, so this says nothing"
+    if entry.threshold == 0 and not loss.of_excess:
+        return f"{on}); its prediction set is the whole image, so this says nothing"
+    return f"{on})"
+
+
+def _nothing(name: str, unit: str, group: str | None) -> str:
+    few = f"too few {unit}s, so the threshold of all is used"
+    return f"Of {name} in a new {unit}{_of_group(group)} nothing is promised: {few}."
+
+
+def _of_group(group: str | None) -> str:
+    return "" if group is None else f" of the group {group!r}"

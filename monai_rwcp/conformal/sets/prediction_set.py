@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import get_args
 
 import torch
 
 from monai_rwcp.conformal.counting.labels import check_score, outside_field
-from monai_rwcp.conformal.counting.loss_table import Outside
 from monai_rwcp.conformal.counting.losses.custom import CustomLoss
+from monai_rwcp.conformal.counting.options import Outside
 from monai_rwcp.conformal.promises.calibration import Calibration
+from monai_rwcp.utils.arguments import check_choice
 
 __all__ = ["prediction_set", "set_at"]
 
@@ -61,17 +63,17 @@ def prediction_set(
             f"Expected a score of {calibration.n_channels} channels, as calibrated, but got {score.shape[0]} channels "
             f"(shape {tuple(score.shape)}). The calibration belongs to a network with other classes."
         )
-    if outside not in ("include", "exclude"):
-        raise ValueError(f'Expected `outside` to be "include" or "exclude", but got {outside!r}.')
-    if calibration.outside == "include" and outside == "exclude" and not calibration.loss.of_excess:
+    check_choice("outside", outside, get_args(Outside))
+    counted = calibration.counting.outside
+    if counted == "include" and outside == "exclude" and not calibration.loss.of_excess:
         raise ValueError(
             'The calibration counted voxels outside the processed field as covered (outside="include"), so leaving '
             'them out would break its promise. Use outside="include", or calibrate with outside="exclude".'
         )
-    if isinstance(calibration.loss, CustomLoss) and calibration.outside != outside:
+    if isinstance(calibration.loss, CustomLoss) and counted != outside:
         raise ValueError(
-            f'The loss {calibration.loss.title!r} was calibrated with outside="{calibration.outside}", and nobody '
-            f'knows it on other sets: use outside="{calibration.outside}" here, too.'
+            f'The loss {calibration.loss.title!r} was calibrated with outside="{counted}", and nobody '
+            f'knows it on other sets: use outside="{counted}" here, too.'
         )
     include = outside == "include" and not calibration.loss.of_excess
     return set_at(score, calibration.thresholds_for(group, weight), include_outside=include)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import torch
 
-from monai_rwcp.conformal.counting.loss_table import Outside
+from monai_rwcp.conformal.counting.options import Outside
 from monai_rwcp.conformal.promises.calibration import Calibration
 from monai_rwcp.conformal.sets.prediction_set import prediction_set, set_at
 
@@ -75,11 +75,15 @@ def conformal_sandwich(
             'Expected `inner` calibrated for the loss "inner" (or "false_discovery") and `outer` for a loss such as '
             f'"fnr", but got {inner.loss.name!r} and {outer.loss.name!r}.'
         )
-    for name in ("n_channels", "label_mode", "provenance"):
-        if getattr(inner, name) != getattr(outer, name):
+    for name, of_inner, of_outer in (
+        ("n_channels", inner.n_channels, outer.n_channels),
+        ("label_mode", inner.counting.label_mode, outer.counting.label_mode),
+        ("provenance", inner.provenance, outer.provenance),
+    ):
+        if of_inner != of_outer:
             raise ValueError(
-                f"Expected two calibrations of the same scores, but `{name}` is {getattr(inner, name)!r} in `inner` "
-                f"and {getattr(outer, name)!r} in `outer`. Calibrate both in one run."
+                f"Expected two calibrations of the same scores, but `{name}` is {of_inner!r} in `inner` and "
+                f"{of_outer!r} in `outer`. Calibrate both in one run."
             )
     in_thresholds = inner.thresholds_for(group, weight)
     out_thresholds = outer.thresholds_for(group, weight)
@@ -97,7 +101,7 @@ def conformal_sandwich(
         in_thresholds[c] = max(threshold, out_thresholds[c])
     outer_set = prediction_set(score, outer, group=group, weight=weight, outside=outside)
     inner_set = set_at(score, in_thresholds, include_outside=False)
-    if outer.label_mode == "regions":
+    if outer.counting.label_mode == "regions":
         uncertain = (outer_set != inner_set).any(dim=0, keepdim=True)
     else:
         # The background is one more class that is possible wherever nothing is sure.

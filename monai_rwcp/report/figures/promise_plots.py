@@ -59,13 +59,19 @@ def plot_risk(
     calibration = calibrate(replace(table, classes=(class_index,)), alpha, **options)
     if calibration.groups is not None or calibration.weighted is not None:
         raise ValueError("With groups or weights there is more than one lambda: plot `table.only(units)` of one group.")
-    losses = UnitLosses(table, class_index, calibration.unit_loss, calibration.empty)  # type: ignore[arg-type]
+    losses = UnitLosses(table, class_index, calibration.counting)
     entry = calibration.classes[class_index]
     axes = new_figure((5.5, 3.8)).subplots() if axes is None else axes
     lambdas, unit = 1 - losses.thresholds, table.unit_name
     axes.plot(lambdas, losses.by_unit.T, color="0.75", linewidth=0.6)
-    share = "mean loss" if calibration.tau is None else f"share of {unit}s that lose more than {1 - calibration.tau:g}"
-    axes.plot(lambdas, losses.mean(calibration.tau), color="black", linewidth=2, label=f"{share} ({entry.n} {unit}s)")
+    share = (
+        "mean loss"
+        if calibration.promised.tau is None
+        else f"share of {unit}s that lose more than {1 - calibration.promised.tau:g}"
+    )
+    axes.plot(
+        lambdas, losses.mean(calibration.promised.tau), color="black", linewidth=2, label=f"{share} ({entry.n} {unit}s)"
+    )
     axes.axhline(alpha, color=LIMIT_COLOUR, linestyle="dotted", label=f"promised: {alpha:g}")
     if entry.working_level is not None:
         level = entry.working_level
@@ -99,12 +105,10 @@ def plot_observed(
         ImportError: when matplotlib or scipy is missing.
 
     Example:
-        >>> from monai_rwcp.conformal import ClassCalibration
-        >>> from monai_rwcp.provenance import ScoreRecord
+        >>> from monai_rwcp.conformal import ClassCalibration, Promise
         >>> calibration = Calibration(
-        ...     alpha=0.1, method="crc", scope="per_class", unit_loss="pooled", empty="exclude", outside="include",
-        ...     label_mode="index", unit_name="patient", n_channels=2, n_images=30, class_names=None,
-        ...     classes={1: ClassCalibration(0.25, 30, 0.05, 0.07)}, provenance=ScoreRecord())
+        ...     promised=Promise(0.1), unit_name="patient", n_channels=2, n_images=30, class_names=None,
+        ...     classes={1: ClassCalibration(0.25, 30, 0.05, 0.07)})
         >>> axes = plot_observed(calibration, {1: {"fnr": 0.08, "fnr_standard_error": 0.01, "n_units": 40}})
         >>> [label.get_text() for label in axes.get_yticklabels()]
         ['class 1']
@@ -116,12 +120,12 @@ def plot_observed(
     margins = np.nan_to_num(np.abs(ends.T - rates))
     axes.errorbar(100 * rates, range(len(rates)), xerr=100 * margins, fmt="o", color="black", capsize=4)
     axes.set_yticks(range(len(rates)), [_plain_text(calibration.class_name(c)) for c in figures])
-    shown = np.nan_to_num(np.append(rates + margins[1], calibration.alpha if compared else 0.0))
+    shown = np.nan_to_num(np.append(rates + margins[1], calibration.promised.alpha if compared else 0.0))
     right = 100 * min(1.0, 1.15 * float(shown.max()) + 0.01)
     axes.set(xlim=(-0.02 * right, right), ylim=(len(rates) - 0.4, -0.6))
     axes.set_xlabel("missed share of the truth in %" + ("; dashed: the promise" if compared else ""))
     if compared:
-        axes.axvline(100 * calibration.alpha, color=LIMIT_COLOUR, linestyle="--")
+        axes.axvline(100 * calibration.promised.alpha, color=LIMIT_COLOUR, linestyle="--")
     return axes
 
 

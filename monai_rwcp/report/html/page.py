@@ -48,7 +48,7 @@ def report_page(calibration: Calibration, cases: Sequence[ReportCase], shown: Se
     images = {
         c: [ImageFigures(case.figures[c], case.unit, case.stratum) for case in cases] for c in calibration.classes
     }
-    figures = {c: class_figures(of_class, calibration.alpha) for c, of_class in images.items()}
+    figures = {c: class_figures(of_class, calibration.promised.alpha) for c, of_class in images.items()}
     unit = calibration.unit_name
     n_units = len({case.unit for case in cases})
     parts = [
@@ -110,7 +110,7 @@ def _class_charts(
     name = calibration.class_name(c)
     if not rates:
         return f"<h3>{escape(name)}</h3><p>No image here shows it.</p>"
-    alpha = calibration.alpha if is_compared(calibration) else None
+    alpha = calibration.promised.alpha if is_compared(calibration) else None
     charts = [
         chart(
             missed_histogram(rates, alpha, calibration.unit_name),

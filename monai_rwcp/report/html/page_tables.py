@@ -38,7 +38,10 @@ def class_table(
         interval = "-" if np.isnan(low) else f"{100 * low:.1f} to {100 * high:.1f} %"
         row = [
             TableCell(calibration.class_name(c)),
-            TableCell(f"{100 * calibration.alpha:g} %" if is_compared(calibration) else "see above", calibration.alpha),
+            TableCell(
+                f"{100 * calibration.promised.alpha:g} %" if is_compared(calibration) else "see above",
+                calibration.promised.alpha,
+            ),
             percent(of_class["fnr"]),
             TableCell(interval, low),
         ]
@@ -109,4 +112,6 @@ def calibration_table(calibration: Calibration) -> str:
         for of_group, c, entry in entries
     ]
     heads = ["class", f"{calibration.unit_name}s", "lambda_hat", "threshold", "mean loss of them", "allowed"]
-    return table(f"What was calibrated: alpha = {calibration.alpha:g}, {calibration.method}.", heads, rows)
+    return table(
+        f"What was calibrated: alpha = {calibration.promised.alpha:g}, {calibration.promised.method}.", heads, rows
+    )

@@ -38,12 +38,11 @@ def calibration_card(
         ValueError: when the figures lack a class of the calibration.
 
     Example:
-        >>> from monai_rwcp.conformal import ClassCalibration
-        >>> from monai_rwcp.provenance import ScoreRecord
+        >>> from monai_rwcp.conformal import ClassCalibration, Promise
         >>> calibration = Calibration(
-        ...     alpha=0.1, method="crc", scope="per_class", unit_loss="pooled", empty="exclude", outside="include",
-        ...     label_mode="index", unit_name="patient", n_channels=2, n_images=30, class_names=("background", "heart"),
-        ...     classes={1: ClassCalibration(0.25, 30, 0.05, 0.07)}, provenance=ScoreRecord())
+        ...     promised=Promise(0.1), unit_name="patient", n_channels=2, n_images=30,
+        ...     class_names=("background", "heart"),
+        ...     classes={1: ClassCalibration(0.25, 30, 0.05, 0.07)})
         >>> print(calibration_card(calibration).splitlines()[0])
         # Calibration card: heart
     """
@@ -121,13 +120,13 @@ def _warnings(calibration: Calibration, figures: Mapping[str, float] | None) -> 
             observed, error = (float(figures[f"pred_set_{key}_{c}"]) for key in ("fnr", "fnr_standard_error"))
         except (KeyError, TypeError) as missing:
             raise ValueError(f"The figures have no {missing}: they are of another calibration.") from missing
-        if is_compared(calibration) and observed - 2 * error > calibration.alpha:
+        if is_compared(calibration) and observed - 2 * error > calibration.promised.alpha:
             found.append(
                 f"Of {name} {observed:.1%} was missed on other patients, more than the promised "
-                f"{calibration.alpha:.1%} by over two standard errors: those patients are not like the calibration's, "
-                "or their scores were made another way."
+                f"{calibration.promised.alpha:.1%} by over two standard errors: those patients are not like the "
+                "calibration's, or their scores were made another way."
             )
-    if calibration.masked:
+    if calibration.counting.masked:
         found.append("Nothing is promised outside the mask that the calibration counted in.")
     return found
 
@@ -138,9 +137,9 @@ def _limits(calibration: Calibration) -> list[str]:
         f"It holds for {calibration.unit_name}s like those of the calibration, with scores made the same way.",
         "It does not say how large the sets are; a set that holds the whole image misses nothing.",
     ]
-    if calibration.method == "crc":
+    if calibration.promised.method == "crc":
         limits.append("It is an average over calibrations, too: this one may lie somewhat above or below.")
-    if calibration.empty == "exclude":
+    if calibration.counting.empty == "exclude":
         limits.append("Nothing is promised of images that do not show a class: sets there are false alarms.")
     if len(calibration.classes) > 1:
         limits.append("Each class has its own promise; none is made that all hold in the same case.")

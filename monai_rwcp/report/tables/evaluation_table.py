@@ -34,7 +34,7 @@ def evaluation_table(figures: Mapping[str, float], calibration: Calibration) -> 
     }
     lines = ["| " + " | ".join(("class", "promised FNR", *names)) + " |", "|" + "---|" * (2 + len(names))]
     compared = is_compared(calibration)
-    promised = f"{calibration.alpha:g}" if compared else "-"
+    promised = f"{calibration.promised.alpha:g}" if compared else "-"
     for c in calibration.classes:
         missing = [name for name in names.values() if f"pred_set_{name}_{c}" not in figures]
         if missing:

@@ -90,12 +90,10 @@ def summarise(measured: Iterable[MeasuredSet], method: str, class_index: int, ca
         the row.
 
     Example:
-        >>> from monai_rwcp.conformal import ClassCalibration
-        >>> from monai_rwcp.provenance import ScoreRecord
+        >>> from monai_rwcp.conformal import ClassCalibration, Promise
         >>> calibration = Calibration(
-        ...     alpha=0.1, method="crc", scope="per_class", unit_loss="pooled", empty="exclude", outside="include",
-        ...     label_mode="index", unit_name="patient", n_channels=2, n_images=30, class_names=None,
-        ...     classes={1: ClassCalibration(0.25, 30, 0.05, 0.07)}, provenance=ScoreRecord())
+        ...     promised=Promise(0.1), unit_name="patient", n_channels=2, n_images=30, class_names=None,
+        ...     classes={1: ClassCalibration(0.25, 30, 0.05, 0.07)})
         >>> figures = SetMetrics(2, 10, 16, 0, 0.6, 1, 1.0, 2.0)
         >>> summarise([MeasuredSet("plain", "anna", 1, figures)], "plain", 1, calibration).observed
         0.2
@@ -109,7 +107,7 @@ def summarise(measured: Iterable[MeasuredSet], method: str, class_index: int, ca
         n_calibration=entry.n,
         n_test=int(figures["n_units"]),
         working_level=math.nan if entry.working_level is None else entry.working_level,
-        promised=calibration.alpha,
+        promised=calibration.promised.alpha,
         observed=figures["fnr"],
         observed_error=figures["fnr_standard_error"],
         stretch=figures["stretch_mean"],

@@ -28,7 +28,7 @@ def tied_scores(shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
 def test_counts_are_the_literal_ones(
     dtype: torch.dtype, shape: tuple[int, ...], slab: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("monai_rwcp.conformal.counting.case_table._SLAB_VOXELS", slab)
+    monkeypatch.setattr("monai_rwcp.conformal.counting.count_case._SLAB_VOXELS", slab)
     score = tied_scores(shape, dtype)
     label = torch.randint(0, 3, (1, *shape), generator=torch.Generator().manual_seed(1))
     mask = torch.rand(1, *shape, generator=torch.Generator().manual_seed(4)) > 0.3
@@ -61,7 +61,7 @@ def test_pieces_of_a_unit_give_the_table_of_the_whole(axis: int, outside: str) -
 
 
 def test_a_wrong_label_in_the_last_slab_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("monai_rwcp.conformal.counting.case_table._SLAB_VOXELS", 4)
+    monkeypatch.setattr("monai_rwcp.conformal.counting.count_case._SLAB_VOXELS", 4)
     label = LABEL.clone()
     label[0, 3, 3] = 9
     with pytest.raises(ValueError, match=r"\[9.0\]"):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from monai_rwcp.conformal import LossTable, calibrate, false_negative_rate_table
+from monai_rwcp.conformal import CountingOptions, LossTable, calibrate, false_negative_rate_table
 from monai_rwcp.provenance import RecordedStep, ScoreRecord
 
 
@@ -97,8 +97,6 @@ def test_one_more_voxel_is_another_image() -> None:
     [
         ("n_channels", 4),
         ("classes", (1,)),
-        ("label_mode", "regions"),
-        ("outside", "exclude"),
         ("level_grid", "logit-2"),
     ],
 )
@@ -106,6 +104,27 @@ def test_tables_of_different_kinds_are_refused(name: str, value: object) -> None
     first, second = tables(2)
     with pytest.raises(ValueError, match=name):
         LossTable.join([first, replace(second, **{name: value})])
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("label_mode", "one_hot"), ("include_background", True), ("outside", "exclude"), ("masked", True)],
+)
+def test_what_was_counted_otherwise_is_named(name: str, value: object) -> None:
+    first, second = tables(2)
+    other = replace(second, counting=replace(second.counting, **{name: value}))
+    with pytest.raises(
+        ValueError, match=f"`{name}` is {getattr(first.counting, name)!r} in one and {value!r} in another"
+    ):
+        LossTable.join([first, other])
+
+
+def test_tables_join_and_calibrate_however_a_loss_of_a_unit_will_be_made() -> None:
+    table = LossTable.join(tables(2))
+    assert table.counting == CountingOptions()
+    with pytest.warns(UserWarning, match="more are needed"):
+        calibration = calibrate(table, empty="zero", unit_loss="mean")
+    assert calibration.counting == CountingOptions(empty="zero", unit_loss="mean")
 
 
 def test_scores_made_in_two_ways_are_refused() -> None:

@@ -29,7 +29,7 @@ from monai_rwcp.conformal import (
     threshold_levels,
 )
 from monai_rwcp.conformal.counting.losses.choice import loss_from
-from monai_rwcp.conformal.counting.table_file import table_to_document
+from monai_rwcp.conformal.counting.options import CountingOptions
 from monai_rwcp.conformal.counting.unit_losses import UnitLosses
 
 SPACING = {2: (0.8, 1.5), 3: (0.8, 1.5, 2.0)}
@@ -113,7 +113,7 @@ def test_every_loss_is_its_definition_at_every_threshold(
 ) -> None:
     for number in range(3):
         score, label, weight = case(number, shape)
-        losses = UnitLosses(table_of(loss, number, shape), 1, "pooled", "exclude")
+        losses = UnitLosses(table_of(loss, number, shape), 1, CountingOptions())
         truth, outside = label[0].numpy() == 1, (score == 0).all(dim=0).numpy()
         steps = np.unique(np.linspace(0, len(losses.thresholds) - 1, 60).astype(int))
         for step in steps:
@@ -130,13 +130,13 @@ def test_every_loss_is_its_definition_at_every_threshold(
 def test_losses_of_a_patient_are_pooled_over_the_images() -> None:
     for loss in (FalseDiscoveryProportion(), InnerSetLoss(), InstanceFalseNegativeRate()):
         tables = [table_of(loss, i, unit="anna", image=str(i)) for i in range(3)]
-        joined = UnitLosses(LossTable.join(tables), 1, "pooled", "exclude")
+        joined = UnitLosses(LossTable.join(tables), 1, CountingOptions())
         score, label = (torch.cat([case(i)[k] for i in range(3)], dim=-1) for k in (0, 1))
         if isinstance(loss, InstanceFalseNegativeRate):  # side by side pieces would grow together
             gap = torch.zeros(2, 9, 1)
             score = torch.cat([x for i in range(3) for x in (case(i)[0], gap)], dim=-1)
             label = torch.cat([x for i in range(3) for x in (case(i)[1], gap[:1].long())], dim=-1)
-        together = UnitLosses(case_loss_table(score, label, loss=loss, unit="anna"), 1, "pooled", "exclude")
+        together = UnitLosses(case_loss_table(score, label, loss=loss, unit="anna"), 1, CountingOptions())
         np.testing.assert_allclose(joined.by_unit, together.by_unit, atol=1e-15)
 
 
@@ -150,7 +150,7 @@ def test_a_mask_leaves_voxels_out(loss: SetLoss, brute: Callable[..., float]) ->
     options: dict = {"weight": weight} if loss.needs_weight else {}
     options |= {"spacing": SPACING[2]} if loss.needs_spacing else {}
     found = case_loss_table(score, changed, loss=loss, unit="a", mask=mask, **options)
-    losses = UnitLosses(found, 1, "pooled", "exclude")
+    losses = UnitLosses(found, 1, CountingOptions())
     cut = (label[0] == 1).numpy() & (mask[0] != 0).numpy()
     counted = (mask[0] != 0).numpy()
     for step in range(0, len(losses.thresholds), 331):
@@ -179,18 +179,18 @@ def test_a_custom_loss_is_its_function_at_its_thresholds() -> None:
         truth[:] = False  # which must not reach anything
         return missed
 
-    losses = UnitLosses(table_of(CustomLoss("own", mean_missed, n_thresholds=40), 3), 1, "pooled", "exclude")
-    true = UnitLosses(table_of(FalseNegativeRate(), 3), 1, "pooled", "exclude")
-    steps = np.unique(np.linspace(0, len(threshold_levels()) - 1, 40).round().astype(int))
+    losses = UnitLosses(table_of(CustomLoss("own", mean_missed), 3), 1, CountingOptions())
+    true = UnitLosses(table_of(FalseNegativeRate(), 3), 1, CountingOptions())
+    steps = np.unique(np.linspace(0, len(threshold_levels()) - 1, 128).round().astype(int))
     np.testing.assert_allclose(losses.by_unit[0, steps], true.by_unit[0, steps], atol=1e-9)
     assert (losses.by_unit >= true.by_unit - 1e-12).all()  # between them it is the larger one
     assert (losses.by_unit[0, steps] >= true.by_unit[0, steps] - 1e-15).all()  # rounded up
 
 
 def test_the_chosen_threshold_of_a_custom_loss_is_one_it_was_computed_at() -> None:
-    tables = [table_of(CustomLoss("any", any_missed, n_thresholds=30), i) for i in range(25)]
+    tables = [table_of(CustomLoss("any", any_missed), i) for i in range(25)]
     found = calibrate(LossTable.join(tables), 0.3)
-    steps = np.unique(np.linspace(0, len(threshold_levels()) - 1, 30).round().astype(int))
+    steps = np.unique(np.linspace(0, len(threshold_levels()) - 1, 128).round().astype(int))
     assert found.threshold[1] in threshold_levels()[steps].astype(float)
     assert 0 < found.threshold[1] < 1
     assert 'the highest possible loss "any" of class 1 is reached' in found.promise
@@ -203,7 +203,7 @@ def test_a_loss_that_rises_with_the_set_is_refused_or_enveloped() -> None:
 
     with pytest.raises(ValueError, match="rises as the set grows: from .* Use monotone_by="):
         table_of(CustomLoss("bumpy", bumpy), 3)
-    envelope = UnitLosses(table_of(CustomLoss("bumpy", bumpy, monotone_by="envelope"), 3), 1, "pooled", "exclude")
+    envelope = UnitLosses(table_of(CustomLoss("bumpy", bumpy, monotone_by="envelope"), 3), 1, CountingOptions())
     steps = np.unique(np.linspace(0, len(threshold_levels()) - 1, 128).round().astype(int))
     score = case(3)[0]
     raw = [bumpy((score[1] >= float(threshold_levels()[j])) | (score == 0).all(dim=0), torch.tensor(0)) for j in steps]
@@ -234,7 +234,7 @@ def test_images_without_the_class_do_not_call_the_function() -> None:
 def test_inner_sets_keep_their_promise_by_being_small() -> None:
     tables = [table_of(InnerSetLoss(), i) for i in range(40)]
     found = calibrate(LossTable.join(tables), 0.1)
-    losses = UnitLosses(LossTable.join(tables), 1, "pooled", "exclude")
+    losses = UnitLosses(LossTable.join(tables), 1, CountingOptions())
     step = int(np.flatnonzero(losses.thresholds == found.threshold[1])[0])
     allowed = 0.1 * 41 - 1
     assert losses.by_unit[:, step].sum() <= allowed < losses.by_unit[:, step + 1].sum()
@@ -249,7 +249,7 @@ def test_inner_sets_keep_their_promise_by_being_small() -> None:
 def test_learn_then_test_stops_at_the_first_failure() -> None:
     table = LossTable.join([table_of(FalseDiscoveryProportion(), i) for i in range(60)])
     found = calibrate(table, 0.3, "ltt", delta=0.1)
-    losses = UnitLosses(table, 1, "pooled", "exclude")
+    losses = UnitLosses(table, 1, CountingOptions())
     means = np.minimum(losses.by_unit.mean(axis=0), 0.3)
     entropy = xlogy(means, means / 0.3) + xlogy(1 - means, (1 - means) / 0.7)
     bentkus = math.e * binom.cdf(np.ceil(losses.by_unit.sum(axis=0) - 1e-9), 60, 0.3)
@@ -282,7 +282,6 @@ def test_names_of_losses() -> None:
         (lambda: SurfaceFalseNegativeRate(-1), "radius"),
         (lambda: SurfaceFalseNegativeRate(math.inf), "radius"),
         (lambda: CustomLoss("", any_missed), "title"),
-        (lambda: CustomLoss("a", any_missed, n_thresholds=1), "n_thresholds"),
         (lambda: CustomLoss("a", any_missed, monotone_by="hope"), "monotone_by"),
     ):
         with pytest.raises(ValueError, match=message):
@@ -319,6 +318,6 @@ def test_the_short_name_is_the_same_table() -> None:
     score, label, _ = case(2)
     one = case_loss_table(score, label, loss="fnr", unit="a")
     other = false_negative_rate_table(score, label, unit="a")
-    assert table_to_document(one) == table_to_document(other)
+    assert one.to_document() == other.to_document()
     with pytest.raises(ValueError, match="counts no wrong claims"):
         one.claimed_wrongly(1)

@@ -30,7 +30,7 @@ def site(name: str, n: int, slices: int = 2, **options: object) -> LossTable:
 
 
 def same(one: LossTable, other: LossTable) -> None:
-    for name in ("n_channels", "classes", "label_mode", "outside", "unit_name", "level_grid", "provenance", "units"):
+    for name in ("n_channels", "classes", "counting", "unit_name", "level_grid", "provenance", "units"):
         assert getattr(one, name) == getattr(other, name)
     assert sorted(one.images) == sorted(other.images)
     for c in one.classes:
@@ -109,7 +109,11 @@ def test_tables_of_another_kind_are_not_merged(options: dict, message: str) -> N
     ("change", "message"),
     [
         (lambda d: d.update(format="x"), "something else"),
-        (lambda d: d.update(version=9), "version 9"),
+        (lambda d: d.update(version=9), "version 9, but this monai_rwcp reads version 2"),
+        (
+            lambda d: d.update(version=1),
+            r"loss table that monai_rwcp 0\.1 wrote \(version 1\).* make it anew with Conformal",
+        ),
         (lambda d: d["images"]["n 0 slice 0"].update(unit="b"), "changed after it was written"),
     ],
 )
@@ -129,7 +133,9 @@ def test_files_that_are_no_whole_table(change, message: str, tmp_path: Path) -> 
         (lambda d: d["images"]["n 0 slice 0"]["true"]["1"].update(counts=[-1]), "class 1"),
         (lambda d: d["images"]["n 0 slice 0"]["true"]["2"].update(levels=[5, 4]), "class 2"),
         (lambda d: d["images"]["n 0 slice 0"].pop("unit"), "lacks a field"),
-        (lambda d: d.update(outside="maybe"), "outside"),
+        (lambda d: d["counting"].update(outside="maybe"), "outside"),
+        (lambda d: d["counting"].update(masked="no"), "masked"),
+        (lambda d: d["counting"].pop("empty"), "lacks a field"),
     ],
 )
 def test_tables_made_wrong_are_refused(change, message: str, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]

@@ -118,22 +118,6 @@ def test_empty_truth() -> None:
     assert nobody.threshold == {1: 0.0}
 
 
-def test_maximum_takes_the_largest_lambda_for_all() -> None:
-    generator = torch.Generator().manual_seed(0)
-    parts = [
-        false_negative_rate_table(
-            torch.rand(4, 8, 8, generator=generator) ** torch.tensor([1.0, 1, 3, 6])[:, None, None],
-            torch.randint(0, 4, (1, 8, 8), generator=generator),
-            unit=str(i),
-        )
-        for i in range(30)
-    ]
-    table = LossTable.join(parts)
-    each, shared = calibrate(table, 0.2), calibrate(table, 0.2, scope="maximum")
-    assert len(set(each.lambda_hat.values())) == 3
-    assert set(shared.lambda_hat.values()) == {max(each.lambda_hat.values())}
-
-
 def test_mean_over_images_differs_from_pooling_as_it_should() -> None:
     # Each patient: a large slice at 0.9 and a tiny one at 0.2.
     parts = []
@@ -163,7 +147,6 @@ def test_alpha_outside(alpha: object) -> None:
     ("options", "message"),
     [
         ({"method": "rcps"}, "method"),
-        ({"scope": "all"}, "scope"),
         ({"unit_loss": "max"}, "unit_loss"),
         ({"empty": "drop"}, "empty"),
         ({"class_names": ["a"]}, "2 channels"),

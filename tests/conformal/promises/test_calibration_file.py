@@ -27,6 +27,10 @@ def edit(path: Path, *, digest: bool, **changes: object) -> None:
     for name, value in changes.items():
         if name in ("threshold", "lambda_hat", "n", "empirical_risk"):
             document["classes"]["1"][name] = value
+        elif name in document["promised"]:
+            document["promised"][name] = value
+        elif name in document["counting"]:
+            document["counting"][name] = value
         else:
             document[name] = value
     if digest:
@@ -76,7 +80,12 @@ def test_places_that_cannot_be_written(calibration: Calibration, tmp_path: Path)
     [
         ({"threshold": 0.9}, "changed after it was written"),
         ({"alpha": 0.2}, "changed after it was written"),
-        ({"version": 1}, "version 1, but this monai_rwcp reads version 2"),
+        ({"version": 1}, "version 1, but this monai_rwcp reads version 3"),
+        (
+            {"version": 2},
+            r"calibration\.json' is a calibration that monai_rwcp 0\.1 wrote \(version 2\), which this release does not "
+            "read: make it anew with ConformalCalibrationHandler or `monai-rwcp calibrate`\\.",
+        ),
         ({"format": "other"}, "something else"),
     ],
 )

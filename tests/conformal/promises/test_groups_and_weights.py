@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from monai_rwcp.conformal import Calibration, LossTable, calibrate, case_loss_table, prediction_set
+from monai_rwcp.conformal.counting.options import CountingOptions
 from monai_rwcp.conformal.counting.unit_losses import UnitLosses
 
 
@@ -102,7 +103,7 @@ def test_weighted_thresholds_are_the_definition(method: str, tau: float | None, 
     table = table_of(range(60), loss=loss)
     weights = dict(zip(table.units, np.random.default_rng(0).lognormal(0, 1, 60).tolist(), strict=True))
     found = calibrate(table, 0.2, method, tau=tau, weights=weights)  # type: ignore[arg-type]
-    losses = UnitLosses(table, 1, "pooled", "exclude")
+    losses = UnitLosses(table, 1, CountingOptions())
     curves = losses.by_unit if tau is None else losses.by_unit > 1 - tau + 1e-12
     w = np.array([weights[unit] for unit in losses.units])
     seen = set()
@@ -151,6 +152,6 @@ def test_a_weighted_calibration_needs_the_weight_of_the_case() -> None:
         prediction_set(score, found, weight=math.inf)
     with pytest.raises(ValueError, match="has no weights, but the weight 1.0"):
         prediction_set(score, calibrate(table, 0.2), weight=1.0)
-    for options in ({"method": "rcps", "delta": 0.1}, {"by_group": True}, {"scope": "maximum"}):
+    for options in ({"method": "rcps", "delta": 0.1}, {"by_group": True}):
         with pytest.raises(ValueError, match="Weights go with"):
             calibrate(table_of(range(40), "a"), 0.2, weights=dict.fromkeys(table_of(range(40)).units, 1.0), **options)  # type: ignore[arg-type]

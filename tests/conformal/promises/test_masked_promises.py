@@ -32,12 +32,12 @@ def table(masked: bool, names: str = "a", loss: str = "fnr") -> LossTable:
 def test_the_promise_is_about_voxels_inside_the_mask(loss: str, tmp_path: Path) -> None:
     for masked in (False, True):
         found = calibrate(table(masked, loss=loss), 0.2)
-        assert found.masked == masked
+        assert found.counting.masked == masked
         assert ("where only voxels inside the mask count" in found.promise) == masked
         found.save(tmp_path / "calibration.json")
         assert Calibration.load(tmp_path / "calibration.json").promise == found.promise
         table(masked).save(tmp_path / "table.json")
-        assert LossTable.load(tmp_path / "table.json").masked == masked
+        assert LossTable.load(tmp_path / "table.json").counting.masked == masked
 
 
 def test_counts_with_and_without_a_mask_do_not_mix() -> None:

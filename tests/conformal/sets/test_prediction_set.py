@@ -5,16 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 
-from monai_rwcp.conformal import Calibration, ClassCalibration, prediction_set
-from monai_rwcp.conformal.counting.loss_table import Outside
-from monai_rwcp.provenance import ScoreRecord
+from monai_rwcp.conformal import Calibration, ClassCalibration, CountingOptions, Promise, prediction_set
+from monai_rwcp.conformal.counting.options import Outside
 
 
 def calibration(threshold: float, outside: Outside = "include", n_channels: int = 2) -> Calibration:
     return Calibration(
-        alpha=0.1, method="crc", scope="per_class", unit_loss="pooled", empty="exclude", outside=outside,
-        label_mode="index", unit_name="patient", n_channels=n_channels, n_images=30, class_names=None,
-        classes={1: ClassCalibration(threshold, 30, 0.0, 0.07)}, provenance=ScoreRecord(),
+        promised=Promise(0.1), counting=CountingOptions(outside=outside), unit_name="patient", n_channels=n_channels, n_images=30, class_names=None,
+        classes={1: ClassCalibration(threshold, 30, 0.0, 0.07)},
     )  # fmt: skip
 
 

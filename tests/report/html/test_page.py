@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from monai_rwcp.cli import main
-from monai_rwcp.conformal import ClassCalibration, InnerSetLoss
+from monai_rwcp.conformal import ClassCalibration, InnerSetLoss, Promise
 from monai_rwcp.metrics import ImageFigures, class_figures, prediction_set_metrics
 from monai_rwcp.report.case_maps import CaseMaps
 from monai_rwcp.report.cautions import report_warnings
@@ -196,9 +196,9 @@ def test_what_all_miss_alike_is_warned_of() -> None:
     images = [ImageFigures(prediction_set_metrics(nothing, truth), f"patient {i}") for i in range(20)]
     (warning,) = report_warnings(calibration, {1: class_figures(images, 0.1)})
     assert "Of organ 100.0 % is missed (the same in all), more than the promised 10 %" in warning
-    assert report_warnings(replace(calibration, tau=0.9, method="tolerance"), {1: class_figures(images, 0.1)}) != [
-        warning
-    ]
+    assert report_warnings(
+        replace(calibration, promised=Promise(0.1, "tolerance", tau=0.9)), {1: class_figures(images, 0.1)}
+    ) != [warning]
 
 
 def test_marks_differ_in_black_and_white() -> None:
@@ -222,7 +222,7 @@ def case(i: int, cohort: Any, **changes: Any) -> CaseMaps:
 
 
 def test_promises_of_another_kind_are_not_compared(cohort: Any) -> None:
-    tolerance = replace(cohort.calibration, method="tolerance", tau=0.8)
+    tolerance = replace(cohort.calibration, promised=Promise(0.1, "tolerance", tau=0.8))
     report = GatheredReport(tolerance, 0)
     for i in range(cohort.n):
         report.add(case(i, cohort))

@@ -11,13 +11,13 @@ import pytest
 from click.testing import CliRunner
 
 from monai_rwcp.cli import main
-from monai_rwcp.conformal import Calibration, ClassCalibration
+from monai_rwcp.conformal import Calibration, ClassCalibration, CountingOptions, Promise
 from monai_rwcp.provenance import RecordedStep, ScoreRecord
 from monai_rwcp.report.tables.card import calibration_card
 
 CALIBRATION = Calibration(
-    alpha=0.1, method="crc", scope="per_class", unit_loss="pooled", empty="exclude", outside="include",
-    label_mode="index", unit_name="patient", n_channels=3, n_images=60, class_names=("background", "organ", "a<b"),
+    promised=Promise(0.1),
+    unit_name="patient", n_channels=3, n_images=60, class_names=("background", "organ", "a<b"),
     classes={1: ClassCalibration(0.25, 30, 0.05, 0.07), 2: ClassCalibration(0.125, 28, 0.06, 0.0679)},
     provenance=ScoreRecord(steps=(RecordedStep("walk", {"k": 20}),)),
 )  # fmt: skip
@@ -47,14 +47,16 @@ def test_what_has_to_be_looked_at_stands_first() -> None:
     assert "Of a<b 12.5% was missed" in head
     assert "organ" not in head.split("## Look at this first")[1]
     assert "| organ | 0.1 | 0.115 | 0.01 |" in rest
-    whole = replace(CALIBRATION, classes={1: ClassCalibration(0.0, 5, 0.0, None)}, masked=True)
+    whole = replace(
+        CALIBRATION, classes={1: ClassCalibration(0.0, 5, 0.0, None)}, counting=CountingOptions(masked=True)
+    )
     head = calibration_card(whole).partition("## Promise")[0]
     assert "The sets of organ are the whole image: 5 patients" in head
     assert "outside the mask" in head
 
 
 def test_another_promise_is_not_compared() -> None:
-    other = replace(CALIBRATION, method="tolerance", tau=0.95)
+    other = replace(CALIBRATION, promised=Promise(0.1, "tolerance", tau=0.95))
     card = calibration_card(other, figures=figures(one=0.4, two=0.5))
     assert "Look at this first" not in card
     assert "| organ | - | 0.4 | 0.01 |" in card

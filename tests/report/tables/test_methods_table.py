@@ -8,14 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from monai_rwcp.conformal import Calibration, ClassCalibration
+from monai_rwcp.conformal import Calibration, ClassCalibration, Promise
 from monai_rwcp.metrics import SetMetrics
 from monai_rwcp.report import MeasuredSet, Row, render_table, summarise, write_table
 
 CALIBRATION = Calibration(
-    alpha=0.1, method="crc", scope="per_class", unit_loss="pooled", empty="exclude", outside="include",
-    label_mode="index", unit_name="patient", n_channels=2, n_images=30, class_names=("background", "heart"),
-    classes={1: ClassCalibration(0.25, 30, 0.05, 0.07)}, provenance={},
+    promised=Promise(0.1), unit_name="patient", n_channels=2, n_images=30, class_names=("background", "heart"),
+    classes={1: ClassCalibration(0.25, 30, 0.05, 0.07)},
 )  # fmt: skip
 
 ROW = Row(

@@ -16,20 +16,20 @@ __all__ = ["CustomLoss"]
 
 # Losses are counted in whole numbers of this part of 1, rounded up.
 _PARTS = 2**32
+_N_THRESHOLDS = 128
 
 
 @dataclass(frozen=True)
 class CustomLoss(SetLoss):
     """A loss that the user computes from a set and the truth.
 
-    It is computed at some thresholds, of which one will be chosen. Thresholds can be calibrated only for a loss that
-    does not rise as the set grows, and that is 0 for the whole image.
+    It is computed at 128 thresholds, spread over the threshold grid, of which one will be chosen. Thresholds can be
+    calibrated only for a loss that does not rise as the set grows, and that is 0 for the whole image.
 
     Args:
         title: its name in promises and files.
         function: takes a set and the truth, bool tensors ``[*spatial]`` (both False in voxels that do not count), and
             returns the loss in [0, 1]; called only for images that show the class. None for a loss read from a file.
-        n_thresholds: number of thresholds, spread over the threshold grid.
         monotone_by: ``"nature"``: a loss that rises as the set grows is refused; ``"envelope"``: the loss is replaced
             by its highest value on this and all larger sets, of which the promise is made.
 
@@ -51,15 +51,12 @@ class CustomLoss(SetLoss):
     function: Callable[[torch.Tensor, torch.Tensor], float] | None = field(
         default=None, compare=False, metadata={"recorded": False}
     )
-    n_thresholds: int = 128
     monotone_by: Literal["nature", "envelope"] = "nature"
     name: ClassVar[str] = "custom"
 
     def __post_init__(self) -> None:
         if not isinstance(self.title, str) or not self.title:
             raise ValueError(f"Expected `title` to be a name for the loss, but got {self.title!r}.")
-        if isinstance(self.n_thresholds, bool) or not isinstance(self.n_thresholds, int) or self.n_thresholds < 2:
-            raise ValueError(f"Expected `n_thresholds` to be a whole number above 1, but got {self.n_thresholds!r}.")
         if self.monotone_by not in ("nature", "envelope"):
             raise ValueError(f'Expected `monotone_by` to be "nature" or "envelope", but got {self.monotone_by!r}.')
 
@@ -69,7 +66,7 @@ class CustomLoss(SetLoss):
         counts = torch.zeros(top + 1, dtype=torch.int64)
         if not case.truth.any():
             return counts, None
-        chosen = np.unique(np.linspace(0, top, self.n_thresholds).round().astype(int))
+        chosen = np.unique(np.linspace(0, top, _N_THRESHOLDS).round().astype(int))
         losses = np.array(self._losses(case, chosen))
         if losses[0] > 0:
             raise ValueError(
