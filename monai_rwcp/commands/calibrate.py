@@ -42,19 +42,17 @@ def calibrate(
         cases = match_folders(maps, endings=map_endings(form), labels=labels, images=images, units=units)
         if units is None:
             _refuse_tuned(score)
+        if dry_run:
+            say_cases(cases)
+            return
+        if out.exists() and not overwrite:
+            raise FileExistsError(f"'{out}' exists. Name a new file, or give --overwrite.")
 
+        from monai_rwcp.commands.extractor import optional_extractor
+        from monai_rwcp.folders.runs import calibrate_folder
         from monai_rwcp.utils.processes import joined_processes
 
         with joined_processes():
-            if dry_run:
-                say_cases(cases)
-                return
-            if out.exists() and not overwrite:
-                raise FileExistsError(f"'{out}' exists. Name a new file, or give --overwrite.")
-
-            from monai_rwcp.commands.extractor import optional_extractor
-            from monai_rwcp.folders.runs import calibrate_folder
-
             found = calibrate_folder(
                 cases,
                 out,

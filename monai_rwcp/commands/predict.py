@@ -34,17 +34,15 @@ def predict(
     """Write the prediction sets of the probability maps in MAPS, NIfTI [x, y, z, C] of 0 and 1."""
     with told():
         cases = match_folders(maps, endings=map_endings(form), images=images)
+        if dry_run:
+            say_cases(cases)
+            return
 
+        from monai_rwcp.commands.extractor import optional_extractor
+        from monai_rwcp.folders.runs import predict_folder
         from monai_rwcp.utils.processes import joined_processes
 
         with joined_processes():
-            if dry_run:
-                say_cases(cases)
-                return
-
-            from monai_rwcp.commands.extractor import optional_extractor
-            from monai_rwcp.folders.runs import predict_folder
-
             log = predict_folder(
                 cases,
                 calibration,

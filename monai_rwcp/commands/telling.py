@@ -46,8 +46,11 @@ def say(text: str) -> None:
 
 
 def say_cases(cases: Sequence[FolderCase]) -> None:
-    """Print which files belong together, for a dry run."""
-    for case in cases:
-        others = [str(path) for path in (case.label, case.image) if path is not None]
-        say(f"{case.name} (unit {case.unit}): {', '.join([str(case.map), *others])}")
-    say(f"{len(cases)} cases of {len({case.unit for case in cases})} units; nothing was written.")
+    """Print which files belong together, once for all processes that were started, for a dry run."""
+    from monai_rwcp.utils.processes import joined_processes
+
+    with joined_processes():
+        for case in cases:
+            others = [str(path) for path in (case.label, case.image) if path is not None]
+            say(f"{case.name} (unit {case.unit}): {', '.join([str(case.map), *others])}")
+        say(f"{len(cases)} cases of {len({case.unit for case in cases})} units; nothing was written.")

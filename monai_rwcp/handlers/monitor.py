@@ -240,7 +240,8 @@ class ExchangeabilityMonitorHandler:
         self._close()
 
     def _close(self) -> None:
-        # The next run reads the file in every process.
-        save_by_first(self.monitor, self.output_path)
+        if self.output_path is not None:
+            # The next run reads the file in every process.
+            save_by_first(self.monitor, self.output_path)
         if self.monitor.alarmed_after is not None or self.monitor.loss_alarms:
             warnings.warn(self.monitor.in_words, stacklevel=2)

@@ -27,7 +27,11 @@ def is_first_process() -> bool:
 
 @contextmanager
 def joined_processes() -> Iterator[None]:
-    """Join the processes that `torchrun` has started, if it has, for as long as the block runs without an error."""
+    """Join the processes that `torchrun` has started, if it has, for as long as the block runs without an error.
+
+    Import what the block needs before it: where MONAI was imported inside, some runs aborted as they ended
+    (torch 2.13: "terminate called without an active exception").
+    """
     if not torch.distributed.is_torchelastic_launched() or torch.distributed.is_initialized():
         yield
         return

@@ -99,6 +99,13 @@ def test_usage_errors_load_nothing_heavy(arguments: list[str], message: str, tmp
     ("arguments", "message"),
     [
         (["calibrate", "{f}", "--form", "nnunet", "--labels", "{f}", "--out", "{f}/new.json"], "No map in '{f}'"),
+        (
+            [
+                *("calibrate", "{f}/maps", "--form", "one-class", "--labels", "{f}/maps"),
+                *("--units", "{f}/units.csv", "--out", "{f}/f.json"),
+            ],
+            "f.json' exists. Name a new file, or give --overwrite",
+        ),
         (["predict", "{f}", "--form", "one-class", "--calibration", "{f}/f.json", "--out", "{f}/new"], "No map in"),
         (["evaluate", "{f}", "--labels", "{f}", "--calibration", "{f}/f.json"], "No map in '{f}'"),
         (["report", "{f}", "--labels", "{f}", "--calibration", "{f}/f.json", "--out", "{f}/f.json"], "f.json' exists"),
@@ -109,6 +116,9 @@ def test_usage_errors_load_nothing_heavy(arguments: list[str], message: str, tmp
 )
 def test_wrong_folders_and_outputs_are_told_of_at_once(arguments: list[str], message: str, tmp_path: Path) -> None:
     (tmp_path / "f.json").write_text("{}")
+    (tmp_path / "maps").mkdir()
+    (tmp_path / "maps" / "anna.nii.gz").touch()
+    (tmp_path / "units.csv").write_text("case,unit\nanna,anna\n")
     code, said, modules = asked(*(argument.format(f=tmp_path) for argument in arguments))
     assert code == 1, said
     assert message.format(f=tmp_path) in said
@@ -121,6 +131,14 @@ def test_tables_and_cards_need_no_monai(tmp_path: Path) -> None:
         code, said, modules = asked(*arguments, str(tmp_path / "c.json"), "--out", str(tmp_path / "new"))
         assert (code, "it is something else" in said) == (1, True), said
         assert not modules & (HEAVY - {"torch", "numpy"})
+
+
+def test_a_dry_run_needs_no_monai(tmp_path: Path) -> None:
+    (tmp_path / "anna.nii.gz").touch()
+    given = ["--form", "one-class", "--calibration", str(tmp_path / "anna.nii.gz"), "--out", str(tmp_path / "new")]
+    code, said, modules = asked("predict", str(tmp_path), *given, "--dry-run")
+    assert (code, "1 cases of 1 units; nothing was written." in said) == (0, True), said
+    assert not modules & (HEAVY - {"torch", "numpy"})
 
 
 def test_every_file_with_a_command_is_listed() -> None:
