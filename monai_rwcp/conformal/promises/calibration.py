@@ -232,7 +232,7 @@ class Calibration:
                 classes=classes_from_document(document["classes"]),
                 groups=None if groups is None else {g: classes_from_document(of) for g, of in groups.items()},
                 weighted=None if weighted is None else weighted_from_document(weighted),
-                provenance=document["provenance"],
+                provenance=ScoreRecord.from_json(document["provenance"]),
                 packages=document["packages"],
                 created=document["created"],
             )
