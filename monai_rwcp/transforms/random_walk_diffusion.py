@@ -73,7 +73,7 @@ class RandomWalkDiffusion(Transform):
         return repr(self.score.walk).replace("WalkSettings", "RandomWalkDiffusion")
 
     def __call__(  # type: ignore[override]
-        self, probabilities: NdarrayOrTensor, features: NdarrayOrTensor | None
+        self, probabilities: NdarrayOrTensor, features: NdarrayOrTensor
     ) -> NdarrayOrTensor:
         """Walk one map.
 

@@ -78,12 +78,19 @@ def conformal_sandwich(
     for name, of_inner, of_outer in (
         ("n_channels", inner.n_channels, outer.n_channels),
         ("label_mode", inner.counting.label_mode, outer.counting.label_mode),
-        ("provenance", inner.provenance, outer.provenance),
     ):
         if of_inner != of_outer:
             raise ValueError(
                 f"Expected two calibrations of the same scores, but `{name}` is {of_inner!r} in `inner` and "
                 f"{of_outer!r} in `outer`. Calibrate both in one run."
+            )
+    # Both ways, since a spacing that varies in one agrees with any in the other.
+    for one, other, names in ((outer, inner, ("inner", "outer")), (inner, outer, ("outer", "inner"))):
+        differing = one.provenance.first_difference(other.provenance)
+        if differing is not None:
+            raise ValueError(
+                f"Expected two calibrations of the same scores, but of `{names[0]}` "
+                f"{differing.in_words(f'`{names[1]}`')}. Calibrate both in one run."
             )
     in_thresholds = inner.thresholds_for(group, weight)
     out_thresholds = outer.thresholds_for(group, weight)

@@ -108,7 +108,7 @@ def test_sandwiches_that_do_not_fit(both: tuple[Calibration, Calibration]) -> No
         ),
         0.1,
     )
-    with pytest.raises(ValueError, match="same scores, but `provenance`"):
+    with pytest.raises(ValueError, match="same scores, but of `inner` network is not recorded, but `outer` has 'abc'"):
         conformal_sandwich(score, inner, other)
     with pytest.raises(ValueError, match="no groups"):
         conformal_sandwich(score, inner, outer, group="a")
