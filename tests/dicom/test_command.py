@@ -12,8 +12,7 @@ from click.testing import CliRunner, Result
 from monai_rwcp.cli import main
 from monai_rwcp.conformal import Calibration, ClassCalibration
 from monai_rwcp.dicom import read_series
-from tests.dicom.conftest import SHAPE
-from tests.dicom.test_segmentation import read_back
+from tests.helpers.dicom_series import SHAPE, read_back
 
 CALIBRATION = Calibration(
     alpha=0.1, method="crc", scope="per_class", unit_loss="pooled", empty="exclude", outside="include",

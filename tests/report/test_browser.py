@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from monai_rwcp.cli import main
-from tests.report.chromium_tab import Browser
+from tests.helpers.chromium_tab import Browser
 
 
 @pytest.fixture(scope="module")
