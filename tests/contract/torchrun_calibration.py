@@ -139,6 +139,9 @@ def broken(rank: int, size: int, folder: Path) -> None:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     torch.distributed.init_process_group("gloo", timeout=datetime.timedelta(seconds=90))
-    what = {"several": several, "broken": broken}[sys.argv[1]]
-    what(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]), Path(sys.argv[2]))
+    for name in sys.argv[2:]:
+        (Path(sys.argv[1]) / name).mkdir(exist_ok=True)
+        what = {"several": several, "broken": broken}[name]
+        what(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]), Path(sys.argv[1]) / name)
+        print(f"{name}: done", flush=True)
     torch.distributed.destroy_process_group()
