@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-# They hold no examples, and collected as modules of one name they stand in each other's way.
-collect_ignore_glob = ["*/conftest.py"]
+# They hold no examples, and collected as modules of their bare names they stand in each other's way.
+collect_ignore_glob = ["*/conftest.py", "helpers/*"]
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

@@ -20,7 +20,7 @@ from monai.data import load_decathlon_datalist
 
 import monai_rwcp
 from monai_rwcp import Calibration
-from tests.contract.bundle_commands import BUNDLE, documented_commands, run_command
+from tests.helpers.bundle_commands import BUNDLE, documented_commands, run_command
 
 pytestmark = pytest.mark.usefixtures("bundle_runs")
 

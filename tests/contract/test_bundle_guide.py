@@ -30,7 +30,7 @@ from monai_rwcp import Calibration, LossTable, NetworkFeatures, false_negative_r
 from monai_rwcp.conformal import calibrate, prediction_set
 from monai_rwcp.demo import train_network, write_cohort
 from monai_rwcp.walk import diffuse_probabilities
-from tests.contract.bundle_commands import documented_commands, documented_configs, run_command
+from tests.helpers.bundle_commands import documented_commands, documented_configs, run_command
 
 pytestmark = pytest.mark.usefixtures("bundle_runs")
 

@@ -13,6 +13,7 @@ from monai.data import MetaTensor
 
 from monai_rwcp import Calibration, ConformalCalibrationHandler
 from monai_rwcp.conformal import CustomLoss
+from tests.helpers.engines import run_bare
 from tests.helpers.processes import in_processes
 
 
@@ -30,9 +31,7 @@ def _cases() -> list[dict[str, Any]]:
 
 def _calibrate(batches: list[list[dict[str, Any]]], path: Path) -> Calibration:
     handler = ConformalCalibrationHandler(alpha=0.3, unit_key="patient", output_path=path)
-    engine = Engine(lambda engine, batch: batch)
-    handler.attach(engine)
-    engine.run(batches)
+    run_bare(handler, batches)
     return handler.calibration
 
 
@@ -86,7 +85,7 @@ def _own_function(rank: int, folder: Path) -> Calibration:
     loss = CustomLoss("any voxel missed", lambda found, truth: float((truth & ~found).any()))
     handler = ConformalCalibrationHandler(alpha=0.3, loss=loss)
     if rank == 0:
-        _run(handler, [_cases()])
+        run_bare(handler, [_cases()])
     handler.finish()
     assert handler.table.loss is handler.counter.loss
     return handler.calibration
@@ -96,7 +95,7 @@ def _one_path(rank: int, folder: Path) -> Calibration:
     """Only the first process was told where to write, and the second needs no such folder."""
     (folder / "one").mkdir(exist_ok=True)
     handler = ConformalCalibrationHandler(alpha=0.3, output_path=folder / "one" / "path.json" if rank == 0 else None)
-    _run(handler, [_cases()[rank::2]])
+    run_bare(handler, [_cases()[rank::2]])
     # The second process goes on when the file is there.
     assert Calibration.load(folder / "one" / "path.json").classes == handler.calibration.classes
     return handler.calibration
@@ -105,19 +104,13 @@ def _one_path(rank: int, folder: Path) -> Calibration:
 # --- what must be told in both processes --------------------------------------------------------------------------
 
 
-def _run(handler: ConformalCalibrationHandler, batches: list[list[dict[str, Any]]]) -> None:
-    engine = Engine(lambda engine, batch: batch)
-    handler.attach(engine)
-    engine.run(batches)
-
-
 def _nameless(rank: int, folder: Path) -> None:
     nameless = [{**case, "pred": case["pred"].as_tensor()} for case in _cases()]
-    _run(ConformalCalibrationHandler(alpha=0.3), [nameless])
+    run_bare(ConformalCalibrationHandler(alpha=0.3), [nameless])
 
 
 def _nothing(rank: int, folder: Path) -> None:
-    _run(ConformalCalibrationHandler(alpha=0.3), [[]])
+    run_bare(ConformalCalibrationHandler(alpha=0.3), [[]])
 
 
 def _nothing_and_no_run(rank: int, folder: Path) -> None:
@@ -126,18 +119,20 @@ def _nothing_and_no_run(rank: int, folder: Path) -> None:
 
 def _one_id_in_both(rank: int, folder: Path) -> None:
     cases = [{**case, "id": f"{case['patient']}"} for case in _cases()]
-    _run(ConformalCalibrationHandler(alpha=0.3, unit_key="patient", case_key="id"), [cases[:8] if rank else cases[8:]])
+    run_bare(
+        ConformalCalibrationHandler(alpha=0.3, unit_key="patient", case_key="id"), [cases[:8] if rank else cases[8:]]
+    )
 
 
 def _one_id_in_the_second(rank: int, folder: Path) -> None:
     cases = [{**case, "id": f"{case['patient']}"} for case in _cases()]
-    _run(ConformalCalibrationHandler(alpha=0.3, unit_key="patient", case_key="id"), [cases if rank else cases[5:6]])
+    run_bare(ConformalCalibrationHandler(alpha=0.3, unit_key="patient", case_key="id"), [cases if rank else cases[5:6]])
 
 
 def _another_order(rank: int, folder: Path) -> None:
     handlers = [ConformalCalibrationHandler(alpha=0.3), ConformalCalibrationHandler(alpha=0.3, loss="inner")]
     if rank == 0:
-        _run(handlers[0], [_cases()])
+        run_bare(handlers[0], [_cases()])
     handlers[rank].finish()
 
 
@@ -158,7 +153,7 @@ def _folder_lost(rank: int, folder: Path) -> None:
 
 def _left_alone(rank: int, folder: Path) -> None:
     broken = [{**case, "label": case["label"] + rank * 7} for case in _cases()]
-    _run(ConformalCalibrationHandler(alpha=0.3, output_path=folder / "0_written_by_0.json"), [broken])
+    run_bare(ConformalCalibrationHandler(alpha=0.3, output_path=folder / "0_written_by_0.json"), [broken])
 
 
 # The last one ends the second process.

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from ignite.engine import Engine
 
 from monai_rwcp import CaseSummaryHandler, ExchangeabilityMonitorHandler
 from monai_rwcp.monitoring import CaseSummaries
+from tests.helpers.engines import run_bare
 from tests.helpers.processes import in_processes
 
 
@@ -25,21 +25,15 @@ def _cases(first: int, last: int) -> list[dict[str, Any]]:
     return cases
 
 
-def _run(handler: Any, batches: list[list[dict[str, Any]]]) -> None:
-    engine = Engine(lambda engine, batch: batch)
-    handler.attach(engine)
-    engine.run(batches)
-
-
 def _both(batches: Any, folder: Path, rank: int) -> None:
     """A calibration run and two deployed runs."""
     handler = CaseSummaryHandler(unit_key="patient", case_key="case", output_path=folder / "reference.json")
-    _run(handler, batches(0, 21))
+    run_bare(handler, batches(0, 21))
     for first, last in ((21, 30), (30, 41)):
         monitor = ExchangeabilityMonitorHandler(
             handler.summaries, folder / "verdict.json", unit_key="patient", case_key="case"
         )
-        _run(monitor, batches(first, last))
+        run_bare(monitor, batches(first, last))
     (folder / f"martingale_{rank}.txt").write_text(repr(monitor.monitor.martingale))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -30,13 +31,31 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+Jobs = dict[int, tuple[subprocess.CompletedProcess[str], Path]]
+OLD = {"outer.json": b"an old calibration", "inner.json": b"another"}
+
+
+@pytest.fixture(scope="module")
+def jobs(tmp_path_factory: pytest.TempPathFactory) -> Jobs:
+    """Two processes that share the cases, and three of which one fails when they have done so."""
+    found: Jobs = {}
+    for n, what in ((2, ["several"]), (3, ["several", "broken"])):
+        folder = tmp_path_factory.mktemp("several")
+        (folder / "broken").mkdir()
+        for name, text in OLD.items():
+            (folder / "broken" / name).write_bytes(text)
+        found[n] = torchrun(n, SCRIPT, folder, *what), folder
+    return found
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("n", [2, 3])
-def test_every_process_finds_what_one_process_finds(n: int, alone: Path, tmp_path: Path) -> None:
-    ran = torchrun(n, SCRIPT, "several", tmp_path)
-    assert ran.returncode == 0, ran.stderr
+def test_every_process_finds_what_one_process_finds(n: int, alone: Path, jobs: Jobs) -> None:
+    ran, folder = jobs[n]
+    assert ran.stdout.count("several: done") == n, ran.stderr
+    assert (ran.returncode == 0) == (n == 2), ran.stderr
     for share in torchrun_calibration.SHARES:
-        own = tmp_path / share
+        own = folder / "several" / share
         for kind in ("outer", "inner"):
             expected, table = _timeless(alone / f"{kind}.json"), (alone / f"{kind}_table_alone.json").read_bytes()
             assert _timeless(own / f"{kind}.json") == expected, share
@@ -60,11 +79,9 @@ def test_the_single_process_has_something_to_compare(alone: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_process_that_fails_ends_the_job_and_old_files_stay(tmp_path: Path) -> None:
-    old = {"outer.json": b"an old calibration", "inner.json": b"another"}
-    for name, text in old.items():
-        (tmp_path / name).write_bytes(text)
-    ran = torchrun(2, SCRIPT, "broken", tmp_path)
+def test_a_process_that_fails_ends_the_job_and_old_files_stay(jobs: Jobs) -> None:
+    ran, folder = jobs[3]
     assert ran.returncode != 0
     assert "this case is broken" in ran.stderr
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == old
+    assert "broken: done" not in ran.stdout
+    assert {path.name: path.read_bytes() for path in (folder / "broken").iterdir()} == OLD

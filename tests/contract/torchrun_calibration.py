@@ -18,19 +18,9 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data.distributed import DistributedSampler
 
 from monai_rwcp import ConformalCalibrationHandler, NetworkProvenanced
+from tests.helpers.networks import ClassDistance
 
 N_CASES = 46
-
-
-class Net(torch.nn.Module):
-    """Scores of three classes from an image of class numbers and noise, the same bits in a batch of any size."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.gain = torch.nn.Parameter(torch.tensor(2.0))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return -self.gain * (x - torch.arange(3.0).reshape(1, 3, 1, 1)) ** 2
 
 
 def cases() -> list[dict[str, Any]]:
@@ -89,7 +79,7 @@ def loader(items: Sequence[Any], batch_size: int = 4, **options: Any) -> Any:
 
 def single(folder: Path) -> None:
     """What one process finds."""
-    job = Job(loader(cases()), folder, Net())
+    job = Job(loader(cases()), folder, ClassDistance(2.0))
     job.run()
     job.save("alone")
 
@@ -123,7 +113,7 @@ SHARES = {"padded": padded, "uneven": uneven, "first idle": first_idle, "last id
 
 def several(rank: int, size: int, folder: Path) -> None:
     """Share the cases in every way, and run each evaluator twice."""
-    network = DistributedDataParallel(Net())
+    network = DistributedDataParallel(ClassDistance(2.0))
     for name, share in SHARES.items():
         (folder / name).mkdir(exist_ok=True)
         job = Job(share(rank, size), folder / name, network)
@@ -143,12 +133,15 @@ def broken(rank: int, size: int, folder: Path) -> None:
             raise ValueError("this case is broken")
         return score
 
-    Job(uneven(rank, size), folder, Net(), Lambdad("pred", fail)).run()
+    Job(uneven(rank, size), folder, ClassDistance(2.0), Lambdad("pred", fail)).run()
 
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
     torch.distributed.init_process_group("gloo", timeout=datetime.timedelta(seconds=90))
-    what = {"several": several, "broken": broken}[sys.argv[1]]
-    what(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]), Path(sys.argv[2]))
+    for name in sys.argv[2:]:
+        (Path(sys.argv[1]) / name).mkdir(exist_ok=True)
+        what = {"several": several, "broken": broken}[name]
+        what(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]), Path(sys.argv[1]) / name)
+        print(f"{name}: done", flush=True)
     torch.distributed.destroy_process_group()

@@ -12,15 +12,12 @@ from click.testing import CliRunner, Result
 from monai_rwcp.cli import main
 from monai_rwcp.conformal import Calibration, ClassCalibration, Promise
 from monai_rwcp.dicom import read_series
-from monai_rwcp.provenance import ScoreRecord
-from tests.dicom.conftest import SHAPE
-from tests.dicom.test_segmentation import read_back
+from tests.helpers.dicom_series import SHAPE, read_back
 
 CALIBRATION = Calibration(
     promised=Promise(0.1),
     unit_name="patient", n_channels=3, n_images=60, class_names=("background", "heart", "lung"),
     classes={1: ClassCalibration(0.25, 30, 0.05, 0.07), 2: ClassCalibration(0.125, 28, 0.06, 0.0679)},
-    provenance=ScoreRecord(),
 )  # fmt: skip
 
 CODES = ["--anatomy", "1=80891009,SCT,Heart", "--anatomy", "2=39607008,SCT,Lung"]

@@ -12,8 +12,8 @@ import pydicom
 import pytest
 import torch
 
-from monai_rwcp.dicom import Anatomy, Segment, Series, read_series, write_scores, write_sets
-from tests.dicom.conftest import SHAPE
+from monai_rwcp.dicom import Anatomy, Segment, read_series, write_scores, write_sets
+from tests.helpers.dicom_series import SHAPE, read_back
 
 HEART = Anatomy("80891009", "SCT", "Heart")
 VENTRICLE = Anatomy("87878005", "SCT", "Left ventricle")
@@ -24,28 +24,6 @@ def blobs() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     score = torch.rand(SHAPE, generator=torch.Generator().manual_seed(1))
     score[..., 4] = 0
     return score, (score > 0.4).to(torch.uint8), (score > 0.8).to(torch.uint8)
-
-
-def read_back(path: Path, series: Series) -> dict[str, np.ndarray]:
-    """Segments on the grid of the series, by nothing but the positions that the frames have."""
-    seg = pydicom.dcmread(path)
-    labels = {int(s.SegmentNumber): str(s.SegmentLabel) for s in seg.SegmentSequence}
-    found = {label: np.zeros(SHAPE, dtype=np.float32) for label in labels.values()}
-    to_index = np.linalg.inv(series.volume.affine.numpy())
-    frames = seg.pixel_array.reshape(-1, SHAPE[1], SHAPE[0])
-    for frame, groups in zip(frames, seg.PerFrameFunctionalGroupsSequence, strict=True):
-        # What all frames have in common stands beside them once.
-        at = groups if "SegmentIdentificationSequence" in groups else seg.SharedFunctionalGroupsSequence[0]
-        number = int(at.SegmentIdentificationSequence[0].ReferencedSegmentNumber)
-        place = np.array(groups.PlanePositionSequence[0].ImagePositionPatient, dtype=float) * [-1, -1, 1]
-        i, j, k = (to_index @ [*place, 1])[:3]
-        np.testing.assert_allclose([i, j, k - round(k)], 0, atol=1e-3)
-        source = groups.DerivationImageSequence[0].SourceImageSequence[0]
-        assert source.ReferencedSOPInstanceUID == series.slices[round(k)].SOPInstanceUID
-        found[labels[number]][..., round(k)] = frame.T
-    if seg.SegmentationType == "FRACTIONAL":
-        found = {label: values / float(seg.MaximumFractionalValue) for label, values in found.items()}
-    return found
 
 
 def test_sets_come_back_as_they_went_through_nifti(series_folder: Path, tmp_path: Path) -> None:

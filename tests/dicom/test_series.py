@@ -10,7 +10,7 @@ import pytest
 from monai.transforms import LoadImage
 
 from monai_rwcp.dicom import read_series
-from tests.dicom.conftest import SHAPE, hounsfield, turned, write_series
+from tests.helpers.dicom_series import SHAPE, hounsfield, turned, write_series
 
 
 @pytest.mark.parametrize("degrees", [0.0, 20.0, -35.0])

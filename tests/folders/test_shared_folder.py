@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands.test_folder_commands import N, run, write_cohort
+from tests.helpers.map_folders import N, run, write_cohort
 from tests.helpers.processes import command_in_processes, torchrun
 
 

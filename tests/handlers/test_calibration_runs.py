@@ -20,6 +20,7 @@ from monai.transforms import Activationsd, AsDiscreted, Compose, CopyItemsd
 from monai_rwcp import Calibration, ConformalCalibrationHandler, ConformalThresholdd, NetworkProvenanced
 from monai_rwcp.conformal import Promise
 from monai_rwcp.handlers import engine_items
+from tests.helpers.engines import run_bare
 
 
 def _case(seed: int, shape: tuple[int, ...] = (8, 6), classes: int = 3) -> dict[str, Any]:
@@ -38,10 +39,7 @@ def _cases(n: int = 24) -> list[dict[str, Any]]:
 
 def _run(handler: ConformalCalibrationHandler, cases: list[dict[str, Any]], size: int = 5) -> Engine:
     """Run a bare ignite engine that hands over `size` items at a time."""
-    engine = Engine(lambda engine, items: items)
-    handler.attach(engine)
-    engine.run([cases[i : i + size] for i in range(0, len(cases), size)])
-    return engine
+    return run_bare(handler, [cases[i : i + size] for i in range(0, len(cases), size)])
 
 
 def _losses(cases: list[dict[str, Any]], c: int, threshold: float, unit: str | None) -> list[float]:
@@ -211,10 +209,7 @@ def test_a_run_after_a_broken_one_starts_anew() -> None:
 
 def test_attaching_twice_counts_once() -> None:
     handler = ConformalCalibrationHandler(alpha=0.2)
-    engine = Engine(lambda engine, items: items)
-    handler.attach(engine)
-    handler.attach(engine)
-    engine.run([[case] for case in _cases()])
+    run_bare([handler, handler], [[case] for case in _cases()])
     assert handler.calibration.n_images == 24
 
 

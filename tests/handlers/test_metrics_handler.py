@@ -24,13 +24,8 @@ from monai_rwcp import (
     PredictionSetMetricsHandler,
 )
 from monai_rwcp.conformal import prediction_set
-
-
-class Net(torch.nn.Module):
-    """Scores of three classes from an image of class numbers and noise."""
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return -2 * (x - torch.arange(3.0).reshape(1, 3, 1, 1)) ** 2
+from tests.helpers.engines import run_bare
+from tests.helpers.networks import ClassDistance
 
 
 def cases(n: int = 20, seed: int = 0) -> list[dict[str, Any]]:
@@ -58,7 +53,7 @@ def evaluate(data: list[dict[str, Any]], handlers: list[Any], more: list[Any], *
     evaluator = SupervisedEvaluator(
         device="cpu",
         val_data_loader=DataLoader(Dataset(data), batch_size=3),
-        network=Net(),
+        network=ClassDistance(2.0),
         decollate=True,
         postprocessing=Compose([Activationsd("pred", softmax=True), *more]),
         val_handlers=handlers,
@@ -82,7 +77,7 @@ def test_beside_monais_own_handlers(calibration: Calibration, tmp_path: Path) ->
     evaluator = evaluate(data, [ours, saver], [ConformalThresholdd("pred", tmp_path / "calibration.json")])
     by_hand = PredictionSetMetrics(alpha=0.2, slice_thickness=8.0)
     for case in data:
-        score = torch.softmax(Net()(case["image"][None].as_tensor())[0], dim=0)
+        score = torch.softmax(ClassDistance(2.0)(case["image"][None].as_tensor())[0], dim=0)
         found = prediction_set(score, calibration)
         truth = torch.cat([case["label"] == c for c in range(3)])
         by_hand([found], [truth], spacing=[2.0, 1.5], units=[case["patient"]], strata=[case["scanner"]])
@@ -214,10 +209,8 @@ def test_options_are_checked_at_once_and_no_case_is_an_error() -> None:
 
 
 def test_attached_twice_it_counts_once() -> None:
-    handler, engine = PredictionSetMetricsHandler(), Engine(lambda engine, batch: batch)
-    handler.attach(engine)
-    handler.attach(engine)
-    engine.run([[item()]])
+    handler = PredictionSetMetricsHandler()
+    engine = run_bare([handler, handler], [[item()]])
     assert engine.state.metrics["pred_set_n_units_1"] == 1
     assert math.isnan(engine.state.metrics["pred_set_size_ml_1"])
 

@@ -22,6 +22,7 @@ from monai_rwcp import (
     NetworkProvenanced,
 )
 from monai_rwcp.monitoring import CaseSummaries, ExchangeabilityMonitor, case_summary
+from tests.helpers.networks import ClassDistance
 
 KEYS: dict[str, Any] = {"unit_key": "patient", "case_key": "case", "image_key": "image"}
 
@@ -37,19 +38,10 @@ def cases(first: int, last: int, *, noise: float = 1.0, slices: int = 2) -> list
     return items
 
 
-class Net(torch.nn.Module):
-    """Logits that fall with the distance of a pixel's value from each class number."""
-
-    def __init__(self, gain: float = 1.0) -> None:
-        super().__init__()
-        self.gain = torch.nn.Parameter(torch.tensor(gain))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return -self.gain * ((x - torch.arange(3.0).reshape(1, 3, 1, 1)) ** 2)
-
-
-def run(data: list[dict[str, Any]], handlers: list[Any], chain: Any = None, network: Net | None = None) -> Engine:
-    network = network or Net()
+def run(
+    data: list[dict[str, Any]], handlers: list[Any], chain: Any = None, network: ClassDistance | None = None
+) -> Engine:
+    network = network or ClassDistance()
     if chain is None:
         chain = Compose([Activationsd("pred", softmax=True), NetworkProvenanced("pred", network)])
     evaluator = SupervisedEvaluator(
@@ -88,7 +80,7 @@ def test_summaries_are_those_of_each_case() -> None:
     run(data + data[:3], [handler])
     assert list(handler.summaries.images) == [item["case"] for item in data]
     for item in data:
-        score = torch.softmax(Net()(item["image"][None])[0].detach(), 0)
+        score = torch.softmax(ClassDistance()(item["image"][None])[0].detach(), 0)
         expected = case_summary(score, item["image"], thresholds=(0.3, 0.7))
         found = handler.summaries.images[item["case"]]
         assert found.unit == item["patient"]
@@ -165,7 +157,7 @@ def test_late_labels(calibrated: dict[str, Any], tmp_path: Path) -> None:
         for i in range(40, 52):
             missed = true = 0
             for item in cases(i, i + 1):
-                score = torch.softmax(Net()(item["image"][None])[0].detach(), 0)
+                score = torch.softmax(ClassDistance()(item["image"][None])[0].detach(), 0)
                 missed += int(((item["label"][0] == c) & (score[c] < calibration.threshold[c])).sum())
                 true += int((item["label"] == c).sum())
             losses.append(missed / true)
@@ -229,11 +221,11 @@ def failing(message: str, options: dict[str, Any], data: Any = None, kind: type 
 def test_cases_that_do_not_fit(calibrated: dict[str, Any], tmp_path: Path) -> None:
     path = tmp_path / "verdict.json"
     options = {"output_path": path, **calibrated}
-    failing("another way than those of the reference: network is 'sha256:", options, network=Net(2.0))
+    failing("another way than those of the reference: network is 'sha256:", options, network=ClassDistance(2.0))
     failing("another way than those of the reference", options, chain=Activationsd("pred", softmax=True))
     failing("Expected a handler like that of the reference.*an `image_key`", {**options, "image_key": None})
     failing("units of kind 'patient'.*unit_key=None", {**options, "unit_key": None})
-    network = Net()
+    network = ClassDistance()
     chain = Compose(
         [
             Activationsd("pred", softmax=True),

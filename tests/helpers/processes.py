@@ -81,8 +81,9 @@ def torchrun(n: int, *words: object) -> subprocess.CompletedProcess[str]:
         words: script and arguments, or ``-m``, module and arguments.
     """
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={n}"]
-    # The package that is tested here, whichever is installed.
-    path = os.pathsep.join([str(Path(monai_rwcp.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+    # The package that is tested here, whichever is installed, and what the tests share.
+    folders = [str(Path(module).parents[depth]) for module, depth in ((monai_rwcp.__file__, 1), (__file__, 2))]
+    path = os.pathsep.join([*folders, os.environ.get("PYTHONPATH", "")])
     return subprocess.run(
         [*command, *map(str, words)], env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": path},
         capture_output=True, text=True, timeout=240,

@@ -21,8 +21,10 @@ from monai.transforms import Activationsd, Compose, EnsureChannelFirstd, Invertd
 from monai_rwcp import ConformalCalibrationHandler, ConformalSandwichd, ReportHandler
 from monai_rwcp.cli import main
 from monai_rwcp.conformal import Calibration, ClassCalibration, CountingOptions, prediction_set
+from tests.helpers.engines import run_bare
+from tests.helpers.networks import ClassDistance
 from tests.helpers.processes import in_processes
-from tests.report.conftest import Cohort
+from tests.helpers.report_cohort import Cohort
 
 
 def item(i: int, **changes: Any) -> dict[str, Any]:
@@ -35,10 +37,8 @@ def item(i: int, **changes: Any) -> dict[str, Any]:
 
 
 def run(handler: ReportHandler, batches: list[list[dict[str, Any]]]) -> None:
-    engine = Engine(lambda engine, batch: batch)
-    handler.attach(engine)
-    handler.attach(engine)
-    engine.run(batches)
+    # Attached twice it counts once.
+    run_bare([handler, handler], batches)
 
 
 OPTIONS: dict[str, Any] = {"image_key": "image", "inner_key": "inner", "unit_key": "name", "case_key": "name"}
@@ -76,13 +76,6 @@ def test_only_the_worst_so_far_are_kept(tmp_path: Path) -> None:
     assert re.findall(r"<figcaption>(case_\d\d), organ", page) == ["case_04", "case_09"]
 
 
-class Net(torch.nn.Module):
-    """Scores of three classes from an image of class numbers and noise."""
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return -2 * (x / 100 - torch.arange(3.0).reshape(1, 3, 1, 1, 1)) ** 2
-
-
 def test_after_invertd_with_the_image_on_its_processed_grid(tmp_path: Path) -> None:
     """A whole evaluator: files, a flip and a pad before the network, both sets after Invertd, the page from them."""
     (tmp_path / "cohort").mkdir()
@@ -100,7 +93,7 @@ def test_after_invertd_with_the_image_on_its_processed_grid(tmp_path: Path) -> N
     def evaluate(handlers: list[Any], *more: Any) -> None:
         after = [Activationsd("pred", softmax=True), Invertd("pred", before, orig_keys="image", nearest_interp=False)]
         SupervisedEvaluator(
-            device="cpu", val_data_loader=DataLoader(Dataset(data, before), batch_size=2), network=Net(),
+            device="cpu", val_data_loader=DataLoader(Dataset(data, before), batch_size=2), network=ClassDistance(2.0, size=100.0, spatial_dims=3),
             postprocessing=Compose([*after, *more]), val_handlers=handlers,
         ).run()  # fmt: skip
 

@@ -18,6 +18,7 @@ from monai_rwcp.scores import BlurredScore, PlainScore, Score, WalkedScore
 from monai_rwcp.tune import SetCurves, default_candidates, efficiency, set_curves, working_level
 from monai_rwcp.tune.halving import first_units
 from monai_rwcp.walk import WalkSettings
+from tests.helpers.engines import run_bare
 
 
 def cases(n: int = 12, seed: int = 0) -> list[dict[str, Any]]:
@@ -297,9 +298,9 @@ def test_the_handler_refuses_patients_that_were_tuned_on(tmp_path: Path) -> None
 
     def run(patients: list[str], given: Any) -> ConformalCalibrationHandler:
         handler = ConformalCalibrationHandler(alpha=0.3, unit_key="patient", settings=given)
-        engine = Engine(lambda engine, batch: batch)
-        handler.attach(engine)
-        engine.run([[{**case, "patient": name} for case, name in zip(cases(len(patients)), patients, strict=True)]])
+        run_bare(
+            handler, [[{**case, "patient": name} for case, name in zip(cases(len(patients)), patients, strict=True)]]
+        )
         return handler
 
     for given in (path, tuned):

@@ -12,15 +12,11 @@ import matplotlib.figure
 import nibabel
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from monai_rwcp.cli import main
 from monai_rwcp.conformal import curve_thresholds
 from monai_rwcp.report.figures.charts import size_curve
-
-
-def run(*arguments: object) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+from tests.helpers.map_folders import run
 
 
 @pytest.fixture

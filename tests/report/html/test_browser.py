@@ -14,12 +14,12 @@ from click.testing import CliRunner
 from PIL import Image
 
 from monai_rwcp.cli import main
-from tests.report.chromium_tab import Browser
+from tests.helpers.chromium_tab import Browser
 
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from tests.report.conftest import Cohort
+    from tests.helpers.report_cohort import Cohort
 
     folder = tmp_path_factory.mktemp("report")
     arguments = [*Cohort.write(folder), "--inner", str(folder / "inner")]

@@ -23,7 +23,7 @@ from monai_rwcp.report.case_maps import CaseMaps
 from monai_rwcp.report.cautions import report_warnings
 from monai_rwcp.report.figures.slices import legend_pictures, slice_pictures
 from monai_rwcp.report.gathered import GatheredReport
-from tests.report.conftest import Cohort
+from tests.helpers.report_cohort import Cohort
 
 SPACING = [1.0, 1.5, 3.0]
 
