@@ -9,7 +9,7 @@ import pytest
 import torch
 
 # They hold no examples, and collected as modules of their bare names they stand in each other's way.
-collect_ignore_glob = ["*/conftest.py", "helpers/*"]
+collect_ignore_glob = ["conftest.py", "*/conftest.py", "helpers/*"]
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
