@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from tests.benchmarks.noise_patients import Measured
+    from tests.helpers.noise_patients import Measured
 
 
 @pytest.fixture(scope="session")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> Measured:
     # Imported here, since the other benchmarks do without what the study's baselines need.
-    from tests.benchmarks.noise_patients import measure_all
+    from tests.helpers.noise_patients import measure_all
 
     return measure_all(tmp_path_factory.mktemp("curves"))

@@ -18,7 +18,7 @@ from benchmarks.study.measure import StudyCandidate, load_curves, measure, score
 from benchmarks.study.splits import calibrated_steps, outcomes, split_rows
 from monai_rwcp.scores import BlurredScore, PlainScore, WalkedScore
 from monai_rwcp.tune import SetCurves, tune_settings, tuning_thresholds
-from tests.benchmarks.noise_patients import ALPHA, INFOS, STUDY, Measured, loaded
+from tests.helpers.noise_patients import ALPHA, INFOS, STUDY, Measured, loaded
 
 
 def test_splits_are_of_all_patients_and_repeat() -> None:

@@ -19,7 +19,7 @@ from benchmarks.study.measure import scores_of
 from monai_rwcp.scores import BlurredScore
 from monai_rwcp.tune import tuning_thresholds
 from monai_rwcp.walk import WalkSettings, diffuse_probabilities
-from tests.benchmarks.noise_patients import noisy_case
+from tests.helpers.noise_patients import noisy_case
 
 
 def loaded(info: CaseInfo) -> StudyCase:

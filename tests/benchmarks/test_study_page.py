@@ -24,8 +24,8 @@ from benchmarks.study.report import main as report
 from benchmarks.study.store import StudyFacts, StudyResults, load_results, save_results
 from benchmarks.study.summary import summary_table
 from monai_rwcp.tune import SetCurves, tuning_thresholds
-from tests.benchmarks.noise_patients import STUDY, Measured, few_candidates
-from tests.benchmarks.rows_by_hand import row
+from tests.helpers.noise_patients import STUDY, Measured, few_candidates
+from tests.helpers.rows_by_hand import row
 
 
 @pytest.mark.slow

@@ -22,7 +22,7 @@ from benchmarks.study.sets import SURFACE_ALPHA
 from benchmarks.study.splits import SplitRow
 from monai_rwcp.scores import BlurredScore, PlainScore, WalkedScore
 from monai_rwcp.tune import tuning_thresholds
-from tests.benchmarks.noise_patients import noisy_case
+from tests.helpers.noise_patients import noisy_case
 
 SIZES = (9, 7, 5, 3)
 

@@ -18,7 +18,7 @@ from benchmarks.study.surfaces import measure_sets, set_rows
 from monai_rwcp.metrics import prediction_set_metrics
 from monai_rwcp.scores import PlainScore
 from monai_rwcp.tune import SetCurves, tuning_thresholds
-from tests.benchmarks.noise_patients import ALPHA, INFOS, STUDY, Measured, loaded
+from tests.helpers.noise_patients import ALPHA, INFOS, STUDY, Measured, loaded
 
 
 def test_sets_are_measured_once_and_as_they_are(

@@ -13,7 +13,7 @@ from benchmarks.study.failures import failure_tables
 from benchmarks.study.figures import by_method_and_split
 from benchmarks.study.tables import coverage_lines, distance_table, split_table
 from benchmarks.study.targets import choice_table, choice_target, target_table
-from tests.benchmarks.rows_by_hand import row
+from tests.helpers.rows_by_hand import row
 
 
 def test_means_are_over_images_then_classes() -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from monai_rwcp.walk import KNNGraph, knn_graph, neighbor_search, transition_weights
-from tests.walk.companion import HAS_COMPANION, needs_companion
+from tests.helpers.companion import HAS_COMPANION, needs_companion
 
 
 def brute_force(features: torch.Tensor, coordinates: torch.Tensor | None = None, weight: float = 0.0) -> torch.Tensor:

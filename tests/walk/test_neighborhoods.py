@@ -22,7 +22,7 @@ from monai_rwcp.walk import (
     random_walk,
     transition_weights,
 )
-from tests.walk.companion import needs_companion
+from tests.helpers.companion import needs_companion
 
 
 def brute_force(
