@@ -1,1 +1,1 @@
-"""The command line, one file a command."""
+"""The command line: one file a command, and what commands share (options, errors, outputs, sources of features)."""

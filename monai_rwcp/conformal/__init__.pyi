@@ -4,6 +4,7 @@ from .counting.labels import LabelMode as LabelMode
 from .counting.labels import truth_masks as truth_masks
 from .counting.levels import threshold_levels as threshold_levels
 from .counting.loss_table import LossTable as LossTable
+from .counting.losses.base import ClassCase as ClassCase
 from .counting.losses.base import SetLoss as SetLoss
 from .counting.losses.choice import LossChoice as LossChoice
 from .counting.losses.custom import CustomLoss as CustomLoss

@@ -1,4 +1,4 @@
-"""Probability maps that another program left in a folder: calibrated, turned into sets, evaluated."""
+"""Probability maps that another program left in files: calibrated, tuned, turned into sets, evaluated, reported."""
 
 import lazy_loader
 

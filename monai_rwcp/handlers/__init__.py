@@ -1,4 +1,4 @@
-"""The ignite and MONAI face of calibration, features, metrics, and the watch over deployed cases."""
+"""The ignite and MONAI face of calibration, features, metrics, the report, and the watch over deployed cases."""
 
 import lazy_loader
 

@@ -1,4 +1,5 @@
 from .inferers import inferer_record as inferer_record
+from .record import UNRECORDED as UNRECORDED
 from .record import ComparedField as ComparedField
 from .record import RecordedStep as RecordedStep
 from .record import ScoreRecord as ScoreRecord

@@ -9,10 +9,13 @@ from monai_rwcp.scores.plain import PlainScore
 from monai_rwcp.scores.walked import WalkedScore
 from monai_rwcp.walk.settings import WalkSettings
 
-__all__ = ["Score", "score_from"]
+__all__ = ["KINDS", "Score", "score_from"]
 
 Score = PlainScore | BlurredScore | WalkedScore
 """Each makes a score of a map (``make``) and the record of it (``record``), and names itself (``name``)."""
+
+KINDS: tuple[type[Score], ...] = (PlainScore, BlurredScore, WalkedScore)
+"""From the simplest."""
 
 
 def score_from(kind: str, settings: dict[str, Any]) -> Score:
@@ -34,4 +37,5 @@ def score_from(kind: str, settings: dict[str, Any]) -> Score:
         if kind == simple.kind:
             made: Score = simple(**settings)
             return made
-    raise ValueError(f'Expected "plain", "blur" or "walk", but got {kind!r}.')
+    known = ", ".join(repr(way.kind) for way in KINDS)
+    raise ValueError(f"Expected one of {known}, but got {kind!r}.")

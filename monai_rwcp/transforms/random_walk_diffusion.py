@@ -139,20 +139,10 @@ class RandomWalkDiffusiond(MapTransform):
             ValueError: when a setting is out of its range, or the numbers of keys differ.
         """
         super().__init__(keys, allow_missing_keys)
-        self.converter = RandomWalkDiffusion(
-            k,
-            beta,
-            n_steps,
-            restart,
-            center,
-            spatial_weight,
-            grid,
-            neighborhood,
-            slice_axis,
-            keep_peak,
-            backend,
-            progress,
+        walk = WalkSettings(
+            k, beta, n_steps, restart, center, spatial_weight, grid, neighborhood, slice_axis, keep_peak
         )
+        self.converter = RandomWalkDiffusion(**walk, backend=backend, progress=progress)
         self.feature_keys = ensure_tuple_rep(feature_keys, len(self.keys))
         self.output_keys = self.keys if output_keys is None else output_keys_of(self.keys, output_keys)
 

@@ -8,14 +8,11 @@ from statistics import NormalDist
 
 import numpy as np
 
-from monai_rwcp.scores.choice import Score
+from monai_rwcp.scores.choice import KINDS, Score
 from monai_rwcp.tune.choice import CandidateResult, Choice
 from monai_rwcp.tune.objectives import Objective
 
 __all__ = ["ComparedValue", "bootstrap_weights", "choose_simplest"]
-
-# From the simplest.
-_KINDS = ("plain", "blur", "walk")
 
 # A simpler kind is taken unless it is worse in this share of the bootstrap draws: one standard error of a difference
 # that scatters normally. Set sizes have heavy tails, which would widen a standard error until anything passes.
@@ -78,7 +75,7 @@ def choose_simplest(
     sign = -1.0 if objective == "dice" else 1.0
     if any(np.isnan(of.value) for of in compared.values()):
         raise ValueError("No tuning unit shows any class, so there is nothing to compare sets by.")
-    order = sorted(compared, key=lambda candidate: (sign * compared[candidate].value, _KINDS.index(candidate.kind)))
+    order = sorted(compared, key=lambda candidate: (sign * compared[candidate].value, KINDS.index(type(candidate))))
     best = order[0]
     results = []
     for candidate in order:
@@ -95,7 +92,7 @@ def choose_simplest(
 
 def _simplest(results: list[CandidateResult]) -> tuple[Score, str]:
     best = results[0]
-    for kind in _KINDS:
+    for kind in (way.kind for way in KINDS):
         of_kind = next((result for result in results if result.candidate.kind == kind), None)
         if of_kind is None:
             continue

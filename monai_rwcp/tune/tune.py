@@ -10,9 +10,7 @@ from typing import Any
 import numpy as np
 
 from monai_rwcp.conformal.counting.labels import LabelMode
-from monai_rwcp.scores.blurred import BlurredScore
-from monai_rwcp.scores.choice import Score
-from monai_rwcp.scores.plain import PlainScore
+from monai_rwcp.scores.choice import KINDS, Score
 from monai_rwcp.scores.walked import WalkedScore
 from monai_rwcp.tune.candidates import default_candidates
 from monai_rwcp.tune.cases import CaseKeys, ScoredCase, case_owner, keys_of_sources, names_of_units
@@ -187,11 +185,11 @@ def tune_settings(
 
 
 def _checked(candidates: Sequence[Score]) -> list[Score]:
-    wrong = [c for c in candidates if not isinstance(c, (PlainScore, BlurredScore, WalkedScore))]
+    wrong = [c for c in candidates if not isinstance(c, KINDS)]
     if wrong or not candidates:
         raise ValueError(
             "Expected `candidates` to be some of PlainScore(), BlurredScore(sigma) and WalkedScore(settings) from "
-            f"monai_rwcp.tune, but got {wrong[0] if wrong else 'none'!r}."
+            f"monai_rwcp.scores, but got {wrong[0] if wrong else 'none'!r}."
         )
     return list(dict.fromkeys(candidates))
 

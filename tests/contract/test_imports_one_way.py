@@ -137,3 +137,10 @@ def test_a_wrong_import_is_found(file: str, line: str, reason: str, tmp_path: Pa
 
 def test_a_circle_is_found() -> None:
     assert circle({"a.b": {"monai_rwcp.a.c"}, "a.c": {"monai_rwcp.a.b", "torch"}})
+
+
+def test_no_file_is_long_and_each_says_what_it_does() -> None:
+    for path in [*ROOT.rglob("*.py"), *(ROOT.parent / "benchmarks").rglob("*.py")]:
+        text = path.read_text(encoding="utf-8")
+        assert len(text.splitlines()) <= 250, path
+        assert ast.get_docstring(ast.parse(text)), path

@@ -1,4 +1,4 @@
-"""The loss table: how many true voxels each threshold misses, image by image, joinable in any order."""
+"""The loss table: what every threshold misses or claims wrongly, image by image, joinable in any order."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ CALIBRATION_DOCUMENT = DocumentKind(
     version=3,
     first_step="Run the evaluator with ConformalCalibrationHandler(output_path='{path}') first",
     anew="ConformalCalibrationHandler or `monai-rwcp calibrate`",
-    earlier={2: "0.1"},
+    earlier={1: "0.1", 2: "0.1"},
 )
 
 

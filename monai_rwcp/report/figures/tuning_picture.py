@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from monai_rwcp.report.figures.canvas import new_figure
+from monai_rwcp.scores.choice import KINDS
 from monai_rwcp.scores.walked import WalkedScore
 from monai_rwcp.tune.choice import CandidateResult, Choice
 from monai_rwcp.tune.objectives import Objective
@@ -34,7 +35,7 @@ def draw_tuning(choice: Choice, path: str | Path) -> None:
         OSError: when the file cannot be written.
     """
     best = {result.candidate.kind: result for result in reversed(choice.results)}
-    kinds = [best[kind] for kind in ("plain", "blur", "walk") if kind in best]
+    kinds = [best[kind] for kind in (way.kind for way in KINDS) if kind in best]
     maps = _maps(choice.results)
     figure = new_figure((5.5 + 4.2 * len(maps), 4.2))
     axes = figure.subplots(1, 1 + len(maps), squeeze=False, width_ratios=[1.3, *[1.0] * len(maps)])[0]
