@@ -80,7 +80,7 @@ def test_places_that_cannot_be_written(calibration: Calibration, tmp_path: Path)
     [
         ({"threshold": 0.9}, "changed after it was written"),
         ({"alpha": 0.2}, "changed after it was written"),
-        ({"version": 1}, "version 1, but this monai_rwcp reads version 3"),
+        ({"version": 9}, "version 9, but this monai_rwcp reads version 3"),
         (
             {"version": 2},
             r"calibration\.json' is a calibration that monai_rwcp 0\.1 wrote \(version 2\), which this release does not "
