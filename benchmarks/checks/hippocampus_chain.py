@@ -36,7 +36,6 @@ from monai_rwcp import (
     paper,
     recommended,
 )
-from monai_rwcp.conformal.counting.labels import outside_field
 from monai_rwcp.metrics import prediction_set_metrics
 from monai_rwcp.report import MeasuredSet, Row, render_table
 
@@ -98,9 +97,8 @@ def study(
         spacing = [float(s) for s in item["label"].pixdim]
         for key, method in METHODS.items():
             for c in range(1, len(CLASS_NAMES)):
-                outside = outside_field(item[key].as_tensor())
                 found = item[f"{key}_set"].as_tensor()[c]
-                figures = prediction_set_metrics(found, label == c, spacing=spacing, outside=outside)
+                figures = prediction_set_metrics(found, label == c, spacing=spacing)
                 measured.append(MeasuredSet(method, item["subject"], c, figures))
 
     threshold = ConformalThresholdd(tuple(METHODS), [str(path) for path in paths.values()])

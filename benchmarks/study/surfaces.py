@@ -157,7 +157,7 @@ def _key(candidate: StudyCandidate, row: int, step: int) -> str:
 
 
 def _figures(case: StudyCase, score: torch.Tensor, c: int, step: int) -> list[float]:
-    found = set_at(score, {c: float(tuning_thresholds()[step])}, include_outside=True)[c].bool()
+    found = set_at(score, {c: float(tuning_thresholds()[step])})[c].bool()
     truth = case.label[0] == c
     figures = prediction_set_metrics(found, truth, spacing=case.spacing)
     wrong = found & ~truth

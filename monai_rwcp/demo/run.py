@@ -15,7 +15,6 @@ from monai.data import DataLoader, Dataset, MetaTensor
 from monai.engines import SupervisedEvaluator
 from monai.transforms import Activationsd, Compose, CopyItemsd, Invertd, SaveImaged
 
-from monai_rwcp.conformal.counting.labels import outside_field
 from monai_rwcp.conformal.promises.calibration import Calibration
 from monai_rwcp.demo.phantoms import CLASS_NAMES, write_cohort
 from monai_rwcp.demo.training import FEATURE_LAYERS, image_preprocessing, train_network
@@ -185,12 +184,7 @@ def _measured(item: dict[str, Any]) -> list[MeasuredSet]:
             method,
             item["patient"],
             c,
-            prediction_set_metrics(
-                item[f"{key}_set"].as_tensor()[c],
-                label == c,
-                spacing=spacing,
-                outside=outside_field(item[key].as_tensor()),
-            ),
+            prediction_set_metrics(item[f"{key}_set"].as_tensor()[c], label == c, spacing=spacing),
         )
         for key, method in _METHODS.items()
         for c in range(1, len(CLASS_NAMES))

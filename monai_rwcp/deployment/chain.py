@@ -91,9 +91,6 @@ def _threshold_findings(calibration: Calibration, threshold: PlacedThreshold | N
                 else f"Give {name} a {field}, and every case an entry there: the calibration asks for it."
             )
             found.append(Finding(f"threshold.{field}", "differs", named, asked, advice))
-    if calibration.counting.outside != threshold.outside and not calibration.loss.of_excess:
-        advice = f'Give {name} outside="{calibration.counting.outside}".'
-        found.append(Finding("threshold.outside", "differs", calibration.counting.outside, threshold.outside, advice))
     return found
 
 

@@ -50,14 +50,12 @@ class PlacedThreshold:
         key: key of the score.
         transform: the transform.
         sources: where its calibrations come from; a sandwich has two.
-        outside: how it treats voxels outside the processed field.
     """
 
     index: int
     key: Hashable
     transform: ConformalThresholdd | ConformalSandwichd
     sources: tuple[DocumentSource[Calibration], ...]
-    outside: str
 
 
 def flat_transforms(chain: Any) -> tuple[Any, ...]:
@@ -88,8 +86,8 @@ def placed_thresholds(transforms: tuple[Any, ...]) -> Iterator[PlacedThreshold]:
     for index, transform in enumerate(transforms):
         if isinstance(transform, ConformalThresholdd):
             for key, converter in zip(transform.keys, transform.converters, strict=True):
-                yield PlacedThreshold(index, key, transform, (converter.source,), converter.outside)
+                yield PlacedThreshold(index, key, transform, (converter.source,))
         elif isinstance(transform, ConformalSandwichd):
             both = transform.converter
             for key in transform.keys:
-                yield PlacedThreshold(index, key, transform, (both.outer, both.inner), both.outside)
+                yield PlacedThreshold(index, key, transform, (both.outer, both.inner))

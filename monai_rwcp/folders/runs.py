@@ -153,9 +153,7 @@ def predict_folder(
             except ValueError as error:
                 raise ValueError(f"'{case.map}': {error}") from error
             _save_set(found, out / f"{case.name}.nii.gz")
-            sizes = set_sizes(
-                item["pred"].as_tensor(), list(calibration.classes), include_outside=not calibration.loss.of_excess
-            )
+            sizes = set_sizes(item["pred"].as_tensor(), list(calibration.classes))
             entry = {
                 "made_of": made_of[case.name],
                 "voxels": [int(size) for size in found.as_tensor().flatten(1).sum(dim=1)],

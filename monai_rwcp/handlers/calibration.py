@@ -13,7 +13,7 @@ from ignite.engine import Engine
 from monai_rwcp.conformal.counting.labels import LabelMode
 from monai_rwcp.conformal.counting.loss_table import LossTable
 from monai_rwcp.conformal.counting.losses.choice import LossChoice, loss_from
-from monai_rwcp.conformal.counting.options import CountingOptions, EmptyTruth, Outside, UnitLoss
+from monai_rwcp.conformal.counting.options import CountingOptions, EmptyTruth, UnitLoss
 from monai_rwcp.conformal.promises.calibrate import calibration_of, check_promisable
 from monai_rwcp.conformal.promises.calibration import Calibration
 from monai_rwcp.conformal.promises.promise import Bound, Method, Promise
@@ -63,7 +63,6 @@ class ConformalCalibrationHandler:
         include_background: whether channel 0 is calibrated too.
         output_path: where the calibration is written; None writes none.
         unit_loss, empty, class_names: see :py:func:`monai_rwcp.conformal.calibrate`.
-        outside: see :py:func:`monai_rwcp.conformal.false_negative_rate_table`.
         method, delta, tau, bound: the kind of promise, see :py:class:`monai_rwcp.conformal.Promise`.
         group_key: key of the unit's group (its scanner, say), which then gets thresholds of its own; None makes none.
         weight_key: key of a map ``[1, *spatial]``, for ``"weighted_fnr"``.
@@ -103,7 +102,6 @@ class ConformalCalibrationHandler:
         output_path: str | Path | None = None,
         unit_loss: UnitLoss = "pooled",
         empty: EmptyTruth = "exclude",
-        outside: Outside = "include",
         class_names: Sequence[str] | None = None,
         method: Method = "crc",
         delta: float | None = None,
@@ -119,7 +117,7 @@ class ConformalCalibrationHandler:
         self.counter = CaseCounter(
             loss_from(loss),
             ItemKeys(score_key, label_key, unit_key, case_key, group_key, shift_weight_key, weight_key, mask_key),
-            CountingOptions(label_mode, include_background, masked, outside, empty, unit_loss),
+            CountingOptions(label_mode, include_background, masked, empty, unit_loss),
         )
         check_promisable(self.counter.loss, self.promise, self.counter.counting)
         self.settings = None if settings is None else DocumentSource("settings", TunedSettings, settings)

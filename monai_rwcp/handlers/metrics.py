@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from ignite.engine import Engine
 
-from monai_rwcp.conformal.counting.labels import LabelMode, check_single_channel, outside_field, truth_masks
+from monai_rwcp.conformal.counting.labels import LabelMode, check_single_channel, truth_masks
 from monai_rwcp.conformal.counting.options import CountingOptions
 from monai_rwcp.handlers.epoch import attach_to_epoch
 from monai_rwcp.handlers.items import engine_items, errors_of_case, id_of_image, item_value
@@ -44,8 +44,6 @@ class PredictionSetMetricsHandler:
         stratum_key: key of the name of a group to look at by itself, such as "scanner". Defaults to None.
         mask_key: key of a mask ``[1, *spatial]`` that is not 0 where voxels count; sets and truth elsewhere are passed
             over. Defaults to None: all voxels count.
-        score_key: key of the score ``[C, *spatial]`` that the set was made of, to tell the voxels outside the processed
-            field. Defaults to None: there are none.
         label_mode: ``"index"`` (class numbers), ``"one_hot"`` or ``"regions"`` (overlapping structures). Defaults to
             ``"index"``.
         include_background: whether channel 0 is measured too; regions have no background. Defaults to False.
@@ -74,15 +72,13 @@ class PredictionSetMetricsHandler:
         case_key: str | None = None,
         stratum_key: str | None = None,
         mask_key: str | None = None,
-        score_key: str | None = None,
         label_mode: LabelMode = "index",
         include_background: bool = False,
         slice_thickness: float | None = None,
     ) -> None:
         self.counting = CountingOptions(label_mode, include_background, masked=mask_key is not None)
         self.set_key, self.label_key = set_key, label_key
-        self.unit_key, self.case_key, self.stratum_key = unit_key, case_key, stratum_key
-        self.mask_key, self.score_key = mask_key, score_key
+        self.unit_key, self.case_key, self.stratum_key, self.mask_key = unit_key, case_key, stratum_key, mask_key
         self.metric = PredictionSetMetrics(include_background or label_mode == "regions", alpha, slice_thickness)
         self._name: str | None = None
         self._n_images = 0
@@ -111,12 +107,9 @@ class PredictionSetMetricsHandler:
     def _measure_item(self, item: dict[str, Any], image: str) -> None:
         found = item_tensor(item_value(item, self.set_key))
         label = item_tensor(item_value(item, self.label_key)).to(found.device)
-        mask, score = (
-            None if key is None else item_tensor(item_value(item, key)).to(found.device)
-            for key in (self.mask_key, self.score_key)
-        )
         counted = None
-        if mask is not None:
+        if self.mask_key is not None:
+            mask = item_tensor(item_value(item, self.mask_key)).to(found.device)
             check_single_channel("mask", mask, found)
             counted = mask[0] != 0
         truth = truth_masks(label, found, tuple(range(found.shape[0])), self.counting.label_mode, counted)
@@ -125,7 +118,6 @@ class PredictionSetMetricsHandler:
             [found if counted is None else found * counted],
             [torch.stack(list(truth.values()))],
             spacing=None if spacing is None else [spacing],
-            outside=None if score is None else [outside_field(score)],
             images=[image],
             units=None if self.unit_key is None else [str(item_value(item, self.unit_key))],
             strata=None if self.stratum_key is None else [str(item_value(item, self.stratum_key))],

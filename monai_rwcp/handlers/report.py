@@ -10,7 +10,7 @@ import torch
 from ignite.engine import Engine
 from monai.data import MetaTensor
 
-from monai_rwcp.conformal.counting.labels import LabelMode, outside_field
+from monai_rwcp.conformal.counting.labels import LabelMode
 from monai_rwcp.conformal.promises.calibration import Calibration
 from monai_rwcp.conformal.sets.set_sizes import set_sizes
 from monai_rwcp.handlers.epoch import attach_to_epoch
@@ -140,11 +140,7 @@ class ReportHandler:
             found = MetaTensor(torch.as_tensor(found), affine=label.affine)
         sizes = None
         if self.score_key is not None:
-            score, classes = item_score(item, self.score_key), list(calibration.classes)
-            # The threshold may treat voxels outside the field otherwise than the calibration: its sets tell.
-            outside = outside_field(score).to(found.device)
-            included = bool((item_tensor(found)[classes][:, outside] != 0).all())
-            sizes = set_sizes(score, classes, include_outside=included)
+            sizes = set_sizes(item_score(item, self.score_key), list(calibration.classes))
         return CaseMaps(
             name,
             name if self.unit_key is None else str(item_value(item, self.unit_key)),

@@ -74,5 +74,5 @@ def counted_once(
 
 
 def _set_metrics(row: Sequence[float]) -> SetMetrics:
-    missed, true, size, size_outside, dice, components, average, hausdorff, _ = row
-    return SetMetrics(int(missed), int(true), int(size), int(size_outside), dice, int(components), average, hausdorff)
+    missed, true, size, dice, components, average, hausdorff, _ = row
+    return SetMetrics(int(missed), int(true), int(size), dice, int(components), average, hausdorff)

@@ -55,7 +55,7 @@ class PredictionSetMetrics(CumulativeIterationMetric):
         {'fnr': 0.333, 'n_units': 2.0}
     """
 
-    columns = ("missed", "true", "size", "size_outside", "dice", "components", "assd", "hd95", "size_ml")
+    columns = ("missed", "true", "size", "dice", "components", "assd", "hd95", "size_ml")
 
     def __init__(
         self, include_background: bool = False, alpha: float | None = None, slice_thickness: float | None = None
@@ -85,7 +85,6 @@ class PredictionSetMetrics(CumulativeIterationMetric):
         y: Batch | None = None,
         *,
         spacing: Spacing | None = None,
-        outside: Batch | None = None,
         images: Sequence[str | None] | None = None,
         units: Sequence[str | None] | None = None,
         strata: Sequence[str | None] | None = None,
@@ -99,15 +98,13 @@ class PredictionSetMetrics(CumulativeIterationMetric):
             spacing: voxel size in mm, above 0, as in MONAI's surface metrics: one number, one for each axis, or these
                 for each image. None takes it from the set or else the truth where that is a `MetaTensor` (one without
                 a real affine says 1 mm), and measures in voxels otherwise.
-            outside: bool ``[B, *spatial]`` or a list of ``[*spatial]``, true outside the processed field; None stands
-                for nowhere.
             images: a name for each image that no other image has, so that it counts once whatever a sampler repeats;
                 None counts each.
             units: name of the exchangeable unit (the patient) of each image; None takes every image as a unit.
             strata: name of the stratum of each image; None stands for no strata.
 
         Returns:
-            float64 ``[B, classes, 9]``, the figures in the order of :py:attr:`columns`.
+            float64 ``[B, classes, 8]``, the figures in the order of :py:attr:`columns`.
 
         Raises:
             ValueError: when the numbers or shapes of sets and truths differ, values are not 0 or 1, or the spacing
@@ -115,9 +112,9 @@ class PredictionSetMetrics(CumulativeIterationMetric):
         """
         if y is None:
             raise ValueError("Expected the truth in `y`, but got None. A prediction set is measured against it.")
-        check_entries(len(y_pred), y=y, outside=outside, images=images, units=units, strata=strata)
+        check_entries(len(y_pred), y=y, images=images, units=units, strata=strata)
         sizes = voxel_sizes(spacing, y_pred, y)
-        figures = super().__call__(y_pred, y, sizes=sizes, outside=outside)
+        figures = super().__call__(y_pred, y, sizes=sizes)
         for i, size in enumerate(sizes):
             owner = [None if names is None or names[i] is None else str(names[i]) for names in (images, units, strata)]
             self._records.append(CollectedImage(y_pred[i].shape[0], size is not None, *owner))
@@ -179,7 +176,6 @@ class PredictionSetMetrics(CumulativeIterationMetric):
         return self._compute_list(y_pred, y, **kwargs)
 
     def _compute_list(self, y_pred: Any, y: Any = None, **kwargs: Any) -> torch.Tensor:
-        outside = kwargs["outside"]
         rows = []
         for i, size in enumerate(kwargs["sizes"]):
             found, true = item_tensor(y_pred[i]), item_tensor(y[i])
@@ -189,8 +185,7 @@ class PredictionSetMetrics(CumulativeIterationMetric):
                     f"axes, but image {i} of the batch has {tuple(found.shape)} and {tuple(true.shape)}. A map of "
                     "class numbers becomes one-hot by AsDiscrete(to_onehot=...)."
                 )
-            field = None if outside is None else item_tensor(outside[i])
-            rows.append([self._row(i, c, found[c], true[c], size, field) for c in self._classes(found.shape[0])])
+            rows.append([self._row(i, c, found[c], true[c], size) for c in self._classes(found.shape[0])])
             if len(rows[i]) != len(rows[0]):
                 raise ValueError(
                     f"Expected as many channels in every image, but image 0 of the batch has {y_pred[0].shape[0]} and "
@@ -205,10 +200,9 @@ class PredictionSetMetrics(CumulativeIterationMetric):
         found: torch.Tensor,
         true: torch.Tensor,
         spacing: list[float] | None,
-        outside: torch.Tensor | None,
     ) -> tuple[float, ...]:
         try:
-            figures = prediction_set_metrics(found, true, spacing=spacing, outside=outside)
+            figures = prediction_set_metrics(found, true, spacing=spacing)
         except ValueError as error:
             raise ValueError(f"Image {image} of the batch, class {class_index}: {error}") from error
         return (*astuple(figures), volume_ml(figures.size, spacing, self.slice_thickness))

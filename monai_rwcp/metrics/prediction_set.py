@@ -27,7 +27,6 @@ class SetMetrics:
         missed: number of true voxels that are not in the set.
         true: number of true voxels.
         size: number of voxels in the set.
-        size_outside: number of these outside the processed field, where the network saw nothing.
         dice: Dice coefficient of set and truth; nan without truth.
         components: number of connected components of the set (voxels that share a face).
         average_surface_distance: mean distance to the other surface over the voxels of both surfaces together, in the
@@ -39,7 +38,6 @@ class SetMetrics:
     missed: int
     true: int
     size: int
-    size_outside: int
     dice: float
     components: int
     average_surface_distance: float
@@ -55,11 +53,6 @@ class SetMetrics:
         """Size of the set over the size of the truth; nan without truth."""
         return self.size / self.true if self.true else math.nan
 
-    @property
-    def stretch_inside(self) -> float:
-        """Stretch without the voxels outside the processed field."""
-        return (self.size - self.size_outside) / self.true if self.true else math.nan
-
 
 @torch.no_grad()
 def prediction_set_metrics(
@@ -67,7 +60,6 @@ def prediction_set_metrics(
     truth: torch.Tensor,
     *,
     spacing: Sequence[float] | None = None,
-    outside: torch.Tensor | None = None,
 ) -> SetMetrics:
     r"""Measure one prediction set of one class against the truth.
 
@@ -79,7 +71,6 @@ def prediction_set_metrics(
         prediction_set: zeros and ones of shape ``[*spatial]``, 2D or 3D.
         truth: zeros and ones of the same shape.
         spacing: voxel size along each axis, in mm, above 0; None measures distances in voxels.
-        outside: bool ``[*spatial]``, true outside the processed field; None stands for nowhere.
 
     Returns:
         the figures.
@@ -101,11 +92,6 @@ def prediction_set_metrics(
             f"Expected `prediction_set` and `truth` of one 2D or 3D shape, but got {tuple(found.shape)} and "
             f"{tuple(true.shape)}. Take one class of one image at a time."
         )
-    if outside is not None and outside.shape != found.shape:
-        raise ValueError(
-            f"Expected `outside` of the set's shape {tuple(found.shape)}, but got {tuple(outside.shape)}. Take it from "
-            "the score of the same image."
-        )
     size = check_spacing(spacing, found.ndim)
     both = bool(found.any()) and bool(true.any())
     average, hausdorff = surface_distances(found, true, size) if both else (math.nan, math.nan)
@@ -113,7 +99,6 @@ def prediction_set_metrics(
         missed=int((true & ~found).sum()),
         true=int(true.sum()),
         size=int(found.sum()),
-        size_outside=0 if outside is None else int((found & outside.to(found)).sum()),
         dice=float(compute_dice(found[None, None].float(), true[None, None].float())) if true.any() else math.nan,
         components=_components(found),
         average_surface_distance=average,

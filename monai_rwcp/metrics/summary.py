@@ -33,19 +33,18 @@ class ImageFigures:
     def named(self) -> dict[str, float]:
         """The figures of this image by their short names; nan where a figure is not defined.
 
-        ``fnr`` (false negative rate), ``stretch``, ``stretch_inside``, ``size_ml``, ``components``, ``dice``, ``assd``
+        ``fnr`` (false negative rate), ``stretch``, ``size_ml``, ``components``, ``dice``, ``assd``
         (average symmetric surface distance), ``hd95`` (95th percentile of the Hausdorff distance), each as in
         :py:class:`SetMetrics`, and ``false_alarm``: in an image without the class 1 when the set is not empty and 0
         when it is; nan in an image that shows the class.
 
         Example:
-            >>> ImageFigures(SetMetrics(2, 10, 16, 0, 0.6, 1, 1.0, 2.0), "anna").named()["stretch"]
+            >>> ImageFigures(SetMetrics(2, 10, 16, 0.6, 1, 1.0, 2.0), "anna").named()["stretch"]
             1.6
         """
         return {
             "fnr": self.metrics.false_negative_rate,
             "stretch": self.metrics.stretch,
-            "stretch_inside": self.metrics.stretch_inside,
             "size_ml": self.size_ml,
             "components": float(self.metrics.components),
             "dice": self.metrics.dice,
@@ -66,7 +65,7 @@ def unit_false_negative_rates(images: Iterable[ImageFigures]) -> dict[Hashable, 
         :py:func:`monai_rwcp.metrics.pooled_false_negative_rate`.
 
     Example:
-        >>> slices = [SetMetrics(10, 20, 30, 0, 0.4, 1, 1.0, 2.0), SetMetrics(0, 80, 90, 0, 0.9, 1, 1.0, 2.0)]
+        >>> slices = [SetMetrics(10, 20, 30, 0.4, 1, 1.0, 2.0), SetMetrics(0, 80, 90, 0.9, 1, 1.0, 2.0)]
         >>> unit_false_negative_rates(ImageFigures(figures, "anna") for figures in slices)
         {'anna': 0.1}
     """
@@ -95,7 +94,7 @@ def stratum_false_negative_rates(images: Sequence[ImageFigures]) -> dict[str, fl
         the rate in [0, 1] of each stratum in the order of their names; nan where no image of it shows the class.
 
     Example:
-        >>> figures = SetMetrics(2, 10, 16, 0, 0.6, 1, 1.0, 2.0)
+        >>> figures = SetMetrics(2, 10, 16, 0.6, 1, 1.0, 2.0)
         >>> stratum_false_negative_rates([ImageFigures(figures, "anna", "scanner A")])
         {'scanner A': 0.2}
     """
@@ -124,15 +123,15 @@ def class_figures(images: Sequence[ImageFigures], alpha: float | None = None) ->
     Returns:
         ``fnr``, its standard error ``fnr_standard_error``, ``coverage``, with ``alpha`` the ``coverage_gap``, with
         strata the ``worst_stratum_fnr`` (the largest of :py:func:`stratum_false_negative_rates`), ``stretch_median``,
-        ``stretch_iqr`` (upper less lower quartile, interpolated linearly), ``stretch_mean``, ``stretch_inside_mean``
-        (without voxels outside the processed field), ``size_ml``, ``components``, ``dice``, ``assd``, ``hd95`` (means),
-        ``false_alarm_rate`` (share of the images without the class whose set is not empty), ``n_units`` (units that
-        show the class) and ``n_without_class`` (images that do not).
+        ``stretch_iqr`` (upper less lower quartile, interpolated linearly), ``stretch_mean``, ``size_ml``,
+        ``components``, ``dice``, ``assd``, ``hd95`` (means), ``false_alarm_rate`` (share of the images without the
+        class whose set is not empty), ``n_units`` (units that show the class) and ``n_without_class`` (images that do
+        not).
 
     Source: coverage gap per case as in the COAT and CRA (arXiv 2504.07611) evaluations.
 
     Example:
-        >>> figures = [SetMetrics(0, 10, 16, 0, 0.6, 1, 1.0, 2.0), SetMetrics(2, 10, 12, 0, 0.7, 1, 1.0, 2.0)]
+        >>> figures = [SetMetrics(0, 10, 16, 0.6, 1, 1.0, 2.0), SetMetrics(2, 10, 12, 0.7, 1, 1.0, 2.0)]
         >>> found = class_figures([ImageFigures(figures[0], "anna"), ImageFigures(figures[1], "ben")], alpha=0.1)
         >>> round(found["coverage"], 4), round(found["coverage_gap"], 4), round(found["stretch_median"], 4)
         (0.9, 0.1, 1.4)
@@ -156,7 +155,6 @@ def class_figures(images: Sequence[ImageFigures], alpha: float | None = None) ->
         "stretch_median": middle,
         "stretch_iqr": upper - lower,
         "stretch_mean": _mean(stretches),
-        "stretch_inside_mean": _mean(figures["stretch_inside"] for figures in shown),
     }
     result |= {
         name: _mean(figures[name] for figures in shown) for name in ("size_ml", "components", "dice", "assd", "hd95")

@@ -11,7 +11,6 @@ from monai.config import KeysCollection, NdarrayOrTensor
 from monai.transforms import MapTransform, Transform
 from monai.utils import TransformBackends, convert_data_type, convert_to_dst_type
 
-from monai_rwcp.conformal.counting.options import Outside
 from monai_rwcp.conformal.promises.calibration import Calibration
 from monai_rwcp.conformal.sets.sandwich import conformal_sandwich
 from monai_rwcp.provenance.record import UNRECORDED, ScoreRecord
@@ -32,15 +31,13 @@ class ConformalSandwich(Transform):
         inner: a calibration of the loss ``"inner"`` (or ``"false_discovery"``), or the path of one.
         outer: a calibration of a loss of what the set misses, such as ``"fnr"``, or the path of one. Two
             `ConformalCalibrationHandler` on one evaluator make both in one run.
-        outside: as in :py:class:`ConformalThreshold`, for the outer set.
 
     Raises:
         TypeError: when a calibration is neither.
-        ValueError: when ``outside`` is not known.
 
     Example:
-        >>> ConformalSandwich("inner.json", "outer.json").outside
-        'include'
+        >>> ConformalSandwich("inner.json", "outer.json").outer.given
+        'outer.json'
     """
 
     backend = [TransformBackends.TORCH]
@@ -49,13 +46,9 @@ class ConformalSandwich(Transform):
         self,
         inner: Calibration | str | os.PathLike,
         outer: Calibration | str | os.PathLike,
-        outside: Outside = "include",
     ) -> None:
         self.inner = DocumentSource("inner", Calibration, inner)
         self.outer = DocumentSource("outer", Calibration, outer)
-        if outside not in ("include", "exclude"):
-            raise ValueError(f'outside must be "include" or "exclude" but is {outside!r}.')
-        self.outside: Outside = outside
 
     def __call__(
         self,
@@ -85,7 +78,7 @@ class ConformalSandwich(Transform):
         for calibration in (inner, outer):
             check_matches_calibration(score, record, calibration)
         tensor, *_ = convert_data_type(score, torch.Tensor)
-        sets = conformal_sandwich(tensor, inner, outer, group=group, weight=weight, outside=self.outside)
+        sets = conformal_sandwich(tensor, inner, outer, group=group, weight=weight)
         in_type, out_type, uncertain = (convert_to_dst_type(s, score, dtype=torch.uint8)[0] for s in sets)
         return in_type, out_type, uncertain
 
@@ -106,7 +99,6 @@ class ConformalSandwichd(MapTransform):
         keys: KeysCollection,
         inner: Calibration | str | os.PathLike,
         outer: Calibration | str | os.PathLike,
-        outside: Outside = "include",
         group_key: str | None = None,
         weight_key: str | None = None,
         allow_missing_keys: bool = False,
@@ -114,7 +106,7 @@ class ConformalSandwichd(MapTransform):
         """
         Args:
             keys: keys of the scores.
-            inner, outer, outside: see :py:class:`ConformalSandwich`.
+            inner, outer: see :py:class:`ConformalSandwich`.
             group_key: key of the unit's group, for calibrations by groups.
             weight_key: key of the unit's weight, for weighted calibrations.
             allow_missing_keys: whether missing keys are passed over.
@@ -123,7 +115,7 @@ class ConformalSandwichd(MapTransform):
             TypeError: when a calibration is neither a Calibration nor a path.
         """
         super().__init__(keys, allow_missing_keys)
-        self.converter = ConformalSandwich(inner, outer, outside)
+        self.converter = ConformalSandwich(inner, outer)
         self.group_key, self.weight_key = group_key, weight_key
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:

@@ -11,7 +11,6 @@ from monai.config import KeysCollection, NdarrayOrTensor
 from monai.transforms import MapTransform, Transform
 from monai.utils import TransformBackends, convert_data_type, convert_to_dst_type, ensure_tuple_rep
 
-from monai_rwcp.conformal.counting.options import Outside
 from monai_rwcp.conformal.promises.calibration import Calibration
 from monai_rwcp.conformal.sets.prediction_set import prediction_set
 from monai_rwcp.provenance.record import UNRECORDED, ScoreRecord
@@ -31,12 +30,9 @@ class ConformalThreshold(Transform):
     Args:
         calibration: a :py:class:`Calibration` or the path of one. A file is read when the transform is called, so a
             chain can be built before it exists, and read again when it has changed.
-        outside: ``"include"``: voxels outside the processed field (every channel exactly 0) belong to every set;
-            ``"exclude"``: they are treated as any other, which the calibration must have been made for.
 
     Raises:
         TypeError: when ``calibration`` is neither.
-        ValueError: when ``outside`` is neither.
 
     Source: arXiv 2208.02814; RW-CP, arXiv 2601.18997 (step 6).
 
@@ -54,11 +50,8 @@ class ConformalThreshold(Transform):
 
     backend = [TransformBackends.TORCH]
 
-    def __init__(self, calibration: Calibration | str | os.PathLike, outside: Outside = "include") -> None:
+    def __init__(self, calibration: Calibration | str | os.PathLike) -> None:
         self.source = DocumentSource("calibration", Calibration, calibration)
-        if outside not in ("include", "exclude"):
-            raise ValueError(f'outside must be "include" or "exclude" but is {outside!r}.')
-        self.outside: Outside = outside
 
     def __call__(
         self,
@@ -89,7 +82,7 @@ class ConformalThreshold(Transform):
         check_matches_calibration(score, record, calibration)
         tensor, *_ = convert_data_type(score, torch.Tensor)
         result, *_ = convert_to_dst_type(
-            prediction_set(tensor, calibration, group=group, weight=weight, outside=self.outside),
+            prediction_set(tensor, calibration, group=group, weight=weight),
             score,
             dtype=torch.uint8,
         )
@@ -111,7 +104,6 @@ class ConformalThresholdd(MapTransform):
         keys: KeysCollection,
         calibration: Calibration | str | os.PathLike | Sequence[Calibration | str | os.PathLike],
         output_keys: KeysCollection | None = None,
-        outside: Outside = "include",
         group_key: str | None = None,
         weight_key: str | None = None,
         allow_missing_keys: bool = False,
@@ -121,7 +113,6 @@ class ConformalThresholdd(MapTransform):
             keys: keys of the scores.
             calibration: the calibration of each score, or one for all; a :py:class:`Calibration` or a path.
             output_keys: where the sets go; None writes them under ``<key>_set``.
-            outside: see :py:class:`ConformalThreshold`. Defaults to "include".
             group_key: key of the unit's group, for a calibration by groups.
             weight_key: key of the unit's weight, for a weighted calibration.
             allow_missing_keys: whether missing keys are passed over.
@@ -131,7 +122,7 @@ class ConformalThresholdd(MapTransform):
             ValueError: when the numbers of keys differ, or a set would overwrite its score.
         """
         super().__init__(keys, allow_missing_keys)
-        self.converters = [ConformalThreshold(c, outside) for c in ensure_tuple_rep(calibration, len(self.keys))]
+        self.converters = [ConformalThreshold(c) for c in ensure_tuple_rep(calibration, len(self.keys))]
         named = tuple(f"{key}_set" for key in self.keys) if output_keys is None else output_keys
         self.output_keys = output_keys_of(self.keys, named)
         self.group_key, self.weight_key = group_key, weight_key

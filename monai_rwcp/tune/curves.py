@@ -15,7 +15,6 @@ from monai_rwcp.conformal.counting.labels import (
     check_label,
     check_score,
     check_single_channel,
-    outside_field,
     truth_masks,
 )
 from monai_rwcp.conformal.counting.levels import threshold_levels
@@ -162,8 +161,6 @@ def set_curves(
 ) -> SetCurves:
     """Count what the sets of one image miss and how large they are, at every tuning threshold.
 
-    Voxels outside the processed field (every channel exactly 0) are in every set, as in calibration and prediction.
-
     Args:
         score: float tensor of shape ``[C, *spatial]`` in [0, 1].
         label: the truth on the same grid, see :py:func:`monai_rwcp.conformal.truth_masks` for its forms.
@@ -192,12 +189,11 @@ def set_curves(
         check_single_channel("mask", mask, score)
         counted = mask[0] != 0
     truth = truth_masks(label, score, classes, label_mode, counted)
-    outside = outside_field(score)
     true, missed, size = [], [], []
     # Class by class: sorting takes twice the memory of scores.
     for c in classes:
-        # Rounding may leave a score below 0, the threshold of the whole image; outside the field every set claims all.
-        values = score[c].to(torch.float32).clamp(min=0).masked_fill(outside, torch.inf)
+        # Rounding may leave a score below 0, the threshold of the whole image.
+        values = score[c].to(torch.float32).clamp(min=0)
         claimed = _reached(values[truth[c]])
         size.append(_reached(values.flatten() if counted is None else values[counted]))
         # The lowest threshold, 0, claims everything.

@@ -70,7 +70,7 @@ def set_distances(
     size = [1.0] * (score.ndim - 1) if spacing is None else [float(s) for s in spacing]
     diagonal = math.hypot(*(n * s for n, s in zip(score.shape[1:], size, strict=True)))
     found = []
-    sets = set_at(score, thresholds, include_outside=True).bool()
+    sets = set_at(score, thresholds).bool()
     for c in thresholds:
         claimed = sets[c] if counted is None else sets[c] & counted
         if not truths[c].any():

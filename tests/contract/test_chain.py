@@ -32,6 +32,7 @@ from monai_rwcp import (
     NetworkFeatures,
     NetworkProvenanced,
     RandomWalkDiffusiond,
+    false_negative_rate_table,
 )
 
 SHAPE = (22, 9, 26)
@@ -150,7 +151,8 @@ def calibrated(cohort: list[dict[str, str]], tmp_path_factory: pytest.TempPathFa
     """A folder with the calibration of twelve patients and their saved scores."""
     folder = tmp_path_factory.mktemp("calibrated")
     handler = ConformalCalibrationHandler(alpha=ALPHA, unit_key="patient", output_path=folder / "calibration.json")
-    _run(_Net(), cohort[:12], [handler], _save("pred", folder))
+    with pytest.warns(UserWarning, match="48 of the 5016 true voxels of class 1 .* lie where its score is exactly 0"):
+        _run(_Net(), cohort[:12], [handler], _save("pred", folder))
     return folder
 
 
@@ -169,8 +171,7 @@ def test_calibration_equals_a_count_on_the_saved_scores(cohort: list[dict[str, s
     def total_loss(c: int, threshold: float) -> float:
         losses = []
         for score, label in pairs:
-            missed = (score[c] < threshold) & (score != 0).any(axis=0)
-            losses.append(missed[label == c].mean())
+            losses.append((score[c] < threshold)[label == c].mean())
         return float(sum(losses))
 
     room = ALPHA * 13 - 1
@@ -199,25 +200,27 @@ def test_saved_set_is_the_saved_score_at_the_threshold(
     assert found.dtype == np.uint8
 
     threshold = Calibration.load(calibrated / "calibration.json").threshold
-    outside = (score == 0).all(axis=0)
-    assert 0.1 < outside.mean() < 0.9
+    beyond = (score == 0).all(axis=0)  # what Invertd leaves outside the processed field
+    assert 0.1 < beyond.mean() < 0.9
     for c in (1, 2):
-        np.testing.assert_array_equal(found[c], (score[c] >= threshold[c]) | outside)
-        assert found[c][outside].all()
-        assert 0.004 < found[c][~outside].mean() < 0.7
+        np.testing.assert_array_equal(found[c], score[c] >= threshold[c])
+        assert not found[c][beyond].any()
+        assert 0.004 < found[c][~beyond].mean() < 0.7
     assert not found[0].any()
     # The set lies where the organ is, in the file's own voxels.
     label = np.asarray(nibabel.load(new["label"]).dataobj)
     for c in (1, 2):
         assert found[c][label == c].mean() > 0.6
-        assert found[c][label == c].mean() > 1.5 * found[c][~outside & (label == 0)].mean()
+        assert found[c][label == c].mean() > 1.5 * found[c][~beyond & (label == 0)].mean()
 
 
-def test_truth_outside_the_field_counts_as_covered(cohort: list[dict[str, str]], calibrated: Path) -> None:
+def test_truth_beyond_the_processed_field_counts_as_missed(cohort: list[dict[str, str]], calibrated: Path) -> None:
     label = np.asarray(nibabel.load(cohort[0]["label"]).dataobj)
     score, _ = _read(calibrated, cohort[0], "pred")
     beyond = (label == 1) & (score == 0).all(axis=0)
     assert beyond.sum() == 4
+    table = false_negative_rate_table(torch.as_tensor(score), torch.as_tensor(label)[None], unit="a")
+    assert table.missed(1)[0, 1] == table.images["a"].true_voxels[1].at_zero == 4
 
 
 def _messages(error: BaseException | None) -> str:
@@ -244,5 +247,6 @@ def test_calibrating_through_the_threshold_takes_the_score_and_not_the_set(
     cohort: list[dict[str, str]], calibrated: Path
 ) -> None:
     handler = ConformalCalibrationHandler(alpha=ALPHA, unit_key="patient")
-    _run(_Net(), cohort[:12], [handler], ConformalThresholdd("pred", calibrated / "calibration.json"))
+    with pytest.warns(UserWarning, match="exactly 0"):
+        _run(_Net(), cohort[:12], [handler], ConformalThresholdd("pred", calibrated / "calibration.json"))
     assert handler.calibration.classes == Calibration.load(calibrated / "calibration.json").classes

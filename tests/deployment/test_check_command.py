@@ -138,7 +138,6 @@ def _other_network(config: dict[str, Any]) -> None:
         (lambda c: before_threshold(c, _target_="AsDiscreted", keys="pred", threshold=0.5), {"AsDiscreted"}),
         (_declared, {"NetworkProvenanced.inferer"}),
         (_other_network, {"NetworkProvenanced.network"}),
-        (lambda c: at(c, "ConformalThresholdd").update(outside="exclude"), {"threshold.outside"}),
         (lambda c: at(c, "ConformalThresholdd").update(group_key="scanner"), {"threshold.group_key"}),
         (lambda c: at(c, "ConformalThresholdd").update(weight_key="weight"), {"threshold.weight_key"}),
         (lambda c: at(c, "ConformalThresholdd").update(calibration="absent.json"), {"threshold"}),

@@ -375,17 +375,14 @@ def test_background_is_left_out_unless_asked_for() -> None:
     assert set(handler.calibration.classes) == {1, 2}
 
 
-def test_outside_of_the_field() -> None:
+def test_truth_at_exact_zeros_makes_the_set_the_whole_image_and_the_handler_says_so() -> None:
     cases = _cases()
     for case in cases:
         case["pred"][:, :3] = 0
-    included = ConformalCalibrationHandler(alpha=0.2)
-    _run(included, cases)
-    excluded = ConformalCalibrationHandler(alpha=0.2, outside="exclude")
-    _run(excluded, cases)
-    assert included.calibration.threshold[1] > 0.01
-    assert excluded.calibration.threshold[1] == 0
-    assert (included.calibration.counting.outside, excluded.calibration.counting.outside) == ("include", "exclude")
+    handler = ConformalCalibrationHandler(alpha=0.2)
+    with pytest.warns(UserWarning, match="lie where its score is exactly 0.*nothing but the whole image holds a voxel"):
+        _run(handler, cases)
+    assert handler.calibration.threshold[1] == 0
 
 
 def test_options_reach_the_calibration() -> None:
@@ -519,9 +516,7 @@ def test_bad_options(options: dict[str, Any], message: str) -> None:
         ConformalCalibrationHandler(**options)
 
 
-@pytest.mark.parametrize(
-    "options", [{"unit_loss": "max"}, {"empty": "drop"}, {"outside": "all"}, {"label_mode": "onehot"}]
-)
+@pytest.mark.parametrize("options", [{"unit_loss": "max"}, {"empty": "drop"}, {"label_mode": "onehot"}])
 def test_bad_options_are_told_before_the_run(options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(options))):
         ConformalCalibrationHandler(**options)

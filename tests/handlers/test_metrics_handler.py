@@ -83,7 +83,7 @@ def test_beside_monais_own_handlers(calibration: Calibration, tmp_path: Path) ->
         by_hand([found], [truth], spacing=[2.0, 1.5], units=[case["patient"]], strata=[case["scanner"]])
     metrics = evaluator.state.metrics
     figures = by_hand.aggregate()
-    assert len(figures) == 17
+    assert len(figures) == 16
     for name, values in figures.items():
         for c in (1, 2):
             assert metrics[f"pred_set_{name}_{c}"] == pytest.approx(float(values[c - 1]), rel=1e-6, nan_ok=True), name
@@ -158,12 +158,6 @@ def test_a_mask_takes_voxels_out_of_set_and_truth() -> None:
     mask = torch.tensor([[[0, 1, 1, 0]]])
     metrics = run(PredictionSetMetricsHandler(mask_key="mask"), [item(mask=mask, label=torch.tensor([[[9, 1, 1, 9]]]))])
     assert (metrics["pred_set_fnr_1"], metrics["pred_set_stretch_mean_1"]) == (0, 1)
-
-
-def test_the_score_tells_what_is_outside_the_field() -> None:
-    score = torch.tensor([[[0.0, 0.5, 0.5, 0.5]], [[0.0, 0.5, 0.5, 0.5]]])
-    metrics = run(PredictionSetMetricsHandler(score_key="pred"), [item(pred=score)])
-    assert (metrics["pred_set_stretch_mean_1"], metrics["pred_set_stretch_inside_mean_1"]) == (1, 2 / 3)
 
 
 def test_overlapping_regions() -> None:

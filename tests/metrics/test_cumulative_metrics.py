@@ -69,7 +69,6 @@ def test_every_figure_against_numpy_and_monai() -> None:
             "stretch_median": np.median(stretch),
             "stretch_iqr": np.percentile(stretch, 75) - np.percentile(stretch, 25),
             "stretch_mean": np.mean(stretch),
-            "stretch_inside_mean": np.mean(stretch),
             "size_ml": np.mean([one[i].sum() for i in shown]) * 4.5 / 1000,
             "components": np.mean([scipy_label(one[i])[1] for i in shown]),
             "false_alarm_rate": np.mean([one[i].any() for i in range(len(one)) if not other[i].any()] or [math.nan]),
@@ -193,16 +192,11 @@ def test_slices_have_a_volume_with_their_thickness_only() -> None:
         assert float(metric.aggregate()["size_ml"]) == pytest.approx(expected, nan_ok=True)
 
 
-def test_background_single_channels_and_voxels_outside_the_field() -> None:
+def test_background_and_single_channels() -> None:
     truth = torch.zeros(1, 2, 4, 4)
     truth[:, 1, :2], truth[:, 0, 2:] = 1, 1
-    assert PredictionSetMetrics(include_background=True)(truth, truth).shape == (1, 2, 9)
-    assert PredictionSetMetrics()(truth[:, :1], truth[:, :1]).shape == (1, 1, 9)
-    metric = PredictionSetMetrics()
-    outside = torch.zeros(1, 4, 4, dtype=torch.bool)
-    outside[:, 3] = True
-    metric(torch.ones(1, 2, 4, 4), truth, outside=outside)
-    assert (float(metric.aggregate()["stretch_mean"]), float(metric.aggregate()["stretch_inside_mean"])) == (2, 1.5)
+    assert PredictionSetMetrics(include_background=True)(truth, truth).shape == (1, 2, 8)
+    assert PredictionSetMetrics()(truth[:, :1], truth[:, :1]).shape == (1, 1, 8)
 
 
 def test_a_named_image_counts_once_and_a_nameless_one_always() -> None:
@@ -276,7 +270,6 @@ SETS = torch.ones(2, 2, 4, 4)
         ({"units": "ab"}, "in `units` .* but got 'ab'"),
         ({"strata": ["a", "b", "c"]}, "one entry in `strata`"),
         ({"spacing": [0.0, 1.0]}, "each above 0 and finite"),
-        ({"outside": torch.zeros(2, 3, 4)}, "`outside` of the set's shape"),
     ],
 )
 def test_bad_input_is_named(given: dict[str, Any], message: str) -> None:
@@ -305,6 +298,6 @@ def test_images_must_agree_in_channels_and_unit_of_length() -> None:
 
 
 def test_unit_of_one_image_has_no_standard_error() -> None:
-    figures = class_figures([ImageFigures(SetMetrics(1, 10, 12, 0, 0.8, 1, 1.0, 2.0), "anna")])
+    figures = class_figures([ImageFigures(SetMetrics(1, 10, 12, 0.8, 1, 1.0, 2.0), "anna")])
     assert figures["fnr"] == 0.1
     assert math.isnan(figures["fnr_standard_error"])

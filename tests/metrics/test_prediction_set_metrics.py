@@ -67,11 +67,6 @@ def test_impossible_spacing_is_refused(spacing: tuple[float, float]) -> None:
         prediction_set_metrics(torch.ones(2, 2), torch.ones(2, 2), spacing=spacing)
 
 
-def test_outside_must_have_the_sets_shape() -> None:
-    with pytest.raises(ValueError, match=r"`outside` of the set's shape \(3, 4\), but got \(1, 4\)"):
-        prediction_set_metrics(torch.ones(3, 4), torch.ones(3, 4), outside=torch.ones(1, 4, dtype=torch.bool))
-
-
 def test_nan_is_no_mask() -> None:
     with pytest.raises(ValueError, match=r"`truth` to hold zeros and ones.*Threshold a score first"):
         prediction_set_metrics(torch.ones(2, 2), torch.full((2, 2), math.nan))

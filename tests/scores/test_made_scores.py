@@ -144,7 +144,7 @@ def test_curves_are_counts_of_the_sets(masked: bool) -> None:
     curves = set_curves(score, label, unit="anna", mask=mask)
     assert curves.classes == (1, 2)
     for j, threshold in list(enumerate(tuning_thresholds().tolist()))[::23]:
-        found = set_at(score, {1: threshold, 2: threshold}, include_outside=True).bool()
+        found = set_at(score, {1: threshold, 2: threshold}).bool()
         for row, c in enumerate((1, 2)):
             truth = (label[0] == c) & counted
             assert curves.true[0, row] == int(truth.sum())

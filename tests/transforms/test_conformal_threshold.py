@@ -51,13 +51,11 @@ def _calibration(
     return calibrate(LossTable.join(tables), alpha=0.2)
 
 
-def _by_hand(score: torch.Tensor, calibration: Calibration, outside: str = "include") -> np.ndarray:
+def _by_hand(score: torch.Tensor, calibration: Calibration) -> np.ndarray:
     values = score.double().numpy()
     out = np.zeros(values.shape, dtype=np.uint8)
     for c, level in calibration.lambda_hat.items():
         out[c] = values[c] >= 1 - level
-        if outside == "include":
-            out[c][(values == 0).all(axis=0)] = 1
     return out
 
 
@@ -123,17 +121,13 @@ def test_a_score_at_the_threshold_is_in() -> None:
     assert torch.as_tensor(ConformalThreshold(calibration)(score))[1].tolist() == [[1, 0]]
 
 
-def test_outside_the_processed_field() -> None:
-    score = _score(31)
+def test_exact_zeros_are_scores_like_any_other() -> None:
+    calibration, score = _calibration(), _score(31)
     score[:, :2] = 0
-    included, excluded = _calibration(), _calibration(outside="exclude")
-    for calibration, outside in ((included, "include"), (excluded, "exclude"), (excluded, "include")):
-        result = np.asarray(ConformalThreshold(calibration, outside)(score))  # type: ignore[arg-type]
-        np.testing.assert_array_equal(result, _by_hand(score, calibration, outside))
-        assert result[1:, :2].all() == (outside == "include")
-        assert not result[0].any()
-    with pytest.raises(ValueError, match="counted voxels outside the processed field as covered .*would break its"):
-        ConformalThreshold(included, "exclude")(score)
+    result = np.asarray(ConformalThreshold(calibration)(score))
+    np.testing.assert_array_equal(result, _by_hand(score, calibration))
+    assert not result[:, :2].any()
+    assert result[1:, 2:].any()
 
 
 def test_array_equals_dictionary_and_the_score_stays() -> None:
@@ -200,7 +194,7 @@ def test_file_is_read_at_call_time_and_again_when_it_changes(tmp_path: Path, as_
     transform = ConformalThreshold(as_type(path))
     with pytest.raises(FileNotFoundError, match=r"no calibration at '.*calibration\.json'\. Run the evaluator"):
         transform(_score(31))
-    for options in ({}, {"outside": "exclude"}, {}):
+    for options in ({}, {"unit_name": "patient"}, {}):
         calibration = _calibration(**options)
         calibration.save(path)
         score = _score(31)
@@ -255,11 +249,6 @@ def test_a_damaged_file_is_told(tmp_path: Path) -> None:
 def test_bad_calibrations(bad: Any) -> None:
     with pytest.raises(TypeError, match=f"calibration must be a Calibration or a path but is {type(bad).__name__}"):
         ConformalThreshold(bad)
-
-
-def test_bad_outside() -> None:
-    with pytest.raises(ValueError, match=r'outside must be "include" or "exclude" but is \'all\''):
-        ConformalThreshold("calibration.json", outside="all")  # type: ignore[arg-type]
 
 
 # --- which scores a calibration refuses ---------------------------------------------------------------------------

@@ -124,7 +124,7 @@ def test_sets_are_those_that_prediction_makes_also_in_half_precision() -> None:
     label = (torch.rand(1, 20, 20, generator=generator) < 0.02).float()
     differ = 0
     for threshold in tuning_thresholds()[1::10].tolist():
-        made = set_at(score, {1: threshold}, include_outside=True)[1].bool()
+        made = set_at(score, {1: threshold})[1].bool()
         differ += not torch.equal(made, score[1] >= threshold)
         expected = surface_distances(made, label[0] > 0, [1.0, 1.0])[1] if made.any() else math.hypot(20, 20)
         assert set_distances(score, label, {1: threshold}) == [expected]

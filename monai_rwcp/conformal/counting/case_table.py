@@ -12,7 +12,7 @@ from monai_rwcp.conformal.counting.labels import LabelMode
 from monai_rwcp.conformal.counting.loss_table import LossTable
 from monai_rwcp.conformal.counting.losses.choice import LossChoice, loss_from
 from monai_rwcp.conformal.counting.losses.voxels import FalseNegativeRate
-from monai_rwcp.conformal.counting.options import CountingOptions, Outside
+from monai_rwcp.conformal.counting.options import CountingOptions
 from monai_rwcp.provenance.record import UNRECORDED, ScoreRecord
 
 __all__ = ["case_loss_table", "false_negative_rate_table"]
@@ -32,7 +32,6 @@ def case_loss_table(
     label_mode: LabelMode = "index",
     include_background: bool = False,
     mask: torch.Tensor | None = None,
-    outside: Outside = "include",
     unit_name: str = "image",
     provenance: ScoreRecord = UNRECORDED,
 ) -> LossTable:
@@ -53,9 +52,6 @@ def case_loss_table(
         include_background: whether channel 0 is calibrated too; regions have no background.
         mask: ``[1, *spatial]``, not 0 where voxels count; None counts all. With a mask the promise is about the voxels
             inside it, and says so.
-        outside: ``"include"``: voxels outside the processed field (every channel exactly 0) count as covered, because
-            the prediction set will include such voxels; ``"exclude"``: they count as any other. Losses of excess
-            (inner sets) take them as any other, and so do their sets.
         unit_name: what a unit is, for people.
         provenance: how the score was made.
 
@@ -79,7 +75,7 @@ def case_loss_table(
     return count_case(
         score,
         label,
-        CountingOptions(label_mode, include_background, masked=mask is not None, outside=outside),
+        CountingOptions(label_mode, include_background, masked=mask is not None),
         loss=loss_from(loss),
         unit=unit,
         image=image,

@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 
-from monai_rwcp.conformal.counting.image_counts import Histogram, ImageCounts
+from monai_rwcp.conformal.counting.image_counts import Histogram, ImageCounts, TrueVoxels
 from monai_rwcp.conformal.counting.labels import check_label, check_score, check_single_channel, truth_masks
 from monai_rwcp.conformal.counting.levels import threshold_levels
 from monai_rwcp.conformal.counting.loss_table import LossTable
 from monai_rwcp.conformal.counting.losses.base import ClassCase, SetLoss
-from monai_rwcp.conformal.counting.options import CountingOptions, Outside
+from monai_rwcp.conformal.counting.options import CountingOptions
 from monai_rwcp.provenance.record import ScoreRecord
 from monai_rwcp.utils.arguments import check_weight
 
@@ -55,17 +55,19 @@ def count_case(
         check_single_channel("mask", mask, score)
     weights = _weights(weight, loss, score)
     sizes = _sizes(spacing, loss, score)
-    outside: Outside = "exclude" if loss.of_excess else counting.outside
-    true, false = _Counts(classes, score.device), _Counts(classes, score.device)
+    n = len(threshold_levels())
+    true, false = _Counts(classes, n, score.device), _Counts(classes, n, score.device)
+    voxels = _Counts(classes, 2, score.device)
     # Slab by slab, where the loss allows it: a volume needs no second one beside it.
     for slab in _slabs(score.shape[1:]) if loss.by_slab else [slice(None)]:
         part = score[:, slab]
         counted = None if mask is None else mask[0, slab] != 0
         for c, truth in truth_masks(label[:, slab], part, classes, counting.label_mode, counted).items():
             slab_weights = None if weights is None else weights[slab]
-            case = ClassCase(part, c, truth, counted, outside, slab_weights, sizes)
+            case = ClassCase(part, c, truth, counted, slab_weights, sizes)
             missed, claimed = loss.count(case)
             true.add(c, missed)
+            voxels.add(c, torch.stack([truth.sum(), (truth & (part[c] <= 0)).sum()]))
             if claimed is not None:
                 false.add(c, claimed)
     counts = ImageCounts(
@@ -74,6 +76,7 @@ def count_case(
         false.histograms() if loss.of_excess else {},
         group,
         None if shift_weight is None else check_weight(shift_weight),
+        {c: TrueVoxels(*number.tolist()) for c, number in voxels.total.items()},
     )
     return LossTable(
         n_channels=score.shape[0],
@@ -87,8 +90,7 @@ def count_case(
 
 
 class _Counts:
-    def __init__(self, classes: tuple[int, ...], device: torch.device) -> None:
-        n = len(threshold_levels())
+    def __init__(self, classes: tuple[int, ...], n: int, device: torch.device) -> None:
         self.total = {c: torch.zeros(n, dtype=torch.int64, device=device) for c in classes}
 
     def add(self, class_index: int, counts: torch.Tensor) -> None:

@@ -15,6 +15,7 @@ from monai_rwcp.conformal.counting.levels import threshold_levels
 __all__ = [
     "Histogram",
     "ImageCounts",
+    "TrueVoxels",
     "check_counted_once",
     "group_of_each_unit",
     "joined_images",
@@ -60,6 +61,19 @@ class Histogram(NamedTuple):
         return bool(near.all())
 
 
+class TrueVoxels(NamedTuple):
+    """How many voxels of an image show a class, and how many of them no threshold above 0 reaches.
+
+    Args:
+        all: number of counted true voxels.
+        at_zero: number of these whose score is exactly 0, or below it by rounding. Level 0 of a histogram would not
+            tell: it also holds scores below the first threshold, and for many losses other parts than voxels.
+    """
+
+    all: int
+    at_zero: int
+
+
 @dataclass(frozen=True)
 class ImageCounts:
     """How the parts of the truth of one image are spread over the threshold levels.
@@ -70,6 +84,8 @@ class ImageCounts:
         false: for losses of excess, for each class how many voxels the set claims wrongly up to each level.
         group: group of the unit, or None.
         shift_weight: how much more often a unit like its own is met in the population that is calibrated for, or None.
+        true_voxels: for each class how many voxels of it there are, and at exact zeros; empty where only the parts are
+            known.
     """
 
     unit: str
@@ -77,6 +93,7 @@ class ImageCounts:
     false: Mapping[int, Histogram] = field(default_factory=dict)
     group: str | None = None
     shift_weight: float | None = None
+    true_voxels: Mapping[int, TrueVoxels] = field(default_factory=dict)
 
     def same_image(self, other: ImageCounts) -> bool:
         """Whether both count one image: the same unit and group, and the same counts up to the rounding of scores."""
@@ -85,13 +102,15 @@ class ImageCounts:
             and all(own.close_to(other.true[c]) for c, own in self.true.items())
             and all(own.close_to(other.false[c]) for c, own in self.false.items())
             and math.isclose(self.shift_weight or 0, other.shift_weight or 0, rel_tol=_ROUNDING)
+            # Rounding makes a zero of a small score, but no true voxel of another.
+            and all(own.all == other.true_voxels[c].all for c, own in self.true_voxels.items())
         )
 
     def sort_key(self) -> tuple[Any, ...]:
         """Orders counts of one image, so that the choice between them does not depend on who counted first."""
         by_class = [*sorted(self.true.items()), *sorted(self.false.items())]
         counts = [(c, histogram.levels.tolist(), histogram.counts.tolist()) for c, histogram in by_class]
-        return counts, self.shift_weight or 0
+        return counts, self.shift_weight or 0, sorted(self.true_voxels.items())
 
 
 def joined_images(parts: Iterable[Mapping[str, ImageCounts]]) -> dict[str, ImageCounts]:

@@ -15,7 +15,6 @@ __all__ = [
     "check_label",
     "check_score",
     "check_single_channel",
-    "outside_field",
     "truth_masks",
 ]
 
@@ -175,20 +174,3 @@ def truth_masks(
         )
     masks = {c: label[0] == c if label_mode == "index" else label[c] == 1 for c in classes}
     return masks if counted is None else {c: mask & counted for c, mask in masks.items()}
-
-
-def outside_field(score: torch.Tensor) -> torch.Tensor:
-    """Voxels where every channel is exactly zero: what Invertd leaves outside the processed field.
-
-    Args:
-        score: ``[C, *spatial]``.
-
-    Returns:
-        bool tensor of shape ``[*spatial]``.
-
-    Example:
-        >>> import torch
-        >>> outside_field(torch.tensor([[[0.0, 0.3]], [[0.0, 0.7]]])).tolist()
-        [[True, False]]
-    """
-    return (score == 0).all(dim=0)

@@ -8,13 +8,12 @@ from typing import Literal, get_args
 from monai_rwcp.conformal.counting.labels import LabelMode, calibrated_classes
 from monai_rwcp.utils.arguments import check_choice
 
-__all__ = ["CountingOptions", "EmptyTruth", "Outside", "UnitLoss"]
+__all__ = ["CountingOptions", "EmptyTruth", "UnitLoss"]
 
-Outside = Literal["include", "exclude"]
 EmptyTruth = Literal["exclude", "zero"]
 UnitLoss = Literal["pooled", "mean"]
 
-_CHOICES = {"label_mode": LabelMode, "outside": Outside, "empty": EmptyTruth, "unit_loss": UnitLoss}
+_CHOICES = {"label_mode": LabelMode, "empty": EmptyTruth, "unit_loss": UnitLoss}
 
 
 @dataclass(frozen=True)
@@ -28,8 +27,6 @@ class CountingOptions:
         label_mode: ``"index"``, ``"one_hot"`` or ``"regions"`` (overlapping; every channel is a structure).
         include_background: whether channel 0 is counted too; False for regions, which have no background.
         masked: whether voxels outside a mask are left out, so that nothing is known of them.
-        outside: whether voxels outside the processed field (every channel exactly 0) count as covered (``"include"``)
-            or as any other (``"exclude"``).
         empty: whether a unit without the class does not count for it (``"exclude"``) or counts with loss 0
             (``"zero"``).
         unit_loss: whether a unit's loss is that of all its images together (``"pooled"``) or the mean over those of
@@ -46,7 +43,6 @@ class CountingOptions:
     label_mode: LabelMode = "index"
     include_background: bool = False
     masked: bool = False
-    outside: Outside = "include"
     empty: EmptyTruth = "exclude"
     unit_loss: UnitLoss = "pooled"
 

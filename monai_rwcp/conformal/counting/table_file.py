@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from monai_rwcp.conformal.counting.image_counts import Histogram, ImageCounts
+from monai_rwcp.conformal.counting.image_counts import Histogram, ImageCounts, TrueVoxels
 from monai_rwcp.conformal.counting.levels import threshold_levels
 from monai_rwcp.conformal.counting.losses.base import SetLoss
 from monai_rwcp.utils.arguments import check_weight
@@ -34,6 +34,7 @@ def images_to_document(images: Mapping[str, ImageCounts]) -> dict[str, Any]:
             "shift_weight": image.shift_weight,
             "true": _histograms_to_document(image.true),
             "false": _histograms_to_document(image.false),
+            "true_voxels": {str(c): voxels._asdict() for c, voxels in image.true_voxels.items()},
         }
         for name, image in sorted(images.items())
     }
@@ -55,6 +56,7 @@ def images_from_document(
             _histograms(name, entry["false"], classes if loss.of_excess else ()),
             entry["group"],
             None if entry["shift_weight"] is None else check_weight(entry["shift_weight"]),
+            _true_voxels(name, entry["true_voxels"], classes),
         )
         for name, entry in document.items()
     }
@@ -73,3 +75,13 @@ def _histograms(image: str, entry: dict[str, Any], classes: tuple[int, ...]) -> 
             raise ValueError(f"image {image!r}, class {c}: levels and counts do not fit.")
         histograms[c] = Histogram(levels, counts)
     return histograms
+
+
+def _true_voxels(image: str, entry: dict[str, Any], classes: tuple[int, ...]) -> dict[int, TrueVoxels]:
+    voxels = {}
+    for c in classes:
+        of_class = TrueVoxels(**entry[str(c)])
+        if not all(type(number) is int for number in of_class) or not 0 <= of_class.at_zero <= of_class.all:
+            raise ValueError(f"image {image!r}, class {c}: {of_class.at_zero!r} of {of_class.all!r} true voxels at 0.")
+        voxels[c] = of_class
+    return voxels

@@ -16,6 +16,7 @@ from monai_rwcp.conformal.promises.class_calibration import ClassCalibration
 from monai_rwcp.conformal.promises.promise import Bound, Method, Promise
 from monai_rwcp.conformal.promises.thresholds import boldest_thresholds
 from monai_rwcp.conformal.promises.weighted_losses import WeightedLosses, weigh
+from monai_rwcp.conformal.promises.zero_scores import warn_of_zero_scores
 
 __all__ = ["calibrate", "calibration_of", "check_promisable"]
 
@@ -130,6 +131,7 @@ def calibration_of(
     if weights is not None:
         weighted = _weighted(table, promise, counting, by_group, weights)
         classes = {c: _safest(table, entry) for c, entry in classes.items()}
+    _warn_of_zeros(table, promise, names, classes, groups, weighted)
     return Calibration(
         promised=promise,
         counting=counting,
@@ -176,6 +178,28 @@ def _warn_of_few(entry: ClassCalibration, name: str, promise: Promise, what_then
         f"{_numbers(promise)}. {what_then}",
         stacklevel=4,  # who called calibrate
     )
+
+
+def _warn_of_zeros(
+    table: LossTable,
+    promise: Promise,
+    names: Mapping[int, str],
+    classes: Mapping[int, ClassCalibration],
+    groups: Mapping[str, Mapping[int, ClassCalibration]],
+    weighted: Mapping[int, WeightedLosses] | None,
+) -> None:
+    for c, entry in classes.items():
+        if weighted is None:
+            whole_image = entry.threshold == 0 and entry.n >= promise.minimum_n
+        else:
+            # The smaller the weight of a case, the bolder its threshold.
+            whole_image = entry.n > 0 and weighted[c].threshold(promise.alpha, 0.0) == 0
+        warn_of_zero_scores(table, c, names[c], whole_image and not table.loss.of_excess, stacklevel=4)
+    for group, entries in groups.items():
+        for c, entry in entries.items():
+            if entry.threshold == 0 and not table.loss.of_excess:
+                of_group = table.only(_units_by_group(table)[group])
+                warn_of_zero_scores(of_group, c, f"{names[c]} in the group {group!r}", True, stacklevel=4)
 
 
 def _weighted(

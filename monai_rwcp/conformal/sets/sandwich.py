@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import torch
 
-from monai_rwcp.conformal.counting.options import Outside
 from monai_rwcp.conformal.promises.calibration import Calibration
 from monai_rwcp.conformal.sets.prediction_set import prediction_set, set_at
 
@@ -36,7 +35,6 @@ def conformal_sandwich(
     *,
     group: str | None = None,
     weight: float | None = None,
-    outside: Outside = "include",
 ) -> Sandwich:
     r"""Take the inner and the outer set of each class, each with a promise of its own.
 
@@ -50,7 +48,6 @@ def conformal_sandwich(
         outer: a calibration of a loss of what the set misses, such as ``"fnr"``.
         group: the unit's group, where both calibrations are by groups.
         weight: the unit's weight, where both calibrations are weighted.
-        outside: see :py:func:`prediction_set`, for the outer set; the inner set claims nothing there.
 
     Returns:
         the sets.
@@ -106,8 +103,8 @@ def conformal_sandwich(
                 'discovery proportion. Use the loss "inner", or a smaller alpha for the outer set.'
             )
         in_thresholds[c] = max(threshold, out_thresholds[c])
-    outer_set = prediction_set(score, outer, group=group, weight=weight, outside=outside)
-    inner_set = set_at(score, in_thresholds, include_outside=False)
+    outer_set = prediction_set(score, outer, group=group, weight=weight)
+    inner_set = set_at(score, in_thresholds)
     if outer.counting.label_mode == "regions":
         uncertain = (outer_set != inner_set).any(dim=0, keepdim=True)
     else:

@@ -8,8 +8,6 @@ from functools import lru_cache
 import numpy as np
 import torch
 
-from monai_rwcp.conformal.counting.labels import outside_field
-
 __all__ = ["curve_thresholds", "set_sizes"]
 
 # Every half between -4 and 4, coarser outside: probabilities crowd at 0 and 1, where an even grid sees nothing.
@@ -35,7 +33,7 @@ def curve_thresholds() -> np.ndarray:
 
 
 @torch.no_grad()
-def set_sizes(score: torch.Tensor, classes: Sequence[int], *, include_outside: bool) -> dict[int, list[int]]:
+def set_sizes(score: torch.Tensor, classes: Sequence[int]) -> dict[int, list[int]]:
     r"""Count the voxels of each class's prediction set at every threshold of :py:func:`curve_thresholds`.
 
     .. math:: |C_c(\lambda)| = \#\{x : s_c(x) \ge 1 - \lambda\}
@@ -43,19 +41,17 @@ def set_sizes(score: torch.Tensor, classes: Sequence[int], *, include_outside: b
     Args:
         score: float tensor of shape ``[C, *spatial]`` in [0, 1].
         classes: channel numbers of the classes wanted.
-        include_outside: whether voxels outside the processed field belong to every set.
 
     Returns:
         for each class the number of voxels at each threshold, never rising.
 
     Example:
-        >>> sizes = set_sizes(torch.tensor([[[0.2, 0.6, 0.7]]]), [0], include_outside=False)[0]
+        >>> sizes = set_sizes(torch.tensor([[[0.2, 0.6, 0.7]]]), [0])[0]
         >>> sizes[0], sizes[16], sizes[-1]
         (3, 2, 0)
     """
     dtype = torch.promote_types(score.dtype, torch.float32)
     thresholds = torch.tensor(curve_thresholds(), dtype=dtype, device=score.device)
-    outside = outside_field(score).flatten() if include_outside else None
     sizes = {}
     for c in classes:
         values = score[c].flatten()
@@ -64,8 +60,6 @@ def set_sizes(score: torch.Tensor, classes: Sequence[int], *, include_outside: b
         for start in range(0, len(values), _PART):
             part = slice(start, start + _PART)
             reached = torch.searchsorted(thresholds, values[part].to(dtype), right=True)
-            if outside is not None:
-                reached[outside[part]] = len(thresholds)
             counts += torch.bincount(reached, minlength=len(counts))
         sizes[c] = counts[1:].flip(0).cumsum(0).flip(0).tolist()
     return sizes

@@ -47,7 +47,6 @@ class Row:
         observed: mean over test units of their pooled false negative rate.
         observed_error: standard error of that mean.
         stretch: mean size of the set over the size of the truth.
-        stretch_inside: the same without voxels outside the processed field.
         dice: mean Dice coefficient of set and truth.
         average_surface_distance: mean symmetric surface distance.
         hausdorff_distance_95: mean 95th percentile of the surface distances.
@@ -65,7 +64,6 @@ class Row:
     observed: float
     observed_error: float
     stretch: float
-    stretch_inside: float
     dice: float
     average_surface_distance: float
     hausdorff_distance_95: float
@@ -94,7 +92,7 @@ def summarise(measured: Iterable[MeasuredSet], method: str, class_index: int, ca
         >>> calibration = Calibration(
         ...     promised=Promise(0.1), unit_name="patient", n_channels=2, n_images=30, class_names=None,
         ...     classes={1: ClassCalibration(0.25, 30, 0.05, 0.07)})
-        >>> figures = SetMetrics(2, 10, 16, 0, 0.6, 1, 1.0, 2.0)
+        >>> figures = SetMetrics(2, 10, 16, 0.6, 1, 1.0, 2.0)
         >>> summarise([MeasuredSet("plain", "anna", 1, figures)], "plain", 1, calibration).observed
         0.2
     """
@@ -111,7 +109,6 @@ def summarise(measured: Iterable[MeasuredSet], method: str, class_index: int, ca
         observed=figures["fnr"],
         observed_error=figures["fnr_standard_error"],
         stretch=figures["stretch_mean"],
-        stretch_inside=figures["stretch_inside_mean"],
         dice=figures["dice"],
         average_surface_distance=figures["assd"],
         hausdorff_distance_95=figures["hd95"],
@@ -148,9 +145,6 @@ def render_table(rows: Sequence[Row], distance_unit: str) -> str:
     ]
     lines = []
     for row in rows:
-        stretch = _number(row.stretch, 2)
-        if not math.isnan(row.stretch) and not math.isclose(row.stretch, row.stretch_inside, rel_tol=5e-3):
-            stretch += f" ({_number(row.stretch_inside, 2)} inside)"
         lines.append(
             [
                 row.method,
@@ -160,7 +154,7 @@ def render_table(rows: Sequence[Row], distance_unit: str) -> str:
                 _number(row.promised, 3),
                 _number(row.working_level, 3),
                 f"{_number(row.observed, 3)} ({_number(row.observed_error, 3)})",
-                stretch,
+                _number(row.stretch, 2),
                 _number(row.dice, 3),
                 _number(row.average_surface_distance, 2),
                 _number(row.hausdorff_distance_95, 1),

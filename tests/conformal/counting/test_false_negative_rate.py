@@ -43,16 +43,14 @@ def test_counts_are_the_literal_ones(
 
 
 @pytest.mark.parametrize("axis", [1, 2, 3])
-@pytest.mark.parametrize("outside", ["include", "exclude"])
-def test_pieces_of_a_unit_give_the_table_of_the_whole(axis: int, outside: str) -> None:
+def test_pieces_of_a_unit_give_the_table_of_the_whole(axis: int) -> None:
     score = tied_scores((9, 8, 7), torch.float32)
     score[:, :2, :3] = 0
     label = torch.randint(0, 3, (1, 9, 8, 7), generator=torch.Generator().manual_seed(1))
-    options = {"unit": "anna", "outside": outside}
-    whole = false_negative_rate_table(score, label, **options)
+    whole = false_negative_rate_table(score, label, unit="anna")
     pieces = zip(score.split(3, dim=axis), label.split(3, dim=axis), strict=True)
     joined = LossTable.join(
-        false_negative_rate_table(s, y, image=f"piece {i}", **options) for i, (s, y) in enumerate(pieces)
+        false_negative_rate_table(s, y, unit="anna", image=f"piece {i}") for i, (s, y) in enumerate(pieces)
     )
     assert joined.units == whole.units
     for c in whole.classes:
@@ -97,13 +95,12 @@ def test_labels_of_any_dtype(dtype: torch.dtype) -> None:
     assert false_negative_rate_table(torch.rand(2, 1, 3), label, unit="a").true(1).tolist() == [2]
 
 
-def test_voxels_outside_the_field() -> None:
-    score = torch.tensor([[[0.0, 0.4]], [[0.0, 0.6]]])
-    label = torch.tensor([[[1, 1]]])
-    include = false_negative_rate_table(score, label, unit="a")
-    exclude = false_negative_rate_table(score, label, unit="a", outside="exclude")
-    assert include.missed(1)[0, [0, 1, -1]].tolist() == [0, 0, 1]
-    assert exclude.missed(1)[0, [0, 1, -1]].tolist() == [0, 1, 2]
+def test_truth_at_an_exact_zero_is_missed_by_every_set_but_the_whole_image() -> None:
+    """The same where every channel is 0 and where another class is sure, and for the smallest of scores."""
+    score = torch.tensor([[[0.0, 1.0, 0.4, 1.0]], [[0.0, 0.0, 0.6, 2e-38]]])
+    table = false_negative_rate_table(score, torch.tensor([[[1, 1, 1, 1]]]), unit="a")
+    assert table.missed(1)[0, [0, 1, 2, -1]].tolist() == [0, 2, 2, 4]
+    assert table.images["a"].true_voxels == {1: (4, 2)}
 
 
 def test_no_truth() -> None:
@@ -135,7 +132,6 @@ LABEL = torch.zeros(1, 4, 4)
         (GOOD, torch.full((2, 4, 4), 3.0), {"label_mode": "regions"}, "zeros and ones"),
         (GOOD[:1], LABEL, {}, "regions"),
         (GOOD, LABEL, {"label_mode": "mask"}, "label_mode"),
-        (GOOD, LABEL, {"outside": "drop"}, "outside"),
     ],
 )
 def test_bad_cases(score: torch.Tensor, label: torch.Tensor, options: dict, message: str) -> None:

@@ -108,7 +108,7 @@ def test_tables_of_different_kinds_are_refused(name: str, value: object) -> None
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("label_mode", "one_hot"), ("include_background", True), ("outside", "exclude"), ("masked", True)],
+    [("label_mode", "one_hot"), ("include_background", True), ("masked", True)],
 )
 def test_what_was_counted_otherwise_is_named(name: str, value: object) -> None:
     first, second = tables(2)

@@ -13,7 +13,6 @@ from monai_rwcp.conformal import CountingOptions
     ("options", "message"),
     [
         ({"label_mode": "onehot"}, "Expected `label_mode` to be one of index, one_hot, regions, but got 'onehot'"),
-        ({"outside": "all"}, "Expected `outside` to be one of include, exclude, but got 'all'"),
         ({"empty": "drop"}, "Expected `empty` to be one of exclude, zero, but got 'drop'"),
         ({"unit_loss": ["pooled"]}, r"Expected `unit_loss` to be one of pooled, mean, but got \['pooled'\]"),
         ({"masked": "no"}, "Expected `masked` to be True or False, but got 'no'"),
@@ -33,5 +32,5 @@ def test_regions_have_no_background_to_leave_out() -> None:
 
 
 def test_a_table_leaves_open_how_a_loss_of_a_unit_is_made() -> None:
-    options = CountingOptions("one_hot", True, True, "exclude", "zero", "mean")
-    assert options.of_table() == CountingOptions("one_hot", True, True, "exclude", "exclude", "pooled")
+    options = CountingOptions("one_hot", True, True, "zero", "mean")
+    assert options.of_table() == CountingOptions("one_hot", True, True, "exclude", "pooled")

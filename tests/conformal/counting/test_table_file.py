@@ -35,10 +35,12 @@ def same(one: LossTable, other: LossTable) -> None:
     assert sorted(one.images) == sorted(other.images)
     for c in one.classes:
         np.testing.assert_array_equal(one.missed(c, by_image=True), other.missed(c, by_image=True))
+    for name, image in one.images.items():
+        assert image.true_voxels == other.images[name].true_voxels
 
 
 def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
-    table = site("north", 3, unit_name="patient", outside="exclude")
+    table = site("north", 3, unit_name="patient")
     table.save(tmp_path / "a.json")
     same(LossTable.load(tmp_path / "a.json"), table)
     # No score and no label is in it: a few numbers a voxel level, and names.
@@ -48,6 +50,7 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
         "shift_weight",
         "true",
         "false",
+        "true_voxels",
     }
 
 
@@ -95,7 +98,6 @@ def test_shared_units_have_to_be_meant() -> None:
     ("options", "message"),
     [
         ({"label_mode": "index", "include_background": True}, "classes"),
-        ({"outside": "exclude"}, "outside"),
         ({"unit_name": "scan"}, "unit_name"),
         ({"provenance": ScoreRecord("abc")}, "not made in one way"),
     ],
@@ -133,7 +135,13 @@ def test_files_that_are_no_whole_table(change, message: str, tmp_path: Path) -> 
         (lambda d: d["images"]["n 0 slice 0"]["true"]["1"].update(counts=[-1]), "class 1"),
         (lambda d: d["images"]["n 0 slice 0"]["true"]["2"].update(levels=[5, 4]), "class 2"),
         (lambda d: d["images"]["n 0 slice 0"].pop("unit"), "lacks a field"),
-        (lambda d: d["counting"].update(outside="maybe"), "outside"),
+        (lambda d: d["images"]["n 0 slice 0"].pop("true_voxels"), "lacks a field"),
+        (lambda d: d["images"]["n 0 slice 0"]["true_voxels"].pop("2"), "lacks a field"),
+        (lambda d: d["images"]["n 0 slice 0"]["true_voxels"]["2"].update(at_zero=10**6), "class 2: 1000000 of"),
+        (lambda d: d["images"]["n 0 slice 0"]["true_voxels"]["2"].update(at_zero=-1), "class 2: -1 of"),
+        (lambda d: d["images"]["n 0 slice 0"]["true_voxels"]["2"].update(all=7.5), "of 7.5 true voxels"),
+        (lambda d: d["images"]["n 0 slice 0"]["true_voxels"]["2"].pop("at_zero"), "lacks a field"),
+        (lambda d: d["counting"].update(label_mode="maybe"), "label_mode"),
         (lambda d: d["counting"].update(masked="no"), "masked"),
         (lambda d: d["counting"].pop("empty"), "lacks a field"),
     ],

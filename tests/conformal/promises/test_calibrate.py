@@ -35,7 +35,7 @@ def table_of(cases: list[list[float]]) -> LossTable:
     for i, scores in enumerate(cases):
         score = torch.tensor([scores, scores], dtype=torch.float64).reshape(2, 1, -1)
         label = torch.ones(1, 1, len(scores))
-        parts.append(false_negative_rate_table(score, label, unit=str(i), outside="exclude"))
+        parts.append(false_negative_rate_table(score, label, unit=str(i)))
     return LossTable.join(parts)
 
 

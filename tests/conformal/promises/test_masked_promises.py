@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from monai_rwcp.conformal import Calibration, CustomLoss, LossTable, calibrate, case_loss_table, prediction_set
+from monai_rwcp.conformal import Calibration, LossTable, calibrate, case_loss_table
 from monai_rwcp.monitoring import realised_losses
 
 
@@ -47,30 +47,3 @@ def test_counts_with_and_without_a_mask_do_not_mix() -> None:
         with pytest.raises(ValueError, match="Expected losses counted"):
             realised_losses(table(masked, "b"), calibrate(table(not masked), 0.2))
         assert realised_losses(table(masked, "b"), calibrate(table(masked), 0.2))
-
-
-def test_a_loss_of_ones_own_is_known_on_the_calibrated_sets_only() -> None:
-    """A larger set is safe for a loss that falls with the set, not for one whose envelope was promised."""
-
-    def rises(found: torch.Tensor, truth: torch.Tensor) -> float:
-        return float(found[0, 0] and not found.all())
-
-    score = torch.rand(2, 4, 4).clamp(min=0.01)
-    tables = {
-        outside: LossTable.join(
-            case_loss_table(
-                score,
-                torch.ones(1, 4, 4),
-                loss=CustomLoss("corner", rises, monotone_by="envelope"),
-                unit=str(i),
-                outside=outside,  # type: ignore[arg-type]
-            )
-            for i in range(30)
-        )
-        for outside in ("include", "exclude")
-    }
-    for outside, other in (("include", "exclude"), ("exclude", "include")):
-        found = calibrate(tables[outside], 0.2)
-        prediction_set(score, found, outside=outside)  # type: ignore[arg-type]
-        with pytest.raises(ValueError, match=f'use outside="{outside}"|Use outside="include"'):
-            prediction_set(score, found, outside=other)  # type: ignore[arg-type]

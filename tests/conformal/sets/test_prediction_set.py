@@ -5,13 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from monai_rwcp.conformal import Calibration, ClassCalibration, CountingOptions, Promise, prediction_set
-from monai_rwcp.conformal.counting.options import Outside
+from monai_rwcp.conformal import Calibration, ClassCalibration, Promise, prediction_set, threshold_levels
 
 
-def calibration(threshold: float, outside: Outside = "include", n_channels: int = 2) -> Calibration:
+def calibration(threshold: float, n_channels: int = 2) -> Calibration:
     return Calibration(
-        promised=Promise(0.1), counting=CountingOptions(outside=outside), unit_name="patient", n_channels=n_channels, n_images=30, class_names=None,
+        promised=Promise(0.1), unit_name="patient", n_channels=n_channels, n_images=30, class_names=None,
         classes={1: ClassCalibration(threshold, 30, 0.0, 0.07)},
     )  # fmt: skip
 
@@ -37,13 +36,14 @@ def test_threshold_zero_is_the_whole_image() -> None:
     assert prediction_set(score, calibration(0.0))[1].tolist() == [[1, 1]]
 
 
-def test_outside_the_field() -> None:
-    score = torch.tensor([[[0.0, 0.9]], [[0.0, 0.1]]])
-    assert prediction_set(score, calibration(0.5))[1].tolist() == [[1, 0]]
-    assert prediction_set(score, calibration(0.5, "exclude"), outside="exclude")[1].tolist() == [[0, 0]]
-    assert prediction_set(score, calibration(0.5, "exclude"), outside="include")[1].tolist() == [[1, 0]]
-    with pytest.raises(ValueError, match="would break its promise"):
-        prediction_set(score, calibration(0.5, "include"), outside="exclude")
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
+def test_an_exact_zero_is_in_no_set_but_the_whole_image(dtype: torch.dtype) -> None:
+    """Also where every channel is 0; the smallest score above it is in a set as any other."""
+    tiny = torch.finfo(torch.float16).tiny
+    score = torch.tensor([[[0.0, 0.0, 0.9, 0.2]], [[0.0, -0.0, tiny, 0.8]]]).to(dtype)
+    assert prediction_set(score, calibration(0.5))[1].tolist() == [[0, 0, 0, 1]]
+    assert prediction_set(score, calibration(float(threshold_levels()[1])))[1].tolist() == [[0, 0, 1, 1]]
+    assert prediction_set(score, calibration(0.0))[1].tolist() == [[1, 1, 1, 1]]
 
 
 def test_other_classes_are_refused() -> None:

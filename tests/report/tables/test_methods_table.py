@@ -19,7 +19,7 @@ CALIBRATION = Calibration(
 
 ROW = Row(
     method="plain CRC", class_name="core", n_calibration=32, n_test=30, working_level=0.07, promised=0.1,
-    observed=0.0912, observed_error=0.0123, stretch=1.5, stretch_inside=1.5, dice=0.75, average_surface_distance=2.345,
+    observed=0.0912, observed_error=0.0123, stretch=1.5, dice=0.75, average_surface_distance=2.345,
     hausdorff_distance_95=9.87, components=3.25, false_alarms=3, without_class=12,
 )  # fmt: skip
 
@@ -44,7 +44,7 @@ def test_columns_line_up_and_figures_are_rounded() -> None:
 
 def test_what_is_not_defined_reads_so() -> None:
     nan = math.nan
-    row = replace(ROW, observed=nan, observed_error=nan, stretch=nan, stretch_inside=nan, dice=nan, working_level=nan)
+    row = replace(ROW, observed=nan, observed_error=nan, stretch=nan, dice=nan, working_level=nan)
     text = render_table([row], "px")
     assert "nan" not in text
     assert cells(text.splitlines()[2])[5:9] == ["n/a", "n/a (n/a)", "n/a", "n/a"]
@@ -65,7 +65,7 @@ def test_file_is_replaced_whole(tmp_path: Path) -> None:
 
 def measured(unit: str, missed: int, true: int, size: int, method: str = "plain") -> MeasuredSet:
     nan = float("nan")
-    return MeasuredSet(method, unit, 1, SetMetrics(missed, true, size, 0, 0.5 if true else nan, 2, 3.0, nan))
+    return MeasuredSet(method, unit, 1, SetMetrics(missed, true, size, 0.5 if true else nan, 2, 3.0, nan))
 
 
 def test_rates_are_pooled_by_patient_and_averaged_over_patients() -> None:
@@ -86,8 +86,3 @@ def test_rates_are_pooled_by_patient_and_averaged_over_patients() -> None:
     cells = [cell.strip() for cell in text.splitlines()[2].strip("|").split("|")]
     assert cells == ["plain", "heart", "30", "2", "0.100", "0.070", "0.200 (0.100)", "1.33", "0.500", "3.00", "n/a", "2.0", "1/2"]  # fmt: skip
     assert "HD95 (mm)" in text
-
-
-def test_size_inside_the_field_is_shown_where_it_differs() -> None:
-    sets = [MeasuredSet("plain", "anna", 1, SetMetrics(0, 10, 40, 20, 0.5, 1, 1.0, 1.0))]
-    assert "4.00 (2.00 inside)" in render_table([summarise(sets, "plain", 1, CALIBRATION)], "px")

@@ -5,11 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
 
-from monai_rwcp.conformal.counting.labels import outside_field
 from monai_rwcp.conformal.counting.levels import level_of, threshold_levels
 
 __all__ = ["ClassCase", "SetLoss"]
@@ -24,7 +23,6 @@ class ClassCase:
         class_index: the class's channel.
         truth: bool ``[*spatial]``, counted true voxels.
         counted: bool ``[*spatial]``, or None where all voxels count.
-        outside: ``"include"``: voxels outside the processed field belong to every set.
         weight: int64 ``[*spatial]``, or None.
         spacing: voxel size along each axis in mm, or None where it is not known.
     """
@@ -33,17 +31,12 @@ class ClassCase:
     class_index: int
     truth: torch.Tensor
     counted: torch.Tensor | None = None
-    outside: Literal["include", "exclude"] = "include"
     weight: torch.Tensor | None = None
     spacing: Sequence[float] | None = None
 
     def levels(self, where: torch.Tensor) -> torch.Tensor:
         """Highest level at which each voxel of a bool mask ``[*spatial]`` is still in the set, int64 ``[m]``."""
-        scores = self.scores[:, where]
-        level = level_of(scores[self.class_index])
-        if self.outside == "include":
-            level[outside_field(scores)] = len(threshold_levels()) - 1
-        return level
+        return level_of(self.scores[self.class_index][where])
 
 
 @dataclass(frozen=True)
