@@ -9,10 +9,12 @@ from typing import Any
 import nibabel
 import numpy as np
 import torch
+from monai.data import MetaTensor
 
 from monai_rwcp.conformal.promises.calibration import Calibration
 from monai_rwcp.dicom.segmentation import Anatomy, Segment, write_sets
 from monai_rwcp.dicom.series import Series
+from monai_rwcp.utils.same_grid import check_same_grid
 
 __all__ = ["parsed_anatomy", "write_nifti_sets"]
 
@@ -66,15 +68,17 @@ def write_nifti_sets(
             f"its shape is {image.shape}."
         )
     wanted = series.volume.affine.numpy()
-    turn = nibabel.orientations.ornt_transform(nibabel.io_orientation(image.affine), nibabel.io_orientation(wanted))
-    turned = image.as_reoriented(turn)
+    # By the series' own axes: oblique ones may be as near to one direction of the body as to another.
+    turned = image.as_reoriented(nibabel.io_orientation(np.linalg.inv(wanted) @ image.affine))
     shape = tuple(series.volume.shape[1:])
-    if turned.shape[:3] != shape or not np.allclose(turned.affine, wanted, rtol=1e-3, atol=1e-2):
+    mend = "Is it of this series? Sets lie on it after Invertd, or when their maps were exported on it."
+    if turned.shape[:3] != shape:
         raise ValueError(
-            f"'{sets}' does not lie on the grid of the series: shape {turned.shape[:3]} and\n{turned.affine}\ninstead "
-            f"of {shape} and\n{wanted}\nIs it of this series? Sets lie on it after Invertd, or when "
-            "their maps were exported on it."
+            f"'{sets}' does not lie on the grid of the series '{series.name}': its shape is {turned.shape[:3]} instead "
+            f"of {shape}. {mend}"
         )
+    placed = MetaTensor(series.volume.as_tensor(), affine=torch.from_numpy(turned.affine))
+    check_same_grid({"file": (str(sets), placed), "series": (series.name, series.volume)}, set(), mend=mend)
     values = np.asarray(turned.dataobj)
     segments = [
         Segment(calibration.class_name(c), anatomy[c], torch.from_numpy(np.array(values[..., c], dtype=np.uint8)))

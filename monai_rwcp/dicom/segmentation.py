@@ -12,6 +12,7 @@ import torch
 
 from monai_rwcp.dicom.series import Series
 from monai_rwcp.utils.files import written_whole
+from monai_rwcp.utils.same_grid import check_same_grid
 from monai_rwcp.version import __version__
 
 try:
@@ -53,7 +54,8 @@ class Segment:
     Args:
         label: for the viewer's list, such as "left ventricle, outer set"; at most 64 characters.
         anatomy: what it shows.
-        values: ``[columns, rows, slices]`` on the grid of the series: zeros and ones for a set, [0, 1] for a score.
+        values: ``[columns, rows, slices]`` on the grid of the series: zeros and ones for a set, [0, 1] for a score. A
+            `MetaTensor` tells where it lies, and is compared with the series.
     """
 
     label: str
@@ -119,12 +121,15 @@ def _write(
     series_number: int,
 ) -> None:
     shape = tuple(series.volume.shape[1:])
+    warned: set[tuple[str, str]] = set()
     for segment in segments:
         if tuple(segment.values.shape) != shape:
             raise ValueError(
                 f"'{segment.label}' has the shape {tuple(segment.values.shape)}, but the series has {shape} "
                 "(columns, rows, slices). Bring it to the grid of the series first: put Invertd into the chain."
             )
+        maps = {"segment": (segment.label, segment.values[None]), "series": (series.name, series.volume)}
+        check_same_grid(maps, warned, mend="Bring it to the grid of the series first: put Invertd into the chain.")
         if not 0 < len(segment.label) <= 64:
             raise ValueError(f"Expected a label of 1 to 64 characters, but got {segment.label!r}.")
     if not segments or not any(bool(segment.values.any()) for segment in segments):

@@ -35,6 +35,11 @@ class Series:
     volume: MetaTensor
     slices: tuple[Any, ...]
 
+    @property
+    def name(self) -> str:
+        """The folder that it was read from, or else its UID."""
+        return str(self.volume.meta.get("filename_or_obj") or self.slices[0].SeriesInstanceUID)
+
 
 def read_series(folder: str | Path) -> Series:
     r"""Read the one series of a folder.

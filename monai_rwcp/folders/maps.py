@@ -12,8 +12,9 @@ import torch
 from monai.data import MetaTensor
 
 from monai_rwcp.folders.forms import NIFTI, MapForm
+from monai_rwcp.utils.same_grid import check_same_grid
 
-__all__ = ["read_grid_file", "read_map", "read_set_like"]
+__all__ = ["read_grid_file", "read_image", "read_map", "read_set_like"]
 
 
 def read_map(path: Path, form: MapForm) -> MetaTensor:
@@ -54,34 +55,53 @@ def read_map(path: Path, form: MapForm) -> MetaTensor:
     return _on_grid(values, affine, path)
 
 
-def read_grid_file(path: Path, like: MetaTensor) -> MetaTensor:
+def read_grid_file(
+    path: Path, like: MetaTensor, *, what: str = "file", warned: set[tuple[str, str]] | None = None
+) -> MetaTensor:
     """Read a label map or an image of one channel that lies on the grid of a map.
 
     Args:
         path: a NIfTI file.
         like: the map.
+        what: the file is, for messages.
+        warned: kinds of files of which this run has warned that their headers were rounded; None warns of each file.
+
+    Returns:
+        float32 ``[1, *spatial]``, with the affine of the map.
+
+    Raises:
+        FileNotFoundError: when it is missing.
+        ValueError: when it cannot be read or lies on another grid.
+    """
+    return _placed_like(read_image(path), like, path, what, set() if warned is None else warned)
+
+
+def read_image(path: Path) -> MetaTensor:
+    """Read an image of one channel, wherever it lies.
+
+    Args:
+        path: a NIfTI file.
 
     Returns:
         float32 ``[1, *spatial]``.
 
     Raises:
         FileNotFoundError: when it is missing.
-        ValueError: when it cannot be read or lies on another grid.
+        ValueError: when it cannot be read.
     """
     values, affine = _nifti(path)
     if values.ndim == 4 and values.shape[-1] == 1:
         values = values[..., 0]
-    read = _on_grid(values[None], affine, path)
-    _check_same_grid(read, like, path)
-    return read
+    return _on_grid(values[None], affine, path)
 
 
-def read_set_like(path: Path, like: MetaTensor) -> MetaTensor:
+def read_set_like(path: Path, like: MetaTensor, warned: set[tuple[str, str]]) -> MetaTensor:
     """Read another set of the same case, as :py:func:`read_map` reads it with ``"channels-last"``.
 
     Args:
         path: a NIfTI file ``[x, y, z, C]``.
         like: the set.
+        warned: see :py:func:`read_grid_file`.
 
     Returns:
         float32 of the shape of ``like``.
@@ -96,8 +116,7 @@ def read_set_like(path: Path, like: MetaTensor) -> MetaTensor:
             f"'{path}' has {read.shape[0]} channels, but '{like.meta['filename_or_obj']}' {like.shape[0]}. "
             "Take both from one ConformalSandwich."
         )
-    _check_same_grid(read, like, path)
-    return read
+    return _placed_like(read, like, path, "inner set", warned)
 
 
 def _nnunet_map(path: Path) -> MetaTensor:
@@ -161,18 +180,22 @@ def _on_grid(values: np.ndarray, affine: np.ndarray, path: Path) -> MetaTensor:
     return MetaTensor(torch.from_numpy(array), affine=torch.as_tensor(affine, dtype=torch.float64), meta=meta)
 
 
-def _check_same_grid(read: MetaTensor, like: MetaTensor, path: Path) -> None:
+def _placed_like(read: MetaTensor, like: MetaTensor, path: Path, what: str, warned: set[tuple[str, str]]) -> MetaTensor:
     if read.shape[1:] != like.shape[1:]:
         raise ValueError(
             f"'{path}' has the shape {tuple(read.shape[1:])}, but its map '{like.meta['filename_or_obj']}' has "
             f"{tuple(like.shape[1:])}. Both must lie on one grid: export the map on the grid of the original image."
         )
-    if not np.allclose(read.affine, like.affine, rtol=1e-3, atol=1e-3):
-        raise ValueError(
-            f"'{path}' and its map '{like.meta['filename_or_obj']}' have the same shape but other affines:\n"
-            f"{read.affine.numpy()}\n{like.affine.numpy()}\nThey do not show the same place: one of them has lost or "
-            "changed its header, or was flipped."
-        )
+    check_same_grid({what: (str(path), read), "map": (like.meta["filename_or_obj"], like)}, warned, mend=_MEND)
+    # What was found to lie there up to rounding lies there.
+    read.affine = like.affine
+    return read
+
+
+_MEND = (
+    "They do not show the same place: one of them was cropped or flipped, or has lost or changed its header. Export "
+    "both on the grid of the original image, or resample one to the other."
+)
 
 
 def _other_form(path: Path, shape: tuple[int, ...], expected: str) -> str:

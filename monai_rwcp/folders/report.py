@@ -9,7 +9,7 @@ from monai.data import MetaTensor
 
 from monai_rwcp.conformal.promises.calibration import Calibration
 from monai_rwcp.conformal.sets.set_sizes import curve_thresholds
-from monai_rwcp.folders.maps import read_grid_file, read_set_like
+from monai_rwcp.folders.maps import read_grid_file, read_image, read_set_like
 from monai_rwcp.folders.match import FolderCase
 from monai_rwcp.folders.sets import check_made_with, read_set
 from monai_rwcp.report.case_maps import CaseMaps
@@ -44,9 +44,11 @@ def folder_report(
     """
     gathered = GatheredReport(calibration, n_shown)
     logs = check_made_with(cases, calibration)
+    warned: set[tuple[str, str]] = set()
     with shown_progress(len(cases), progress, "report", "case") as advance:
         for case in cases:
-            maps = _maps(case, calibration, _recorded_sizes(case, logs.get(case.map.parent), calibration))
+            sizes = _recorded_sizes(case, logs.get(case.map.parent), calibration)
+            maps = _maps(case, calibration, sizes, warned)
             try:
                 gathered.add(maps)
             except ValueError as error:
@@ -55,22 +57,27 @@ def folder_report(
     return gathered.page()
 
 
-def _maps(case: FolderCase, calibration: Calibration, sizes: Mapping[int, Sequence[int]] | None) -> CaseMaps:
+def _maps(
+    case: FolderCase,
+    calibration: Calibration,
+    sizes: Mapping[int, Sequence[int]] | None,
+    warned: set[tuple[str, str]],
+) -> CaseMaps:
     if case.label is None:
         raise ValueError(f"'{case.name}' has no label, and a report is of labelled cases.")
     found = read_set(case, calibration)
 
     def image() -> MetaTensor:
         assert case.image is not None
-        return read_grid_file(case.image, found)
+        return read_image(case.image)
 
     return CaseMaps(
         case.name,
         case.unit,
         found,
-        read_grid_file(case.label, found),
+        read_grid_file(case.label, found, what="label", warned=warned),
         calibration.counting.label_mode,
-        inner=None if case.inner is None else read_set_like(case.inner, found),
+        inner=None if case.inner is None else read_set_like(case.inner, found, warned),
         image=None if case.image is None else image,
         sizes=sizes,
     )

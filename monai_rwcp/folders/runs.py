@@ -85,7 +85,8 @@ def calibrate_folder(
         class_names=class_names,
         settings=settings,
     )
-    _run(handler, cases, lambda case: {**score_item(case, form, chain), unit: case.unit}, "calibrate", progress)
+    told: set[tuple[str, str]] = set()
+    _run(handler, cases, lambda case: {**score_item(case, form, chain, told), unit: case.unit}, "calibrate", progress)
     return handler.calibration
 
 
@@ -143,11 +144,12 @@ def predict_folder(
     log = SetLog(out, made_with, calibration.promise, overwrite)
     # Before any file is read: one that changes meanwhile is then made anew by the next run.
     made_of = {case.name: _made_of(case) for case in cases}
+    told: set[tuple[str, str]] = set()
     left = _share([case for case in cases if log.cases.get(case.name, {}).get("made_of") != made_of[case.name]])
     with shown_progress(len(left), progress and is_first_process(), "predict", "case") as advance:
         for case in left:
             start = time.perf_counter()
-            item = score_item(case, form, chain)
+            item = score_item(case, form, chain, told)
             try:
                 found = threshold(item)["pred_set"]
             except ValueError as error:
@@ -191,10 +193,13 @@ def evaluate_folder(
         label_mode=calibration.counting.label_mode,
     )
 
+    told: set[tuple[str, str]] = set()
+
     def load(case: FolderCase) -> dict[Hashable, Any]:
         assert case.label is not None
         found = read_set(case, calibration)
-        return {"pred_set": found, "label": read_grid_file(case.label, found), "case": case.name, "patient": case.unit}
+        label = read_grid_file(case.label, found, what="label", warned=told)
+        return {"pred_set": found, "label": label, "case": case.name, "patient": case.unit}
 
     check_made_with(cases, calibration)
     return _run(handler, cases, load, "evaluate", progress)

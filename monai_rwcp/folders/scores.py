@@ -76,13 +76,16 @@ def score_chain(score: ScoreChoice, extractor: FeatureExtractor | None) -> Seque
     return DenseFeaturesd("image", extractor), TunedScored("pred", score, feature_keys=keys)
 
 
-def score_item(case: FolderCase, form: MapForm, chain: Sequence[ScoreStep]) -> dict[Hashable, Any]:
+def score_item(
+    case: FolderCase, form: MapForm, chain: Sequence[ScoreStep], warned: set[tuple[str, str]]
+) -> dict[Hashable, Any]:
     """Load a case and make its score.
 
     Args:
         case: its files.
         form: of the map.
         chain: of :py:func:`score_chain`.
+        warned: see :py:func:`monai_rwcp.folders.read_grid_file`.
 
     Returns:
         item with ``pred`` (the score), ``pred_provenance`` where it was walked or blurred, ``label`` where there is
@@ -95,7 +98,7 @@ def score_item(case: FolderCase, form: MapForm, chain: Sequence[ScoreStep]) -> d
     item: dict[Hashable, Any] = {"pred": found, "case": case.name, "patient": case.unit}
     for key, path in (("label", case.label), ("image", case.image)):
         if path is not None:
-            item[key] = read_grid_file(path, found)
+            item[key] = read_grid_file(path, found, what=key, warned=warned)
     # Not as a chain of MONAI's, whose errors say only which transform was at work.
     for step in chain:
         try:

@@ -188,33 +188,32 @@ def _owners(group: object, unit_key: str, where: str, folder: Path, places: Mapp
 class _FileCase(Mapping[Hashable, Any]):
     """A case whose files are read when they are first asked for; the name of its unit is known without."""
 
-    def __init__(
-        self, item: Mapping[str, str], unit_key: str, form: MapForm, extractor: FeatureExtractor | None
-    ) -> None:
-        self._item, self._unit_key, self._form, self._extractor = item, unit_key, form, extractor
+    def __init__(self, item: Mapping[str, str], of: _FileCases) -> None:
+        self._item, self._of = item, of
         self._read: dict[Hashable, Any] | None = None
 
     def __getitem__(self, key: Hashable) -> Any:
-        if key == self._unit_key:
-            return self._item[self._unit_key]
+        if key == self._of.unit_key:
+            return self._item[self._of.unit_key]
         if self._read is None:
             self._read = self._from_files()
         return self._read[key]
 
     def __iter__(self) -> Iterator[Hashable]:
-        features = () if self._extractor is None else ("features",)
-        return iter(("pred", "label", self._unit_key, *features))
+        features = () if self._of.extractor is None else ("features",)
+        return iter(("pred", "label", self._of.unit_key, *features))
 
     def __len__(self) -> int:
         return len(list(iter(self)))
 
     def _from_files(self) -> dict[Hashable, Any]:
-        found = read_map(Path(self._item["pred"]), self._form)
-        read: dict[Hashable, Any] = {"pred": found, "label": read_grid_file(Path(self._item["label"]), found)}
-        if self._extractor is not None:
-            read["image"] = read_grid_file(Path(self._item["image"]), found)
+        found, extractor = read_map(Path(self._item["pred"]), self._of.form), self._of.extractor
+        read: dict[Hashable, Any] = {"pred": found}
+        for key in ("label",) if extractor is None else ("label", "image"):
+            read[key] = read_grid_file(Path(self._item[key]), found, what=key, warned=self._of.warned)
+        if extractor is not None:
             try:
-                read = DenseFeaturesd("image", self._extractor)(read)
+                read = DenseFeaturesd("image", extractor)(read)
             except KeyError as error:
                 # Which `get` of a mapping would take for a key that is missing here.
                 raise ValueError(f"No features of '{self._item['image']}': {error}") from error
@@ -227,7 +226,8 @@ class _FileCases(Sequence[_FileCase]):
     def __init__(
         self, items: Sequence[Mapping[str, str]], unit_key: str, form: MapForm, extractor: FeatureExtractor | None
     ) -> None:
-        self._items, self._unit_key, self._form, self._extractor = items, unit_key, form, extractor
+        self._items, self.unit_key, self.form, self.extractor = items, unit_key, form, extractor
+        self.warned: set[tuple[str, str]] = set()
 
     @overload
     def __getitem__(self, number: int) -> _FileCase: ...
@@ -235,8 +235,8 @@ class _FileCases(Sequence[_FileCase]):
     def __getitem__(self, number: slice) -> _FileCases: ...
     def __getitem__(self, number: int | slice) -> _FileCase | _FileCases:
         if isinstance(number, slice):
-            return _FileCases(self._items[number], self._unit_key, self._form, self._extractor)
-        return _FileCase(self._items[number], self._unit_key, self._form, self._extractor)
+            return _FileCases(self._items[number], self.unit_key, self.form, self.extractor)
+        return _FileCase(self._items[number], self)
 
     def __len__(self) -> int:
         return len(self._items)

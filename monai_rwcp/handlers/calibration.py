@@ -126,6 +126,7 @@ class ConformalCalibrationHandler:
         self._calibration: Calibration | None = None
         self._table: LossTable | None = None
         self._tables: list[LossTable] = []
+        self._warned: set[tuple[str, str]] = set()
         self._run: Literal["none", "begun", "complete"] = "none"
 
     @property
@@ -186,11 +187,11 @@ class ConformalCalibrationHandler:
         self._calibration = Calibration.from_document(json.loads(text), "checkpoint") if text else None
 
     def _start(self, engine: Engine) -> None:
-        self._tables, self._table, self._run = [], None, "begun"
+        self._tables, self._table, self._run, self._warned = [], None, "begun", set()
 
     def _count(self, engine: Engine) -> None:
         for item in engine_items(engine):
-            self._tables.append(self.counter.table(item, number=len(self._tables)))
+            self._tables.append(self.counter.table(item, len(self._tables), self._warned))
 
     def _finish(self, engine: Engine) -> None:
         tables, self._tables = self._tables, []

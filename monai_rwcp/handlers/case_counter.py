@@ -10,7 +10,7 @@ from monai_rwcp.conformal.counting.loss_table import LossTable
 from monai_rwcp.conformal.counting.losses.base import SetLoss
 from monai_rwcp.conformal.counting.losses.custom import CustomLoss
 from monai_rwcp.conformal.counting.options import CountingOptions
-from monai_rwcp.handlers.items import errors_of_case, id_of_image, item_score, item_value
+from monai_rwcp.handlers.items import check_grids, errors_of_case, id_of_image, item_score, item_value
 from monai_rwcp.provenance.score_maps import completed_record, map_spacing, record_of
 from monai_rwcp.utils.processes import from_all
 from monai_rwcp.utils.tensors import item_tensor
@@ -46,7 +46,7 @@ class CaseCounter:
         >>> from monai_rwcp.conformal import FalseNegativeRate
         >>> counter = CaseCounter(FalseNegativeRate(), ItemKeys("pred", "label"), CountingOptions())
         >>> item = {"pred": torch.rand(2, 4, 4), "label": torch.ones(1, 4, 4)}
-        >>> counter.table(item, number=7).units
+        >>> counter.table(item, number=7, warned=set()).units
         ('image 7',)
     """
 
@@ -54,12 +54,13 @@ class CaseCounter:
     keys: ItemKeys
     counting: CountingOptions
 
-    def table(self, item: dict[str, Any], number: int) -> LossTable:
+    def table(self, item: dict[str, Any], number: int, warned: set[tuple[str, str]]) -> LossTable:
         """Count one item.
 
         Args:
             item: score, label and names of one image.
             number: how many images were counted before, for images without a name.
+            warned: pairs of maps that were warned of in this run, see :py:func:`check_same_grid`.
 
         Raises:
             KeyError: when a key is missing.
@@ -68,6 +69,8 @@ class CaseCounter:
         score_key, label_key = self.keys.score_key, self.keys.label_key
         image = id_of_image(item, self.keys.case_key, (score_key, label_key), number)
         with errors_of_case(image, score=score_key, label=label_key):
+            others = {"mask": self.keys.mask_key, "weight map": self.keys.weight_key}
+            check_grids(item, warned, score=score_key, label=label_key, **others)
             return self._table(item, image)
 
     def joined(self, tables: list[LossTable]) -> LossTable:

@@ -12,9 +12,11 @@ from ignite.engine import Engine
 from monai.data import MetaTensor
 
 from monai_rwcp.utils.processes import n_processes
+from monai_rwcp.utils.same_grid import check_same_grid
 from monai_rwcp.utils.tensors import item_tensor
 
 __all__ = [
+    "check_grids",
     "engine_items",
     "errors_of_case",
     "id_of_image",
@@ -72,6 +74,24 @@ def errors_of_case(image: str, /, **keys: str | None) -> Iterator[None]:
     except ValueError as error:
         named = "".join(f", {what} '{key}'" for what, key in keys.items() if key is not None)
         raise ValueError(f"Case {image!r}{named}: {error}") from error
+
+
+def check_grids(item: dict[str, Any], warned: set[tuple[str, str]], /, **keys: str | None) -> None:
+    """Refuse maps of an item that do not lie at one place; see :py:func:`check_same_grid`.
+
+    Args:
+        item: the item.
+        warned: pairs of maps that were warned of in this run.
+        keys: key of each map, by what the map is; None for one that is not there.
+
+    Raises:
+        KeyError: when a key is missing.
+        ValueError: when two of them lie elsewhere; the message names their keys.
+
+    Example:
+        >>> check_grids({"pred": torch.rand(2, 4, 4), "label": torch.ones(1, 4, 4)}, set(), score="pred", label="label")
+    """
+    check_same_grid({what: (key, item_value(item, key)) for what, key in keys.items() if key is not None}, warned)
 
 
 def item_value(item: dict[str, Any], key: str) -> Any:

@@ -10,7 +10,7 @@ from ignite.engine import Engine
 from monai_rwcp.conformal.counting.labels import LabelMode, check_single_channel, truth_masks
 from monai_rwcp.conformal.counting.options import CountingOptions
 from monai_rwcp.handlers.epoch import attach_to_epoch
-from monai_rwcp.handlers.items import engine_items, errors_of_case, id_of_image, item_value
+from monai_rwcp.handlers.items import check_grids, engine_items, errors_of_case, id_of_image, item_value
 from monai_rwcp.metrics.cumulative import PredictionSetMetrics
 from monai_rwcp.provenance.score_maps import map_spacing
 from monai_rwcp.utils.tensors import item_tensor
@@ -82,6 +82,7 @@ class PredictionSetMetricsHandler:
         self.metric = PredictionSetMetrics(include_background or label_mode == "regions", alpha, slice_thickness)
         self._name: str | None = None
         self._n_images = 0
+        self._warned: set[tuple[str, str]] = set()
 
     def attach(self, engine: Engine, name: str | None = None) -> None:
         """Attach to an evaluator or a bare ignite engine.
@@ -95,7 +96,7 @@ class PredictionSetMetricsHandler:
 
     def _start(self, engine: Engine) -> None:
         self.metric.reset()
-        self._n_images = 0
+        self._n_images, self._warned = 0, set()
 
     def _measure(self, engine: Engine) -> None:
         for item in engine_items(engine):
@@ -105,6 +106,7 @@ class PredictionSetMetricsHandler:
                 self._measure_item(item, image)
 
     def _measure_item(self, item: dict[str, Any], image: str) -> None:
+        check_grids(item, self._warned, set=self.set_key, label=self.label_key, mask=self.mask_key)
         found = item_tensor(item_value(item, self.set_key))
         label = item_tensor(item_value(item, self.label_key)).to(found.device)
         counted = None

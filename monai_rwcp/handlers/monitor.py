@@ -110,6 +110,7 @@ class ExchangeabilityMonitorHandler:
         self._known: tuple[CaseSummaries, Calibration | None] | None = None
         self._parts: list[CaseSummaries] = []
         self._tables: list[LossTable] = []
+        self._warned: set[tuple[str, str]] = set()
 
     @property
     def monitor(self) -> ExchangeabilityMonitor:
@@ -193,7 +194,7 @@ class ExchangeabilityMonitorHandler:
             )
 
     def _start(self, engine: Engine) -> None:
-        self._parts, self._tables = [], []
+        self._parts, self._tables, self._warned = [], [], set()
         self._open()
 
     def _collect(self, engine: Engine) -> None:
@@ -209,7 +210,7 @@ class ExchangeabilityMonitorHandler:
             self._parts.append(summariser.summaries(item, image))
             if calibration is not None and self.label_key is not None and item.get(self.label_key) is not None:
                 self._check_record(image, record, "calibration", calibration.provenance)
-                self._tables.append(self._counter(calibration).table(item, len(self._tables)))
+                self._tables.append(self._counter(calibration).table(item, len(self._tables), self._warned))
 
     def _counter(self, calibration: Calibration) -> CaseCounter:
         return CaseCounter(

@@ -14,7 +14,7 @@ from monai_rwcp.conformal.counting.labels import LabelMode
 from monai_rwcp.conformal.promises.calibration import Calibration
 from monai_rwcp.conformal.sets.set_sizes import set_sizes
 from monai_rwcp.handlers.epoch import attach_to_epoch
-from monai_rwcp.handlers.items import engine_items, errors_of_case, id_of_image, item_score, item_value
+from monai_rwcp.handlers.items import check_grids, engine_items, errors_of_case, id_of_image, item_score, item_value
 from monai_rwcp.report.case_maps import CaseMaps
 from monai_rwcp.report.gathered import GatheredReport
 from monai_rwcp.utils.arguments import check_choice
@@ -101,6 +101,7 @@ class ReportHandler:
         self.label_mode, self.n_shown = label_mode, n_shown
         self._gathered: GatheredReport | None = None
         self._n_images = 0
+        self._warned: set[tuple[str, str]] = set()
 
     def attach(self, engine: Engine) -> None:
         """Attach to an evaluator or a bare ignite engine.
@@ -119,7 +120,7 @@ class ReportHandler:
                 f"Expected units of kind {calibration.unit_name!r}, as calibrated, but got unit_key={self.unit_key!r}. "
                 "Name the key that names them."
             )
-        self._gathered, self._n_images = GatheredReport(calibration, self.n_shown), 0
+        self._gathered, self._n_images, self._warned = GatheredReport(calibration, self.n_shown), 0, set()
 
     def _collect(self, engine: Engine) -> None:
         assert self._gathered is not None
@@ -130,6 +131,8 @@ class ReportHandler:
                 self._gathered.add(self._maps(item, name, self._gathered.calibration))
 
     def _maps(self, item: dict[str, Any], name: str, calibration: Calibration) -> CaseMaps:
+        keys = {"label": self.label_key, "inner set": self.inner_key, "score": self.score_key}
+        check_grids(item, self._warned, set=self.set_key, **keys)
         found, label = item_value(item, self.set_key), item_value(item, self.label_key)
         if found.ndim not in (3, 4) or found.shape[0] != calibration.n_channels:
             raise ValueError(

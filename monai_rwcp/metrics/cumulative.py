@@ -16,6 +16,7 @@ from monai_rwcp.metrics.prediction_set import prediction_set_metrics
 from monai_rwcp.metrics.summary import ImageFigures, class_figures, stratum_false_negative_rates
 from monai_rwcp.metrics.voxel_size import Batch, Spacing, volume_ml, voxel_sizes
 from monai_rwcp.utils.processes import from_all
+from monai_rwcp.utils.same_grid import check_same_grid
 from monai_rwcp.utils.tensors import item_tensor
 
 __all__ = ["PredictionSetMetrics"]
@@ -28,10 +29,9 @@ class PredictionSetMetrics(CumulativeIterationMetric):
     promised by a calibration. See :py:func:`monai_rwcp.metrics.class_figures` for all figures and their formulas and
     :py:func:`monai_rwcp.metrics.prediction_set_metrics` for those of one set.
 
-    Call it with a batch, then call :py:meth:`aggregate`, and :py:meth:`reset` before the next round. Under
-    `torch.distributed` the images of all processes are joined. All processes must then call :py:meth:`aggregate`,
-    :py:meth:`per_image` and the like in the same order; a process may have no image at all. An image that several of
-    them saw counts once when ``images`` names it, and as often as it was seen otherwise.
+    Call it with a batch, then :py:meth:`aggregate`, and :py:meth:`reset` before the next round. Under
+    `torch.distributed` the images of all processes are joined; all must then call :py:meth:`aggregate` and the like in
+    the same order, also one without images. What several saw counts once when ``images`` names it.
 
     Args:
         include_background: whether channel 0 is measured too. Defaults to False; a single channel always is.
@@ -75,6 +75,7 @@ class PredictionSetMetrics(CumulativeIterationMetric):
     def reset(self) -> None:
         """Forget all images."""
         super().reset()
+        self._warned: set[tuple[str, str]] = set()
         self._records: list[CollectedImage] = []
         self._all_records: list[CollectedImage] = []
 
@@ -96,10 +97,8 @@ class PredictionSetMetrics(CumulativeIterationMetric):
                 3D.
             y: the truth, zeros and ones in the same form (one-hot or overlapping regions; no map of class numbers).
             spacing: voxel size in mm, above 0, as in MONAI's surface metrics: one number, one for each axis, or these
-                for each image. None takes it from the set or else the truth where that is a `MetaTensor` (one without
-                a real affine says 1 mm), and measures in voxels otherwise.
-            images: a name for each image that no other image has, so that it counts once whatever a sampler repeats;
-                None counts each.
+                for each image. None takes that of the set or else the truth where it is a `MetaTensor`, or voxels.
+            images: a name that each image has alone, so that a repeated one counts once; None counts each.
             units: name of the exchangeable unit (the patient) of each image; None takes every image as a unit.
             strata: name of the stratum of each image; None stands for no strata.
 
@@ -107,8 +106,8 @@ class PredictionSetMetrics(CumulativeIterationMetric):
             float64 ``[B, classes, 8]``, the figures in the order of :py:attr:`columns`.
 
         Raises:
-            ValueError: when the numbers or shapes of sets and truths differ, values are not 0 or 1, or the spacing
-                does not fit.
+            ValueError: when the numbers, shapes or grids of sets and truths differ, values are not 0 or 1, or the
+                spacing does not fit.
         """
         if y is None:
             raise ValueError("Expected the truth in `y`, but got None. A prediction set is measured against it.")
@@ -178,6 +177,7 @@ class PredictionSetMetrics(CumulativeIterationMetric):
     def _compute_list(self, y_pred: Any, y: Any = None, **kwargs: Any) -> torch.Tensor:
         rows = []
         for i, size in enumerate(kwargs["sizes"]):
+            check_same_grid({"set": (f"y_pred[{i}]", y_pred[i]), "truth": (f"y[{i}]", y[i])}, self._warned)
             found, true = item_tensor(y_pred[i]), item_tensor(y[i])
             if found.ndim not in (3, 4) or found.shape != true.shape:
                 raise ValueError(

@@ -11,6 +11,7 @@ from monai.metrics import compute_dice
 
 from monai_rwcp.metrics.checks import check_mask, check_spacing
 from monai_rwcp.metrics.surfaces import surface_distances
+from monai_rwcp.utils.same_grid import check_same_grid
 
 __all__ = ["SetMetrics", "pooled_false_negative_rate", "prediction_set_metrics"]
 
@@ -86,6 +87,8 @@ def prediction_set_metrics(
         >>> figures.false_negative_rate, figures.stretch, figures.components
         (0.5, 1.0, 1)
     """
+    maps = {"set": ("prediction_set", prediction_set[None]), "truth": ("truth", truth[None])}
+    check_same_grid(maps, set())
     found, true = check_mask("prediction_set", prediction_set), check_mask("truth", truth)
     if found.shape != true.shape or found.ndim not in (2, 3):
         raise ValueError(

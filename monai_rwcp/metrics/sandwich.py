@@ -11,6 +11,7 @@ import torch
 from monai_rwcp.metrics.checks import check_mask, check_spacing
 from monai_rwcp.metrics.surfaces import surface_distances
 from monai_rwcp.metrics.voxel_size import volume_ml
+from monai_rwcp.utils.same_grid import check_same_grid
 
 __all__ = ["SandwichMetrics", "sandwich_metrics"]
 
@@ -60,6 +61,7 @@ def sandwich_metrics(
         >>> round(sandwich_metrics(inner, outer, spacing=(1, 1, 2)).band_volume, 3)
         0.052
     """
+    check_same_grid({"inner set": ("inner", inner[None]), "outer set": ("outer", outer[None])}, set())
     small, large = check_mask("inner", inner), check_mask("outer", outer)
     if small.shape != large.shape or small.ndim not in (2, 3):
         raise ValueError(

@@ -11,6 +11,7 @@ from monai.config import NdarrayOrTensor
 from monai.data import MetaTensor
 
 from monai_rwcp.provenance.record import ScoreRecord
+from monai_rwcp.utils.same_grid import lie_alike
 
 __all__ = ["completed_record", "features_record", "grid_side", "map_spacing", "provenance_key", "record_of"]
 
@@ -94,7 +95,7 @@ def grid_side(score: NdarrayOrTensor) -> str:
     kept = [*range(axes), -1]
     now = np.asarray(score.affine)[np.ix_(kept, kept)]
     then = np.asarray(affine, dtype=float)[np.ix_(kept, kept)]
-    return "original" if same_shape and np.allclose(now, then, rtol=1e-4, atol=1e-4) else "processed"
+    return "original" if same_shape and lie_alike(now, then, score.shape[1:]) else "processed"
 
 
 def map_spacing(value: NdarrayOrTensor) -> list[float] | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from monai.data import MetaTensor
 from monai.transforms import Orientation, ResampleToMatch
@@ -14,6 +13,7 @@ from monai_rwcp.conformal.counting.labels import LabelMode, truth_masks
 from monai_rwcp.metrics.prediction_set import SetMetrics, prediction_set_metrics
 from monai_rwcp.provenance.score_maps import map_spacing
 from monai_rwcp.report.figures.slices import slice_pictures
+from monai_rwcp.utils.same_grid import lie_alike
 from monai_rwcp.utils.tensors import item_tensor
 
 __all__ = ["CaseMaps", "ReportCase", "ShownCase", "measured", "shown"]
@@ -162,7 +162,8 @@ def _truths(case: CaseMaps, classes: Sequence[int]) -> dict[int, torch.Tensor]:
 def _on_grid_of(case: CaseMaps, image: torch.Tensor) -> torch.Tensor:
     found = case.found
     if isinstance(image, MetaTensor) and isinstance(found, MetaTensor):
-        same = image.shape[1:] == found.shape[1:] and np.allclose(image.affine, found.affine, rtol=1e-3, atol=1e-3)
+        here, there = (value.affine.cpu().numpy() for value in (found, image))
+        same = image.shape[1:] == found.shape[1:] and lie_alike(here, there, found.shape[1:])
         return image if same else ResampleToMatch()(image.cpu().float(), found.cpu())
     if image.shape[1:] != found.shape[1:]:
         raise ValueError(

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from typing import Any
 
-import numpy as np
 from monai.config import KeysCollection, NdarrayOrTensor
 from monai.data import MetaTensor
 from monai.utils import ensure_tuple_rep
 
-__all__ = ["check_field_of_view", "check_item", "group_and_weight", "output_keys_of"]
+__all__ = ["check_item", "group_and_weight", "output_keys_of"]
 
 
 def check_item(value: NdarrayOrTensor) -> None:
@@ -58,34 +57,3 @@ def group_and_weight(
             )
     group = None if group_key is None else str(data[group_key])
     return group, None if weight_key is None else float(data[weight_key])
-
-
-def check_field_of_view(probabilities: NdarrayOrTensor, features: NdarrayOrTensor) -> None:
-    """Refuse features that lie elsewhere in space than the map, where both say where they lie.
-
-    Raises:
-        ValueError: when their corners differ by more than half a voxel.
-    """
-    if not (isinstance(probabilities, MetaTensor) and isinstance(features, MetaTensor)):
-        return
-    if probabilities.ndim != features.ndim:
-        return
-    # Features straight out of a network's forward pass still carry the image's own affine on a coarser grid.
-    if np.allclose(probabilities.affine, features.affine, atol=1e-4):
-        return
-    corners = [_corners(value) for value in (probabilities, features)]
-    voxel = float(probabilities.pixdim[: probabilities.ndim - 1].min())
-    if np.abs(corners[0] - corners[1]).max() > 0.5 * voxel:
-        raise ValueError(
-            "the features cover another field of view than the map: corners "
-            f"{np.round(corners[1], 2).tolist()} instead of {np.round(corners[0], 2).tolist()}. Compute both on the "
-            "same side of Invertd, from the same image."
-        )
-
-
-def _corners(value: MetaTensor) -> np.ndarray:
-    axes = value.ndim - 1
-    affine = np.asarray(value.affine, dtype=float)
-    matrix, offset = affine[:-1, :axes], affine[:-1, -1]
-    ends = np.array([[-0.5] * axes, [n - 0.5 for n in value.shape[1:]]])
-    return ends @ matrix.T + offset

@@ -13,7 +13,8 @@ from monai_rwcp.conformal.counting.labels import check_score
 from monai_rwcp.provenance.score_maps import grid_side, map_spacing, provenance_key, record_of
 from monai_rwcp.scores.choice import Score
 from monai_rwcp.scores.walked import WalkedScore
-from monai_rwcp.transforms.checks import check_field_of_view, check_item
+from monai_rwcp.transforms.checks import check_item
+from monai_rwcp.utils.field_of_view import check_field_of_view
 
 __all__ = ["add_score", "made_score"]
 

@@ -16,6 +16,8 @@ from monai_rwcp.provenance.score_maps import map_spacing
 from monai_rwcp.scores.choice import Score
 from monai_rwcp.scores.together import make_together
 from monai_rwcp.scores.walked import WalkedScore
+from monai_rwcp.utils.field_of_view import check_field_of_view
+from monai_rwcp.utils.same_grid import check_same_grid
 
 __all__ = ["CaseKeys", "ScoredCase", "case_owner", "keys_of_sources", "names_of_units", "unit_name"]
 
@@ -55,17 +57,37 @@ class ScoredCase:
     scores: Iterator[tuple[Score, torch.Tensor]]
 
     @staticmethod
-    def of(case: Mapping[Hashable, Any], number: int, candidates: Sequence[Score], keys: CaseKeys) -> ScoredCase:
+    def of(
+        case: Mapping[Hashable, Any],
+        number: int,
+        candidates: Sequence[Score],
+        keys: CaseKeys,
+        warned: set[tuple[str, str]],
+    ) -> ScoredCase:
         """Read an item.
+
+        Args:
+            case, number: the item, and which of all it is.
+            candidates: what is scored.
+            keys: where things are.
+            warned: pairs of maps that were warned of in this run, see :py:func:`check_same_grid`.
 
         Raises:
             KeyError: when it has no such key.
             TypeError: when something else than an array lies there.
+            ValueError: when label, mask or features lie elsewhere than the score; the message names both keys.
         """
         given = _value(case, keys.score, number)
         score = _tensor(given, keys.score, number)
         spacing = map_spacing(given)
+        named = {"score": keys.score, "label": keys.label} | ({} if keys.mask is None else {"mask": keys.mask})
+        check_same_grid({what: (key, _value(case, key, number)) for what, key in named.items()}, warned)
         walked = {c.source for c in candidates if isinstance(c, WalkedScore)}
+        for key in (keys.features[source] for source in walked):
+            try:
+                check_field_of_view(given, _value(case, key, number))
+            except ValueError as error:
+                raise ValueError(f"Keys '{keys.score}' and '{key}': {error}") from error
         features = {source: _at(case, keys.features[source], number) for source in walked}
         mask = None if keys.mask is None else _at(case, keys.mask, number)
         scores = make_together(score, candidates, features, spacing=spacing)

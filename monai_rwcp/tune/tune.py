@@ -120,11 +120,12 @@ def tune_settings(
     # By candidate and unit: images of a unit are added up as they come, so that memory grows with the units alone.
     totals: dict[Score, dict[str, SetCurves]] = {candidate: {} for candidate in everyone}
     in_mm: set[bool] = set()
+    warned: set[tuple[str, str]] = set()
 
     def count(numbers: Iterable[int], some: Sequence[Score], advance: Callable[[int], object]) -> None:
         for i in numbers:
             try:
-                case = ScoredCase.of(cases[i], i, some, keys)
+                case = ScoredCase.of(cases[i], i, some, keys, warned)
                 in_mm.add(case.spacing is not None)
                 if len(in_mm) > 1:
                     raise ValueError(
@@ -166,7 +167,7 @@ def tune_settings(
     figures: dict[Score, list[list[float]]] = {candidate: [] for candidate in thresholds}
     with shown_progress(len(cases), progress, "distances", "case") as advance:
         for i, item in enumerate(cases):
-            case = ScoredCase.of(item, i, list(thresholds), keys)
+            case = ScoredCase.of(item, i, list(thresholds), keys, warned)
             for candidate, made in case.scores:
                 figures[candidate].append(
                     set_distances(

@@ -24,8 +24,8 @@ def test_a_few_subjects(shared_dir: Path, tmp_path: Path) -> None:
         assert result.output.count(f"| {method}") == 2
     assert re.search(r"Sets on their label's grid: 3 of 3", result.output)
     record = Calibration.load(tmp_path / "recommended.json").provenance
-    assert record["features"]["extractor"].startswith("ForwardFeatures(UNet, ")
-    assert record["side"] == "original"
+    assert record.steps[0].features["extractor"].startswith("ForwardFeatures(UNet, ")
+    assert record.side == "original"
     sets = sorted((tmp_path / "sets").iterdir())
     assert len(sets) == 3
     found = nibabel.load(sets[0])

@@ -68,6 +68,8 @@ def test_what_cannot_be_written(series_folder: Path, tmp_path: Path) -> None:
     moved = affine.copy()
     moved[0, 3] += 1
     nibabel.save(nibabel.Nifti1Image(values(), moved), sets)
+    refused(f"Expected file '{sets}' and series '{series_folder}' on one grid")
+    nibabel.save(nibabel.Nifti1Image(values()[:-1], affine), sets)
     refused("does not lie on the grid of the series")
     nibabel.save(nibabel.Nifti1Image(values()[..., :2], affine), sets)
     refused("a channel for each of the calibration's")

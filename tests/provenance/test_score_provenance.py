@@ -107,6 +107,16 @@ def test_side_of_a_slice_with_an_affine_of_a_volume() -> None:
     assert completed_record(score, ScoreRecord()).side == "processed"
 
 
+@pytest.mark.parametrize(("voxels", "side"), [(0.01, "original"), (1, "processed")])
+def test_the_side_is_told_in_voxels_however_far_the_origin_is(voxels: float, side: str) -> None:
+    affine = np.diag([0.05, 0.05, 0.05, 1.0])
+    affine[:3, 3] = 4000
+    meta = {"original_affine": affine.copy(), "spatial_shape": np.array((8, 6, 4))}
+    affine[0, 3] += 0.05 * voxels
+    score = MetaTensor(torch.rand(2, 8, 6, 4), affine=torch.tensor(affine), meta=meta)
+    assert completed_record(score, ScoreRecord()).side == side
+
+
 def test_rounding_of_a_header_is_no_other_side() -> None:
     score = _loaded()
     score.affine = (score.affine * (1 + 1e-6)).float().double()

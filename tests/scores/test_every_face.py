@@ -57,7 +57,7 @@ def folder(tmp_path: Path) -> Path:
 
 def loaded(folder: Path, chain: Any = ()) -> dict[Hashable, Any]:
     (case,) = match_folders(folder / "maps", endings=(".nii.gz",), images=folder / "images", labels=folder / "labels")
-    return score_item(case, "channels-last", chain)
+    return score_item(case, "channels-last", chain, set())
 
 
 def saved(score: Score, folder: Path) -> str:
@@ -101,7 +101,7 @@ def test_one_score_and_one_record_at_every_face(name: str, folder: Path, extract
     assert way == score
     assert torch.equal(made, expected)
     keys = CaseKeys("pred", "label", None, {"features": "features"}, "index")
-    assert [torch.equal(m, expected) for _, m in ScoredCase.of(item, 0, [score], keys).scores] == [True]
+    assert [torch.equal(m, expected) for _, m in ScoredCase.of(item, 0, [score], keys, set()).scores] == [True]
 
 
 def test_named_scores_of_folders_are_the_walks_of_these_settings(folder: Path, extractor: NetworkFeatures) -> None:

@@ -358,6 +358,29 @@ def test_mirrored_features_are_refused() -> None:
         _walk()(MetaTensor(probabilities, affine=AFFINE), MetaTensor(features, affine=there @ mirror))
 
 
+def test_features_whose_axes_are_exchanged_are_refused() -> None:
+    # Two corners that face each other stay where they are.
+    probabilities, features = _maps((8, 8, 4), (4, 4, 2))
+    affine = torch.diag(torch.tensor([1.5, 1.5, 3, 1], dtype=torch.float64))
+    there = _grid_affine(affine, 2)
+    _walk()(MetaTensor(probabilities, affine=affine), MetaTensor(features, affine=there))
+    with pytest.raises(ValueError, match="another field of view"):
+        _walk()(MetaTensor(probabilities, affine=affine), MetaTensor(features, affine=there[:, [1, 0, 2, 3]]))
+
+
+@pytest.mark.parametrize("far", [0.0, 5000.0])
+def test_features_of_another_image_far_from_the_origin(far: float) -> None:
+    # A tolerance that grows with the offset takes a finer grid two voxels further on for that of the map.
+    probabilities, features = _maps((12, 8), (12, 8))
+    affine = torch.diag(torch.tensor([0.02, 0.02, 1, 1], dtype=torch.float64))
+    affine[:2, 3] = far
+    there = affine.clone()
+    there[0, 3] += 0.04
+    _walk()(MetaTensor(probabilities, affine=affine), MetaTensor(features, affine=affine[[0, 1, 3]][:, [0, 1, 3]]))
+    with pytest.raises(ValueError, match="another field of view"):
+        _walk()(MetaTensor(probabilities, affine=affine), MetaTensor(features, affine=there))
+
+
 def test_features_that_still_carry_the_images_affine_are_taken() -> None:
     # A network's forward pass leaves the image's affine on a coarser grid.
     probabilities, features = _maps((12, 8, 4), (6, 4, 2))

@@ -14,6 +14,7 @@ from monai_rwcp.conformal.counting.losses.choice import LossChoice, loss_from
 from monai_rwcp.conformal.counting.losses.voxels import FalseNegativeRate
 from monai_rwcp.conformal.counting.options import CountingOptions
 from monai_rwcp.provenance.record import UNRECORDED, ScoreRecord
+from monai_rwcp.utils.same_grid import check_same_grid
 
 __all__ = ["case_loss_table", "false_negative_rate_table"]
 
@@ -72,6 +73,8 @@ def case_loss_table(
         >>> int(table.true(1)[0])
         1
     """
+    maps = {"score": score, "label": label, "mask": mask, "weight map": weight}
+    check_same_grid({what: (what, value) for what, value in maps.items()}, set())
     return count_case(
         score,
         label,
