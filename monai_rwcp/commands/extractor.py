@@ -10,6 +10,7 @@ from monai_rwcp.features.foundation import FoundationFeatures
 from monai_rwcp.features.images import Intensity, checked_intensity
 from monai_rwcp.features.mind import MINDFeatures
 from monai_rwcp.features.protocol import FeatureExtractor
+from monai_rwcp.utils.lazy_names import load_public_names
 
 __all__ = ["chosen_extractor", "optional_extractor", "parsed_intensity"]
 
@@ -85,6 +86,7 @@ def _configured(path: str) -> FeatureExtractor:
 
     if not Path(path).is_file():
         raise FileNotFoundError(f"There is no file '{path}'.")
+    load_public_names()
     parser = ConfigParser()
     try:
         parser.read_config(path)

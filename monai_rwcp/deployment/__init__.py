@@ -1,6 +1,6 @@
 """A check before deployment: whether a MONAI bundle makes its scores the way that was calibrated."""
 
-import lazy_loader
+from monai_rwcp.utils.lazy_names import lazy_names
 
 # The names and where they live are in __init__.pyi; each is loaded when it is asked for.
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = lazy_names(__name__, __file__)

@@ -14,6 +14,7 @@ from monai.handlers import CheckpointLoader, PostProcessing
 from monai.inferers import SimpleInferer
 
 from monai_rwcp.deployment.parts import DeployedParts, flat_transforms
+from monai_rwcp.utils.lazy_names import load_public_names
 
 __all__ = ["bundle_files", "config_trouble", "load_parts", "read_bundle", "root_cause", "searched_for_code"]
 
@@ -72,6 +73,7 @@ def read_bundle(files: Sequence[Path], overrides: Mapping[str, Any], root: Path 
         >>> read_bundle([file], {}, None)["evaluator"]
         {'_target_': 'SupervisedEvaluator'}
     """
+    load_public_names()
     parser = ConfigParser()
     with config_trouble(f"Cannot read the config {', '.join(map(str, files))}"):
         parser.read_config([str(path) for path in files])

@@ -132,11 +132,16 @@ class ScoreRecord:
                 f"Expected the record of a score, with {', '.join(sorted(known))}, but got {wrong}. Let the transforms "
                 "of monai_rwcp write it."
             )
+        spacing = values.get("spacing")
+        sizes = isinstance(spacing, list) and all(isinstance(size, (int, float)) for size in spacing)
+        if spacing not in (None, VARIES) and not sizes:
+            raise ValueError(f"Expected the spacing of a score's record to be sizes in mm, but got {spacing!r}.")
+        steps = values.get("steps", [])
         try:
-            steps = tuple(RecordedStep(**step) for step in values.get("steps", ()))
-        except TypeError as error:
-            raise ValueError(f"Expected the steps of a score's record, but got {values['steps']!r}.") from error
-        return ScoreRecord(**{**values, "steps": steps})
+            made = tuple(RecordedStep(**{**step, "settings": dict(step["settings"])}) for step in steps)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"Expected the steps of a score's record, but got {steps!r}.") from error
+        return ScoreRecord(**{**values, "steps": made})
 
     @staticmethod
     def join(records: Iterable[ScoreRecord]) -> ScoreRecord:

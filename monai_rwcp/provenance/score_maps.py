@@ -10,7 +10,7 @@ import numpy as np
 from monai.config import NdarrayOrTensor
 from monai.data import MetaTensor
 
-from monai_rwcp.provenance.record import ScoreRecord
+from monai_rwcp.provenance.record import UNRECORDED, ScoreRecord
 from monai_rwcp.utils.same_grid import lie_alike
 
 __all__ = ["completed_record", "features_record", "grid_side", "map_spacing", "provenance_key", "record_of"]
@@ -40,8 +40,9 @@ def record_of(data: Mapping[Any, Any], key: Hashable) -> ScoreRecord:
         >>> record_of({"pred_provenance": {"network": "sha256:12"}}, "pred").network
         'sha256:12'
     """
+    found = data.get(provenance_key(key))
     try:
-        return ScoreRecord.from_json(data.get(provenance_key(key)) or {})
+        return UNRECORDED if found is None else ScoreRecord.from_json(found)
     except ValueError as error:
         raise ValueError(f"Key '{provenance_key(key)}': {error}") from error
 

@@ -106,11 +106,12 @@ class TunedSettings:
             ValueError: when it is damaged, of another version, or something else.
         """
         document = _DOCUMENT.read(path)
-        return TunedSettings(
-            score_from(document["method"], document["settings"]),
-            tuple(document["tuning_units"]),
-            document["unit_name"],
-            document["alpha"],
-            document["objective"],
-            document["why"],
-        )
+        with _DOCUMENT.contents_of(path):
+            return TunedSettings(
+                score_from(document["method"], document["settings"]),
+                tuple(document["tuning_units"]),
+                document["unit_name"],
+                document["alpha"],
+                document["objective"],
+                document["why"],
+            )

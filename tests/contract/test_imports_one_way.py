@@ -35,6 +35,8 @@ FLOORS = (
     {"__main__"},
 )
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+# What a package shows stands above all that is in it.
+FLOOR |= {"conformal": FLOOR["conformal.sets"], "": len(FLOORS)}
 ENGINES = ("ignite", "monai.engines", "monai.handlers")
 # Pictures and reports read files by MONAI's readers; the numbers below know nothing of transforms.
 PAGES = FLOOR["report"]
@@ -76,13 +78,13 @@ def wrong_imports(modules: Mapping[str, set[str]]) -> list[str]:
     for module, names in modules.items():
         room = room_of(module)
         for name in own(names):
-            if not name or name in FLOOR.keys() - {"version", "cli"} or name == "conformal":
+            if name in FLOOR.keys() - {"version", "cli"}:
                 # What a room shows to users is loaded name by name, so a file behind it would be hidden from this test.
                 found.append(f"{module or 'monai_rwcp'} imports the room '{name}' and no file of it")
             elif FLOOR[room_of(name)] > FLOOR[room] or (FLOOR[room_of(name)] == FLOOR[room] and room_of(name) != room):
                 found.append(f"{module} imports {name}, which is above it or beside it")
-        unknown = (*(ENGINES if FLOOR.get(room, -1) < FLOOR["handlers"] else ()),)
-        unknown += ("monai.transforms",) if FLOOR.get(room, -1) < PAGES else ()
+        unknown = (*(ENGINES if FLOOR[room] < FLOOR["handlers"] else ()),)
+        unknown += ("monai.transforms",) if FLOOR[room] < PAGES else ()
         found += [f"{module} imports {name}" for name in names if name.startswith(unknown)]
     return found
 
@@ -103,7 +105,7 @@ def test_every_file_imports_only_from_below() -> None:
 
 def test_every_room_has_a_floor() -> None:
     rooms = {room_of(module) for module in graph(ROOT)} - {"", "conformal"}
-    assert rooms == set(FLOOR)
+    assert rooms | {"", "conformal"} == set(FLOOR)
 
 
 def test_no_circle() -> None:

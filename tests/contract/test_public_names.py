@@ -93,3 +93,69 @@ def test_where_monai_is_loaded_bundles_find_every_short_name() -> None:
     modules = set(fresh("import monai, monai_rwcp\nprint(json.dumps(list(sys.modules)))"))
     for name, module in names_in(ROOT / "__init__.pyi"):
         assert module in modules, name
+
+
+def in_a_new_process(code: str, cwd: Path) -> str:
+    """What a fresh interpreter prints, in which nothing is loaded yet."""
+    env = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT.parent), os.environ.get("PYTHONPATH", "")])}
+    ran = subprocess.run([sys.executable, "-c", code], env=env, cwd=cwd, capture_output=True, text=True, timeout=120)
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout.strip()
+
+
+def test_threads_may_ask_for_names_at_the_same_time(tmp_path: Path) -> None:
+    code = """
+import threading
+import monai_rwcp
+
+names, failed, together = list(monai_rwcp.__all__), [], threading.Barrier(8)
+def ask(start):
+    together.wait()
+    try:
+        for name in names[start::8]:
+            getattr(monai_rwcp, name)
+    except BaseException as error:
+        failed.append(repr(error))
+threads = [threading.Thread(target=ask, args=(i,)) for i in range(8)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+print(failed)
+"""
+    assert in_a_new_process(code, tmp_path) == "[]"
+
+
+def test_rooms_and_their_files_are_found_by_their_names(tmp_path: Path) -> None:
+    code = """
+import monai_rwcp
+print(monai_rwcp.walk.recommended().k, monai_rwcp.conformal.calibrate.__name__)
+try:
+    monai_rwcp.absent
+except AttributeError as error:
+    print(error)
+"""
+    assert in_a_new_process(code, tmp_path) == "20 calibrate\nmodule 'monai_rwcp' has no attribute 'absent'"
+
+
+def test_short_names_are_found_by_the_commands_that_read_configs(tmp_path: Path) -> None:
+    """There the package is imported before MONAI, so that nothing has loaded its names."""
+    (tmp_path / "net.json").write_text(
+        '{"extractor": {"_target_": "NetworkFeatures", "network": "$torch.nn.Sequential(torch.nn.Conv2d(1, 2, 2, 2))", '
+        '"layers": "0"}, "imports": ["$import torch"]}'
+    )
+    (tmp_path / "inference.json").write_text(
+        '{"evaluator": {"_target_": "SupervisedEvaluator"}, "walk": {"_target_": "RandomWalkDiffusiond", "keys": "pred"}}'
+    )
+    code = """
+from pathlib import Path
+import monai_rwcp
+from monai_rwcp.commands.extractor import chosen_extractor
+print(chosen_extractor("net.json", None).name.split("(")[0])
+"""
+    assert in_a_new_process(code, tmp_path) == "NetworkFeatures"
+    code = """
+from pathlib import Path
+import monai_rwcp
+from monai_rwcp.deployment.bundle import read_bundle
+print(type(read_bundle([Path("inference.json")], {}, None).get_parsed_content("walk")).__name__)
+"""
+    assert in_a_new_process(code, tmp_path) == "RandomWalkDiffusiond"

@@ -43,6 +43,14 @@ def test_nothing_is_shared_with_the_json() -> None:
         ("sha256:12", "got 'sha256:12'"),
         ({"steps": [{"kind": "walk", "k": 20}]}, "Expected the steps"),
         ({"steps": ["walk"]}, "Expected the steps"),
+        ({"steps": [{"kind": "walk", "settings": None}]}, "Expected the steps"),
+        ({"steps": [{"kind": "walk", "settings": "k"}]}, "Expected the steps"),
+        ({"steps": [{"kind": "walk", "settings": {}, "colour": 1}]}, "Expected the steps"),
+        ({"steps": 3}, "Expected the steps"),
+        ({"spacing": ["a", "b"]}, "sizes in mm"),
+        ({"spacing": 2.0}, "sizes in mm"),
+        ([], r"got \[\]"),
+        (0, "got 0"),
     ],
 )
 def test_what_is_no_record_is_refused(values: Any, message: str) -> None:

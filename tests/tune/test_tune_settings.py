@@ -17,6 +17,7 @@ from monai_rwcp import ConformalCalibrationHandler, RandomWalkDiffusiond, TunedS
 from monai_rwcp.scores import BlurredScore, PlainScore, Score, WalkedScore
 from monai_rwcp.tune import SetCurves, default_candidates, efficiency, set_curves, working_level
 from monai_rwcp.tune.halving import first_units
+from monai_rwcp.utils.json_documents import digest
 from monai_rwcp.walk import WalkSettings
 from tests.helpers.engines import run_bare
 
@@ -209,6 +210,12 @@ def test_a_file_says_the_same_and_notices_changes(candidate: Score, tmp_path: Pa
         ValueError, match=r"that monai_rwcp 0\.1 wrote .* make it anew with tune_settings or `monai-rwcp tune`"
     ):
         TunedSettings.load(path)
+    for name in ("method", "settings", "tuning_units", "unit_name", "alpha", "objective", "why"):
+        for damaged in ({k: v for k, v in document.items() if k != name}, {**document, name: None}):
+            if name in ("method", "settings", "tuning_units") or name not in damaged:
+                path.write_text(json.dumps({**damaged, "digest": digest(damaged)}))
+                with pytest.raises(ValueError, match=r"settings\.json' (lacks a field|contradicts itself)"):
+                    TunedSettings.load(path)
     with pytest.raises(FileNotFoundError, match="There is no settings file"):
         TunedSettings.load(tmp_path / "other.json")
 
