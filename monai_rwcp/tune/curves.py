@@ -18,6 +18,7 @@ from monai_rwcp.conformal.counting.labels import (
     truth_masks,
 )
 from monai_rwcp.conformal.counting.levels import threshold_levels
+from monai_rwcp.utils.same_grid import check_same_grid
 
 __all__ = ["SetCurves", "set_curves", "tuning_thresholds"]
 
@@ -181,6 +182,8 @@ def set_curves(
         >>> curves.true.tolist(), curves.size[0, 0, 0].item(), curves.missed[0, 0, 0].item()
         ([[2]], 3, 0)
     """
+    maps = {"score": score, "label": label, "mask": mask}
+    check_same_grid({what: (what, value) for what, value in maps.items()}, set())
     check_score(score)
     check_label(label, score, label_mode)
     classes = calibrated_classes(score.shape[0], label_mode, include_background)

@@ -23,6 +23,7 @@ from monai_rwcp import (
 )
 from monai_rwcp.conformal import case_loss_table
 from monai_rwcp.metrics import prediction_set_metrics, sandwich_metrics
+from monai_rwcp.report import plot_prediction_set
 from tests.helpers.engines import run_bare
 from tests.helpers.placed_maps import ELSEWHERE, ROUNDED, case
 
@@ -157,3 +158,18 @@ def test_counting_by_hand(key: str) -> None:
     count(case(0))
     with pytest.raises(ValueError, match=f"score 'score' and {WORDS[key]} '{WORDS[key]}' on one grid"):
         count(case(0, {key: ELSEWHERE["one voxel"]}))
+
+
+@pytest.mark.parametrize("key", ["truth", "image", "inner"])
+def test_a_picture_of_one_slice(key: str) -> None:
+    pytest.importorskip("matplotlib")
+
+    def draw(there: dict[str, np.ndarray]) -> None:
+        keys = {"found": "pred_set", "truth": "label", "image": "pred", "inner": "pred_inner"}
+        one = case(0, {keys[name]: affine for name, affine in there.items()})
+        inner, truth = one["pred_inner"][1, ..., 3], one["label"][0, ..., 3]
+        plot_prediction_set(one["pred"][1, ..., 3], one["pred_set"][1, ..., 3], truth, inner=inner)
+
+    draw({})
+    with pytest.raises(ValueError, match=f"'{key}' on one grid|{key} '{key}' and"):
+        draw({key: ELSEWHERE["mirrored"]})

@@ -13,6 +13,7 @@ from monai.data import MetaTensor
 from monai_rwcp import NetworkFeatures, WalkSettings, tune_settings
 from monai_rwcp.scores import BlurredScore, PlainScore, WalkedScore
 from monai_rwcp.transforms import DenseFeaturesd
+from monai_rwcp.tune import set_curves
 from tests.helpers.placed_maps import ELSEWHERE, EXCHANGED, ROUNDED, case, moved
 
 N = 12
@@ -40,6 +41,17 @@ def test_rounded_headers_are_warned_of_once() -> None:
     said = [str(warning.message) for warning in caught if "affines" in str(warning.message)]
     assert [text for text in said if "score 'pred' and label 'label'" in text] == said[:1]
     assert found.units == expected.units
+
+
+@pytest.mark.parametrize(("key", "what"), [("label", "label"), ("roi", "mask")])
+def test_counting_by_hand(key: str, what: str) -> None:
+    for there in (None, ELSEWHERE["mirrored"]):
+        one = case(0, None if there is None else {key: there})
+        if there is None:
+            assert set_curves(one["pred"], one["label"], unit="a", mask=one["roi"]).true.sum() == 18
+        else:
+            with pytest.raises(ValueError, match=f"score 'score' and {what} '{what}' on one grid"):
+                set_curves(one["pred"], one["label"], unit="a", mask=one["roi"])
 
 
 def test_features_elsewhere() -> None:

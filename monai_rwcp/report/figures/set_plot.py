@@ -12,6 +12,7 @@ from monai.utils import convert_to_tensor
 
 from monai_rwcp.metrics.checks import check_mask, check_spacing
 from monai_rwcp.report.figures.canvas import INNER_COLOUR, MISSED_COLOUR, SET_COLOUR, TRUTH_COLOUR, new_figure
+from monai_rwcp.utils.same_grid import check_same_grid
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,7 +48,8 @@ def plot_prediction_set(
 
     Raises:
         ImportError: when matplotlib is missing.
-        ValueError: when the arrays are not of one 2D shape, a mask holds other values, or the spacing does not fit.
+        ValueError: when the arrays are not of one 2D shape, or lie on other grids, a mask holds other values, or the
+            spacing does not fit.
 
     Example:
         >>> import torch
@@ -58,6 +60,7 @@ def plot_prediction_set(
         [0.0, 18.0, 0.0, 20.0]
     """
     given = {"image": image, "found": found, "truth": truth, "inner": inner}
+    check_same_grid({name: (name, array[None]) for name, array in given.items() if array is not None}, set())
     tensors = {
         name: torch.as_tensor(convert_to_tensor(array, track_meta=False)).cpu()
         for name, array in given.items()
