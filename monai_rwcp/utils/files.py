@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["check_writable", "written_whole"]
+__all__ = ["check_writable", "file_hash", "is_plain_name", "written_whole"]
 
 
 def check_writable(path: str | Path) -> None:
@@ -27,6 +28,22 @@ def check_writable(path: str | Path) -> None:
         raise IsADirectoryError(f"Cannot write '{path}': it is a folder. Give the name of a file.")
     if not os.access(path.parent, os.W_OK):
         raise PermissionError(f"Cannot write '{path}': no permission to write in the folder '{path.parent}'.")
+
+
+def is_plain_name(name: object) -> bool:
+    """Whether a name that a file tells of lies in the folder it is looked for in, and is not hidden there.
+
+    Example:
+        >>> is_plain_name("anna"), is_plain_name("../anna"), is_plain_name("/anna"), is_plain_name(".anna")
+        (True, False, False, False)
+    """
+    return isinstance(name, str) and name != "" and not name.startswith(".") and not set(name) & set("/\\\0")
+
+
+def file_hash(path: str | Path) -> str:
+    """Hash of the bytes of a file, by which an exchanged one is noticed."""
+    with Path(path).open("rb") as file:
+        return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager
