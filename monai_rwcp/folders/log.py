@@ -13,7 +13,8 @@ import torch.distributed
 
 from monai_rwcp.conformal.sets.set_sizes import curve_thresholds
 from monai_rwcp.folders.sets import LOG_NAME, check_as_logged, read_log
-from monai_rwcp.utils.files import written_whole
+from monai_rwcp.utils.files import remove_unfinished, written_whole
+from monai_rwcp.utils.locks import FileLock
 from monai_rwcp.utils.processes import done_by_first, from_all, n_processes
 
 __all__ = ["SetLog"]
@@ -26,7 +27,7 @@ class SetLog:
 
     Nothing is replaced or taken away but sets that it knows and that are as they were written.
     Processes that share the folder keep a hidden part each, which the next run picks up when this one is killed; at
-    the end the first process joins them.
+    the end the first process joins them. As a context, the folder is locked until it ends.
 
     Args:
         out: the folder, which is made.
@@ -39,7 +40,7 @@ class SetLog:
         cases: of the sets that were there already, what is kept of each, by name.
 
     Raises:
-        FileExistsError: when the folder holds something else than a run of this kind.
+        FileExistsError: when the folder holds something else than a run of this kind, or another run writes there.
         OSError: when it cannot be written.
         RuntimeError: in the other processes, when the first could not begin.
         ValueError: when a log there is damaged, or its sets are no more what was written.
@@ -53,8 +54,16 @@ class SetLog:
         self.cases: dict[str, Any] = {}
         self._own: dict[str, Any] = {}
         self._dropped: set[str] = set()
+        self._lock: FileLock | None = None
         done_by_first(lambda: self._begin(names, overwrite))
         self.cases = from_all(self.cases)[0]
+
+    def __enter__(self) -> SetLog:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._lock is not None:
+            self._lock.release()
 
     def path_of(self, name: str) -> Path:
         """The file of a set."""
@@ -85,6 +94,14 @@ class SetLog:
 
     def _begin(self, names: Collection[str], overwrite: bool) -> None:
         self.out.mkdir(parents=True, exist_ok=True)
+        self._lock = FileLock(self.out / ".run.lock", f"'{self.out}'")
+        try:
+            self._begin_alone(names, overwrite)
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def _begin_alone(self, names: Collection[str], overwrite: bool) -> None:
         self.cases = self._found(overwrite)
         # Before any is taken away, so that a folder that is refused stays as it is.
         self._check_unknown(names)
@@ -93,6 +110,7 @@ class SetLog:
             for name in self.cases:
                 self.path_of(name).unlink()
             self.cases = {}
+        remove_unfinished(self.out)
         self._settle()
 
     def _settle(self) -> None:

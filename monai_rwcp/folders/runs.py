@@ -21,14 +21,14 @@ from monai_rwcp.folders.maps import read_grid_file, read_map
 from monai_rwcp.folders.match import FolderCase
 from monai_rwcp.folders.out_folder import check_apart
 from monai_rwcp.folders.scores import ScoreChoice, score_chain, score_item, settings_file
-from monai_rwcp.folders.set_files import made_of, write_set
+from monai_rwcp.folders.set_files import made_of, refuse_failed, write_set
 from monai_rwcp.folders.sets import check_made_with, read_set
 from monai_rwcp.handlers.calibration import ConformalCalibrationHandler
 from monai_rwcp.handlers.metrics import PredictionSetMetricsHandler
 from monai_rwcp.transforms.conformal_threshold import ConformalThresholdd
 from monai_rwcp.tune.settings_file import TunedSettings
 from monai_rwcp.utils.json_documents import digest
-from monai_rwcp.utils.processes import is_first_process, n_processes
+from monai_rwcp.utils.processes import from_all, is_first_process, n_processes
 from monai_rwcp.utils.progress import shown_progress
 
 __all__ = ["ScoreChoice", "calibrate_folder", "evaluate_folder", "predict_folder"]
@@ -122,7 +122,8 @@ def predict_folder(
     Raises:
         FileExistsError: when the folder holds what is read, or something else than a run of this kind.
         OSError: when a file is missing or cannot be written.
-        ValueError: when a case does not fit, or was made another way; the message names it.
+        ValueError: at the end, when all other sets are made, where maps could not be read, do not fit, or were made
+            another way; the message names them.
     """
     check_apart(out, [path for case in cases for path in (case.map, case.image, case.label) if path is not None])
     calibration = Calibration.load(calibration_path)
@@ -140,31 +141,35 @@ def predict_folder(
         "score": score if settings is None else digest(json.loads(Path(settings).read_text(encoding="utf-8"))),
         "extractor": None if extractor is None else extractor.name,
     }
-    log = SetLog(out, made_with, calibration.promise, [case.name for case in cases], overwrite)
-    # Before any file is read: one that changes meanwhile is then made anew by the next run.
-    of = {case.name: made_of(case) for case in cases}
-    left = _share([case for case in cases if log.cases.get(case.name, {}).get("made_of") != of[case.name]])
-    with shown_progress(len(left), progress and is_first_process(), "predict", "case") as advance:
-        for case in left:
-            start = time.perf_counter()
-            log.drop(case.name)
-            item = score_item(case, form, chain)
-            try:
-                found = threshold(item)["pred_set"]
-            except ValueError as error:
-                raise ValueError(f"'{case.map}': {error}") from error
-            sizes = set_sizes(
-                item["pred"].as_tensor(), list(calibration.classes), include_outside=not calibration.loss.of_excess
-            )
-            entry = {
-                "made_of": of[case.name],
-                "voxels": [int(size) for size in found.as_tensor().flatten(1).sum(dim=1)],
-                "voxels_at": {str(c): of_class for c, of_class in sizes.items()},
-                "seconds": round(time.perf_counter() - start, 3),
-            }
-            write_set(found, log.path_of(case.name), partial(log.add, case.name, entry))
-            advance(1)
-    return log.finish()
+    failed: dict[str, str] = {}
+    with SetLog(out, made_with, calibration.promise, [case.name for case in cases], overwrite) as log:
+        # Before any file is read: one that changes meanwhile is then made anew by the next run.
+        of = {case.name: made_of(case) for case in cases}
+        left = _share([case for case in cases if log.cases.get(case.name, {}).get("made_of") != of[case.name]])
+        with shown_progress(len(left), progress and is_first_process(), "predict", "case") as advance:
+            for case in left:
+                start = time.perf_counter()
+                log.drop(case.name)
+                advance(1)
+                try:
+                    item = score_item(case, form, [*chain, threshold])
+                except (OSError, ValueError) as error:
+                    failed[case.name] = str(error)
+                    continue
+                found = item["pred_set"]
+                sizes = set_sizes(
+                    item["pred"].as_tensor(), list(calibration.classes), include_outside=not calibration.loss.of_excess
+                )
+                entry = {
+                    "made_of": of[case.name],
+                    "voxels": [int(size) for size in found.as_tensor().flatten(1).sum(dim=1)],
+                    "voxels_at": {str(c): of_class for c, of_class in sizes.items()},
+                    "seconds": round(time.perf_counter() - start, 3),
+                }
+                write_set(found, log.path_of(case.name), partial(log.add, case.name, entry))
+        made = log.finish()
+    refuse_failed({name: why for of_process in from_all(failed) for name, why in of_process.items()}, len(cases), out)
+    return made
 
 
 def evaluate_folder(
@@ -183,8 +188,8 @@ def evaluate_folder(
 
     Raises:
         OSError: when a file is missing.
-        ValueError: when a case does not fit, or the log beside the sets tells of another calibration; the message names
-            it.
+        ValueError: when a case does not fit, or the log beside the sets tells of another calibration or another file
+            of a set; the message names it.
     """
     handler = PredictionSetMetricsHandler(
         alpha=calibration.promised.alpha,
@@ -195,10 +200,10 @@ def evaluate_folder(
 
     def load(case: FolderCase) -> dict[Hashable, Any]:
         assert case.label is not None
-        found = read_set(case, calibration)
+        found = read_set(case, calibration, logs)
         return {"pred_set": found, "label": read_grid_file(case.label, found), "case": case.name, "patient": case.unit}
 
-    check_made_with(cases, calibration)
+    logs = check_made_with(cases, calibration)
     return _run(handler, cases, load, "evaluate", progress)
 
 

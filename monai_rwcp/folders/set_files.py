@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import nibabel
@@ -12,7 +12,9 @@ from monai.data import MetaTensor
 from monai_rwcp.folders.match import FolderCase
 from monai_rwcp.utils.files import file_hash, written_whole
 
-__all__ = ["made_of", "write_set"]
+__all__ = ["made_of", "refuse_failed", "write_set"]
+
+_SHOWN = 10
 
 
 def made_of(case: FolderCase) -> dict[str, list[int]]:
@@ -38,3 +40,24 @@ def write_set(found: MetaTensor, path: Path, announce: Callable[[str], None]) ->
     with written_whole(path) as temporary:
         nibabel.save(nibabel.Nifti1Image(np.moveaxis(values, 0, -1), found.affine.numpy()), temporary)
         announce(file_hash(temporary))
+
+
+def refuse_failed(failed: Mapping[str, str], n: int, out: Path) -> None:
+    """Name the maps of which no set could be made, if there are any.
+
+    Args:
+        failed: what went wrong, by case.
+        n: how many cases there were.
+        out: the folder of the sets of the others.
+
+    Raises:
+        ValueError: when there are some.
+    """
+    if not failed:
+        return
+    lines = [why for _, why in sorted(failed.items())]
+    more = [f"and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
+    raise ValueError(
+        f"No set was made of {len(failed)} of {n} maps; the others are in '{out}'. Mend these and run it once more, "
+        "which makes what is missing:\n" + "\n".join([*lines[:_SHOWN], *more])
+    )

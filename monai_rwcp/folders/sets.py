@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -89,16 +89,24 @@ def check_made_with(cases: Iterable[FolderCase], calibration: Calibration) -> di
     return logs
 
 
-def read_set(case: FolderCase, calibration: Calibration) -> MetaTensor:
+def read_set(case: FolderCase, calibration: Calibration, logs: Mapping[Path, dict[str, Any]]) -> MetaTensor:
     """Read the prediction set of a case.
+
+    Args:
+        case: with its set in the place of the map.
+        calibration: what it was made with.
+        logs: of :py:func:`check_made_with`.
 
     Returns:
         float32 ``[C, *spatial]`` of 0 and 1.
 
     Raises:
         FileNotFoundError: when it is missing.
-        ValueError: when it cannot be read, or has other channels than the calibration.
+        ValueError: when it cannot be read, is not the file that its log tells of, or has other channels than the
+            calibration.
     """
+    if case.map.parent in logs:
+        check_as_logged(case.map, logs[case.map.parent]["cases"][case.name])
     found = read_map(case.map, "channels-last")
     if found.shape[0] != calibration.n_channels:
         raise ValueError(
