@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from monai_rwcp.commands import options
+from monai_rwcp.commands.outputs import check_new_calibration
 from monai_rwcp.commands.telling import say, say_cases, told
 from monai_rwcp.folders.forms import MapForm, map_endings
 from monai_rwcp.folders.match import match_folders
@@ -21,7 +22,7 @@ __all__ = ["calibrate"]
 @click.option("--alpha", default=0.1, show_default=True, help="Highest expected share of the truth that is missed.")
 @click.option("--class-names", help="Names of the channels, with commas: background,left ventricle,...")
 @click.option("--out", type=options.NEW_FILE, required=True, help="The calibration, JSON.")
-@click.option("--overwrite", is_flag=True, help="Replace what is there.")
+@click.option("--overwrite", is_flag=True, help="Replace the calibration that is there; no other file.")
 def calibrate(
     maps: Path,
     form: MapForm,
@@ -45,8 +46,7 @@ def calibrate(
         if dry_run:
             say_cases(cases)
             return
-        if out.exists() and not overwrite:
-            raise FileExistsError(f"'{out}' exists. Name a new file, or give --overwrite.")
+        check_new_calibration(out, overwrite)
 
         from monai_rwcp.commands.extractor import optional_extractor
         from monai_rwcp.folders.runs import calibrate_folder

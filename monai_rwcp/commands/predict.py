@@ -18,7 +18,7 @@ __all__ = ["predict"]
 @options.maps
 @click.option("--calibration", type=options.FILE, required=True, help="What `calibrate` wrote.")
 @click.option("--out", type=options.NEW_FOLDER, required=True, help="Folder of the sets.")
-@click.option("--overwrite", is_flag=True, help="Replace what is there; otherwise an interrupted run goes on.")
+@click.option("--overwrite", is_flag=True, help="Make the sets of an earlier run anew; otherwise it goes on.")
 def predict(
     maps: Path,
     form: MapForm,

@@ -9,7 +9,7 @@ import click
 
 from monai_rwcp.commands import options
 from monai_rwcp.commands.outputs import check_empty_folder
-from monai_rwcp.commands.telling import MENDABLE, told
+from monai_rwcp.commands.telling import told
 from monai_rwcp.folders.forms import MapForm
 
 __all__ = ["tune"]
@@ -73,8 +73,7 @@ def tune(
     for option, value in (("--intensity", intensity), ("--fine-grid", fine_grid)):
         if value is not None and extractor is None:
             raise click.UsageError(f"{option} belongs to an --extractor, but none is given.")
-    # TypeError: a unit's name that is none.
-    with told((*MENDABLE, TypeError)):
+    with told():
         check_empty_folder(out)
 
         from monai_rwcp.commands.extractor import optional_extractor

@@ -29,6 +29,7 @@ from monai_rwcp.transforms.dense_features import DenseFeaturesd
 from monai_rwcp.transforms.network_provenance import NetworkProvenanced
 from monai_rwcp.transforms.random_walk_diffusion import RandomWalkDiffusiond
 from monai_rwcp.utils.files import written_whole
+from monai_rwcp.utils.nifti_files import read_nifti
 from monai_rwcp.walk.settings import recommended
 
 __all__ = ["DemoSizes", "run_demo"]
@@ -193,8 +194,6 @@ def _measured(item: dict[str, Any]) -> list[MeasuredSet]:
 
 def _draw(path: Path, cases: dict[str, dict[str, Any]], measured: Sequence[MeasuredSet]) -> None:
     """Draw the patient in the middle of the plain sets' order by Dice: neither the best nor the worst."""
-    import nibabel
-
     organ = 1
     plain = sorted(
         (m.metrics.dice, m.unit) for m in measured if m.method == _METHODS["plain"] and m.class_index == organ
@@ -203,7 +202,7 @@ def _draw(path: Path, cases: dict[str, dict[str, Any]], measured: Sequence[Measu
     item = {key: value.as_tensor().numpy() for key, value in cases[patient].items() if isinstance(value, MetaTensor)}
     truth = item["label"][0] == organ
     slice_index = int(truth.sum(axis=(0, 1)).argmax())
-    image = np.asanyarray(nibabel.load(cases[patient]["image"].meta["filename_or_obj"]).dataobj)  # type: ignore[attr-defined]
+    image = np.asanyarray(read_nifti(Path(cases[patient]["image"].meta["filename_or_obj"])).dataobj)
     draw_case(
         path,
         image=image[..., slice_index],

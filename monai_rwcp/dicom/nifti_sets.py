@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import nibabel
 import numpy as np
@@ -14,6 +13,7 @@ from monai.data import MetaTensor
 from monai_rwcp.conformal.promises.calibration import Calibration
 from monai_rwcp.dicom.segmentation import Anatomy, Segment, write_sets
 from monai_rwcp.dicom.series import Series
+from monai_rwcp.utils.nifti_files import read_nifti
 from monai_rwcp.utils.same_grid import check_same_grid
 
 __all__ = ["parsed_anatomy", "write_nifti_sets"]
@@ -57,11 +57,7 @@ def write_nifti_sets(
     lacking = [f"{c} ({calibration.class_name(c)})" for c in calibration.classes if c not in anatomy]
     if lacking:
         raise ValueError(f"Expected a code for every calibrated class, but none was given for {', '.join(lacking)}.")
-    try:
-        image: Any = nibabel.load(sets)
-        image.dataobj[..., :1]
-    except (nibabel.filebasedimages.ImageFileError, EOFError, OSError, ValueError) as error:
-        raise ValueError(f"'{sets}' cannot be read; it may be truncated: {error}") from error
+    image = read_nifti(sets)
     if image.ndim != 4 or image.shape[3] != calibration.n_channels:
         raise ValueError(
             f"Expected [x, y, z, {calibration.n_channels}] in '{sets}', a channel for each of the calibration's, but "

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import zipfile
 from pathlib import Path
-from typing import Any
 
-import nibabel
 import numpy as np
 import torch
 from monai.data import MetaTensor
 
 from monai_rwcp.folders.forms import NIFTI, MapForm
+from monai_rwcp.utils.nifti_files import read_nifti
 from monai_rwcp.utils.same_grid import check_same_grid
+from monai_rwcp.utils.unpacking import unreadable
 
 __all__ = ["read_grid_file", "read_image", "read_map", "read_set_like"]
 
@@ -120,14 +121,7 @@ def read_set_like(path: Path, like: MetaTensor, warned: set[tuple[str, str]]) ->
 
 
 def _nnunet_map(path: Path) -> MetaTensor:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            names = file.files
-            values = file["probabilities"] if names == ["probabilities"] else None
-    except (zipfile.BadZipFile, EOFError, OSError, ValueError) as error:
-        raise _unreadable(path, error) from error
-    if values is None:
-        raise ValueError(f"Expected 'probabilities' alone in '{path}', but it holds {names}.")
+    values = _npz(path, "probabilities")
     name = path.name.removesuffix(".npz")
     beside = [path.with_name(name + ending) for ending in NIFTI if path.with_name(name + ending).exists()]
     if len(beside) != 1:
@@ -161,13 +155,28 @@ _AGREE = 0.98
 
 
 def _nifti(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    image = read_nifti(path)
+    try:
+        return np.asarray(image.dataobj, dtype=np.float32), np.asarray(image.affine)
+    except Exception as error:  # whatever a damaged header can cause
+        raise unreadable(path, error) from error
+
+
+def _npz(path: Path, name: str) -> np.ndarray:
+    """The array of a .npz that holds one. The whole member is read, so that its check sum is compared."""
     if not path.exists():
         raise FileNotFoundError(f"There is no '{path}'.")
+    content = path.read_bytes()
     try:
-        image: Any = nibabel.load(path)
-        return np.asarray(image.dataobj, dtype=np.float32), np.asarray(image.affine)
-    except (nibabel.filebasedimages.ImageFileError, EOFError, OSError, ValueError) as error:
-        raise _unreadable(path, error) from error
+        with zipfile.ZipFile(io.BytesIO(content)) as file:
+            names = [member.removesuffix(".npy") for member in file.namelist()]
+            array = io.BytesIO(file.read(f"{name}.npy")) if names == [name] else None
+        values = None if array is None else np.lib.format.read_array(array, allow_pickle=False)
+    except Exception as error:  # whatever a damaged file can cause
+        raise unreadable(path, error) from error
+    if values is None:
+        raise ValueError(f"Expected '{name}' alone in '{path}', but it holds {names}.")
+    return np.asarray(values)
 
 
 def _on_grid(values: np.ndarray, affine: np.ndarray, path: Path) -> MetaTensor:
@@ -203,7 +212,3 @@ def _other_form(path: Path, shape: tuple[int, ...], expected: str) -> str:
         f"Expected {expected} in '{path}', but its shape is {shape}. Name the form of the maps: channels-last, "
         "channels-first, one-class or nnunet."
     )
-
-
-def _unreadable(path: Path, error: Exception) -> ValueError:
-    return ValueError(f"'{path}' cannot be read; it may be truncated, or something else by another name: {error}")

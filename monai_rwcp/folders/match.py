@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from monai_rwcp.folders.forms import NIFTI
+from monai_rwcp.utils.names import name_as_text
 
 __all__ = ["FolderCase", "match_folders", "read_units"]
 
@@ -113,7 +114,7 @@ def read_units(path: Path) -> dict[str, str]:
 
     Raises:
         FileNotFoundError: when it is not there.
-        ValueError: when it has other columns, an empty entry, or names a case twice.
+        ValueError: when it has other columns, an empty entry, a unit that is no name, or names a case twice.
     """
     with path.open(newline="", encoding="utf-8-sig") as file:
         reader = csv.DictReader(file)
@@ -122,10 +123,11 @@ def read_units(path: Path) -> dict[str, str]:
         owner: dict[str, str] = {}
         for row in reader:
             case, unit = ((row[name] or "").strip() for name in ("case", "unit"))
+            where = f"Line {reader.line_num} of '{path}'"
             if not case or not unit or case in owner:
                 what = f"case '{case}' twice" if case in owner else f"an empty entry: {row}"
-                raise ValueError(f"Line {reader.line_num} of '{path}': {what}.")
-            owner[case] = unit
+                raise ValueError(f"{where}: {what}.")
+            owner[case] = name_as_text(unit, f"'unit' in {where[0].lower()}{where[1:]}")
     return owner
 
 

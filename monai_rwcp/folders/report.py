@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from monai.data import MetaTensor
@@ -39,7 +40,8 @@ def folder_report(
 
     Raises:
         OSError: when a file is missing.
-        ValueError: when a case does not fit, or the log tells of another calibration; the message names the file.
+        ValueError: when a case does not fit, or the log tells of another calibration or another file of a set; the
+            message names the file.
         ImportError: when matplotlib or scipy is missing.
     """
     gathered = GatheredReport(calibration, n_shown)
@@ -47,8 +49,7 @@ def folder_report(
     warned: set[tuple[str, str]] = set()
     with shown_progress(len(cases), progress, "report", "case") as advance:
         for case in cases:
-            sizes = _recorded_sizes(case, logs.get(case.map.parent), calibration)
-            maps = _maps(case, calibration, sizes, warned)
+            maps = _maps(case, calibration, logs, warned)
             try:
                 gathered.add(maps)
             except ValueError as error:
@@ -60,12 +61,12 @@ def folder_report(
 def _maps(
     case: FolderCase,
     calibration: Calibration,
-    sizes: Mapping[int, Sequence[int]] | None,
+    logs: Mapping[Path, dict[str, Any]],
     warned: set[tuple[str, str]],
 ) -> CaseMaps:
     if case.label is None:
         raise ValueError(f"'{case.name}' has no label, and a report is of labelled cases.")
-    found = read_set(case, calibration)
+    found = read_set(case, calibration, logs)
 
     def image() -> MetaTensor:
         assert case.image is not None
@@ -79,7 +80,7 @@ def _maps(
         calibration.counting.label_mode,
         inner=None if case.inner is None else read_set_like(case.inner, found, warned),
         image=None if case.image is None else image,
-        sizes=sizes,
+        sizes=_recorded_sizes(case, logs.get(case.map.parent), calibration),
     )
 
 

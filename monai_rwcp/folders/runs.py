@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Hashable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import nibabel
-import numpy as np
 import torch.distributed
 from ignite.engine import Engine
-from monai.data import MetaTensor
 
 from monai_rwcp.conformal.promises.calibration import Calibration
 from monai_rwcp.conformal.sets.set_sizes import set_sizes
@@ -21,15 +19,16 @@ from monai_rwcp.folders.forms import MapForm, label_mode_of
 from monai_rwcp.folders.log import SetLog
 from monai_rwcp.folders.maps import read_grid_file, read_map
 from monai_rwcp.folders.match import FolderCase
+from monai_rwcp.folders.out_folder import check_apart
 from monai_rwcp.folders.scores import ScoreChoice, score_chain, score_item, settings_file
+from monai_rwcp.folders.set_files import made_of, refuse_failed, write_set
 from monai_rwcp.folders.sets import check_made_with, read_set
 from monai_rwcp.handlers.calibration import ConformalCalibrationHandler
 from monai_rwcp.handlers.metrics import PredictionSetMetricsHandler
 from monai_rwcp.transforms.conformal_threshold import ConformalThresholdd
 from monai_rwcp.tune.settings_file import TunedSettings
-from monai_rwcp.utils.files import written_whole
 from monai_rwcp.utils.json_documents import digest
-from monai_rwcp.utils.processes import is_first_process, n_processes
+from monai_rwcp.utils.processes import from_all, is_first_process, n_processes
 from monai_rwcp.utils.progress import shown_progress
 
 __all__ = ["ScoreChoice", "calibrate_folder", "evaluate_folder", "predict_folder"]
@@ -111,21 +110,23 @@ def predict_folder(
     Args:
         cases: what is predicted.
         calibration_path: the file of the calibration.
-        out: a folder, which is made.
+        out: a folder of its own, which is made.
         form, score, extractor: as the calibration was made; a score that was made another way is refused.
-        overwrite: whether what is in the folder is replaced.
+        overwrite: whether the sets of an earlier run there are taken away and made anew.
         progress: whether a progress bar is shown.
 
     Returns:
         the log: what the sets were made with, the thresholds of :py:func:`monai_rwcp.conformal.curve_thresholds`, and
-        by case size and time stamp of its files (``made_of``), the voxels of the set of each channel, those at each of
-        these thresholds by class (``voxels_at``), and the seconds.
+        by case size and time stamp of its files (``made_of``), the hash of the set, the voxels of the set of each
+        channel, those at each of these thresholds by class (``voxels_at``), and the seconds.
 
     Raises:
-        FileExistsError: when the folder holds something else than an unfinished run of this kind.
+        FileExistsError: when the folder holds what is read, or something else than a run of this kind.
         OSError: when a file is missing or cannot be written.
-        ValueError: when a case does not fit, or was made another way; the message names it.
+        ValueError: at the end, when all other sets are made, where maps could not be read, do not fit, or were made
+            another way; the message names them.
     """
+    check_apart(out, [path for case in cases for path in (case.map, case.image, case.label) if path is not None])
     calibration = Calibration.load(calibration_path)
     if calibration.groups is not None or calibration.weighted is not None:
         raise ValueError(
@@ -141,30 +142,34 @@ def predict_folder(
         "score": score if settings is None else digest(json.loads(Path(settings).read_text(encoding="utf-8"))),
         "extractor": None if extractor is None else extractor.name,
     }
-    log = SetLog(out, made_with, calibration.promise, overwrite)
-    # Before any file is read: one that changes meanwhile is then made anew by the next run.
-    made_of = {case.name: _made_of(case) for case in cases}
+    failed: dict[str, str] = {}
     told: set[tuple[str, str]] = set()
-    left = _share([case for case in cases if log.cases.get(case.name, {}).get("made_of") != made_of[case.name]])
-    with shown_progress(len(left), progress and is_first_process(), "predict", "case") as advance:
-        for case in left:
-            start = time.perf_counter()
-            item = score_item(case, form, chain, told)
-            try:
-                found = threshold(item)["pred_set"]
-            except ValueError as error:
-                raise ValueError(f"'{case.map}': {error}") from error
-            _save_set(found, out / f"{case.name}.nii.gz")
-            sizes = set_sizes(item["pred"].as_tensor(), list(calibration.classes))
-            entry = {
-                "made_of": made_of[case.name],
-                "voxels": [int(size) for size in found.as_tensor().flatten(1).sum(dim=1)],
-                "voxels_at": {str(c): of_class for c, of_class in sizes.items()},
-                "seconds": round(time.perf_counter() - start, 3),
-            }
-            log.add(case.name, entry)
-            advance(1)
-    return log.finish()
+    with SetLog(out, made_with, calibration.promise, [case.name for case in cases], overwrite) as log:
+        # Before any file is read: one that changes meanwhile is then made anew by the next run.
+        of = {case.name: made_of(case) for case in cases}
+        left = _share([case for case in cases if log.cases.get(case.name, {}).get("made_of") != of[case.name]])
+        with shown_progress(len(left), progress and is_first_process(), "predict", "case") as advance:
+            for case in left:
+                start = time.perf_counter()
+                log.drop(case.name)
+                advance(1)
+                try:
+                    item = score_item(case, form, [*chain, threshold], told)
+                except (OSError, ValueError) as error:
+                    failed[case.name] = str(error)
+                    continue
+                found = item["pred_set"]
+                sizes = set_sizes(item["pred"].as_tensor(), list(calibration.classes))
+                entry = {
+                    "made_of": of[case.name],
+                    "voxels": [int(size) for size in found.as_tensor().flatten(1).sum(dim=1)],
+                    "voxels_at": {str(c): of_class for c, of_class in sizes.items()},
+                    "seconds": round(time.perf_counter() - start, 3),
+                }
+                write_set(found, log.path_of(case.name), partial(log.add, case.name, entry))
+        made = log.finish()
+    refuse_failed({name: why for of_process in from_all(failed) for name, why in of_process.items()}, len(cases), out)
+    return made
 
 
 def evaluate_folder(
@@ -183,8 +188,8 @@ def evaluate_folder(
 
     Raises:
         OSError: when a file is missing.
-        ValueError: when a case does not fit, or the log beside the sets tells of another calibration; the message names
-            it.
+        ValueError: when a case does not fit, or the log beside the sets tells of another calibration or another file
+            of a set; the message names it.
     """
     handler = PredictionSetMetricsHandler(
         alpha=calibration.promised.alpha,
@@ -197,19 +202,12 @@ def evaluate_folder(
 
     def load(case: FolderCase) -> dict[Hashable, Any]:
         assert case.label is not None
-        found = read_set(case, calibration)
+        found = read_set(case, calibration, logs)
         label = read_grid_file(case.label, found, what="label", warned=told)
         return {"pred_set": found, "label": label, "case": case.name, "patient": case.unit}
 
-    check_made_with(cases, calibration)
+    logs = check_made_with(cases, calibration)
     return _run(handler, cases, load, "evaluate", progress)
-
-
-def _made_of(case: FolderCase) -> dict[str, list[int]]:
-    """Size and time stamp of the files of a case, by which changed ones are noticed."""
-    files = {"map": case.map, "image": case.image}
-    status = {kind: path.stat() for kind, path in files.items() if path is not None}
-    return {kind: [of.st_size, of.st_mtime_ns] for kind, of in status.items()}
 
 
 def _run(
@@ -238,10 +236,3 @@ def _run(
 def _share(cases: Sequence[FolderCase]) -> Sequence[FolderCase]:
     """The cases of this process, dealt out in turn."""
     return cases if n_processes() == 1 else cases[torch.distributed.get_rank() :: n_processes()]
-
-
-def _save_set(found: MetaTensor, path: Path) -> None:
-    values = found.as_tensor().numpy().astype(np.uint8)
-    values = values[..., None] if values.ndim == 3 else values
-    with written_whole(path) as temporary:
-        nibabel.save(nibabel.Nifti1Image(np.moveaxis(values, 0, -1), found.affine.numpy()), temporary)

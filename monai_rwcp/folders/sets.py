@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,10 @@ from monai.data import MetaTensor
 from monai_rwcp.conformal.promises.calibration import Calibration
 from monai_rwcp.folders.maps import read_map
 from monai_rwcp.folders.match import FolderCase
+from monai_rwcp.utils.files import file_hash, is_plain_name
 from monai_rwcp.utils.json_documents import read_json
 
-__all__ = ["LOG_NAME", "check_made_with", "read_log", "read_set"]
+__all__ = ["LOG_NAME", "check_as_logged", "check_made_with", "read_log", "read_set"]
 
 LOG_NAME = "run.json"
 
@@ -23,12 +24,36 @@ def read_log(path: Path) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: when it is not there.
-        ValueError: when it is damaged or something else.
+        ValueError: when it is damaged or something else, or names files elsewhere.
     """
     log = read_json(path, "log of prediction sets", "Make the sets with monai-rwcp predict")
     if not isinstance(log, dict) or not all(isinstance(log.get(name), dict) for name in ("made_with", "cases")):
         raise ValueError(f"'{path}' is not the log of monai-rwcp predict, or was changed. Make the sets anew.")
+    for name, entry in log["cases"].items():
+        if not is_plain_name(name):
+            raise ValueError(
+                f"'{path}' names {name!r}, which is no name of a file in its folder: it was changed. Make the sets "
+                "anew in another folder."
+            )
+        if not isinstance(entry, dict) or not isinstance(entry.get("hash"), str):
+            raise ValueError(
+                f"'{path}' does not tell the hash of the set of '{name}': it was changed, or is of an earlier release. "
+                "Make the sets anew in another folder."
+            )
     return log
+
+
+def check_as_logged(path: Path, entry: dict[str, Any]) -> None:
+    """Refuse a set that is not the file that its log tells of.
+
+    Raises:
+        ValueError: when it is another, or no file.
+    """
+    if not path.is_file() or file_hash(path) != entry["hash"]:
+        raise ValueError(
+            f"'{path}' is not what predict wrote: it was changed or exchanged since. Take it away, then predict makes "
+            "it anew, or put back what was written."
+        )
 
 
 def check_made_with(cases: Iterable[FolderCase], calibration: Calibration) -> dict[Path, dict[str, Any]]:
@@ -64,16 +89,24 @@ def check_made_with(cases: Iterable[FolderCase], calibration: Calibration) -> di
     return logs
 
 
-def read_set(case: FolderCase, calibration: Calibration) -> MetaTensor:
+def read_set(case: FolderCase, calibration: Calibration, logs: Mapping[Path, dict[str, Any]]) -> MetaTensor:
     """Read the prediction set of a case.
+
+    Args:
+        case: with its set in the place of the map.
+        calibration: what it was made with.
+        logs: of :py:func:`check_made_with`.
 
     Returns:
         float32 ``[C, *spatial]`` of 0 and 1.
 
     Raises:
         FileNotFoundError: when it is missing.
-        ValueError: when it cannot be read, or has other channels than the calibration.
+        ValueError: when it cannot be read, is not the file that its log tells of, or has other channels than the
+            calibration.
     """
+    if case.map.parent in logs:
+        check_as_logged(case.map, logs[case.map.parent]["cases"][case.name])
     found = read_map(case.map, "channels-last")
     if found.shape[0] != calibration.n_channels:
         raise ValueError(

@@ -16,12 +16,12 @@ from monai_rwcp.report.figures.tuning_picture import draw_tuning
 from monai_rwcp.report.tables.tuning_table import tuning_table
 from monai_rwcp.transforms.dense_features import DenseFeaturesd
 from monai_rwcp.tune.candidates import default_candidates
-from monai_rwcp.tune.cases import unit_name
 from monai_rwcp.tune.choice import Choice
 from monai_rwcp.tune.objectives import Objective
 from monai_rwcp.tune.settings_file import TunedSettings
 from monai_rwcp.tune.tune import tune_settings
 from monai_rwcp.utils.files import check_writable, written_whole
+from monai_rwcp.utils.names import name_as_text
 from monai_rwcp.walk.grid import Grid
 
 __all__ = ["read_section", "tune_from_files"]
@@ -68,8 +68,8 @@ def tune_from_files(
     Raises:
         ImportError: when matplotlib is missing, before anything is measured.
         OSError: when the data list or one of its files is not there, or the results cannot be written.
-        TypeError: when a unit's name is neither a string nor a whole number.
-        ValueError: when the data list is of another form, a unit is in two sections, or tuning refuses a case.
+        ValueError: when the data list is of another form, a unit has no name or is in two sections, or tuning refuses
+            a case.
     """
     if find_spec("matplotlib") is None:
         raise ImportError('Drawing needs matplotlib: pip install "monai-rwcp[report]".')
@@ -113,8 +113,8 @@ def read_section(
 
     Raises:
         FileNotFoundError: when the data list or one of its files is not there.
-        TypeError: when a unit's name is neither a string nor a whole number.
-        ValueError: when the data list is of another form, or does not tell whose the items of another section are.
+        ValueError: when the data list is of another form, a unit has no name, or it does not tell whose the items of
+            another section are.
     """
     path = Path(datalist)
     try:
@@ -136,7 +136,7 @@ def read_section(
         for key, file in found_files.items():
             if not file.is_file():
                 raise FileNotFoundError(f"Item {number} of '{section}': its '{key}' is '{file}', which is no file.")
-        owner = unit_name(item[unit_key], f"'{unit_key}' of item {number} of '{section}'")
+        owner = name_as_text(item[unit_key], f"'{unit_key}' of item {number} of '{section}'")
         items.append({**{key: str(file) for key, file in found_files.items()}, unit_key: owner})
         counted = _counted_files(item, path.parent)
         for file in counted:
@@ -175,7 +175,7 @@ def _owners(group: object, unit_key: str, where: str, folder: Path, places: Mapp
                 f"Expected every item of {where} to name its '{unit_key}', so that tuning keeps it apart, but item "
                 f"{number} is {item!r:.80}. Name it, or leave the section out."
             )
-        found.add(unit_name(item[unit_key], f"'{unit_key}' of item {number} of {where}"))
+        found.add(name_as_text(item[unit_key], f"'{unit_key}' of item {number} of {where}"))
         for file in _counted_files(item, folder):
             if file in places:
                 raise ValueError(

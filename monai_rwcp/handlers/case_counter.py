@@ -10,7 +10,7 @@ from monai_rwcp.conformal.counting.loss_table import LossTable
 from monai_rwcp.conformal.counting.losses.base import SetLoss
 from monai_rwcp.conformal.counting.losses.custom import CustomLoss
 from monai_rwcp.conformal.counting.options import CountingOptions
-from monai_rwcp.handlers.items import check_grids, errors_of_case, id_of_image, item_score, item_value
+from monai_rwcp.handlers.items import check_grids, errors_of_case, id_of_image, item_name, item_score, item_value
 from monai_rwcp.provenance.score_maps import completed_record, map_spacing, record_of
 from monai_rwcp.utils.processes import from_all
 from monai_rwcp.utils.tensors import item_tensor
@@ -114,9 +114,9 @@ class CaseCounter:
             item_tensor(label).to(values.device),
             self.counting,
             loss=self.loss,
-            unit=image if keys.unit_key is None else str(item_value(item, keys.unit_key)),
+            unit=image if keys.unit_key is None else item_name(item, keys.unit_key),
             image=image,
-            group=None if keys.group_key is None else str(item_value(item, keys.group_key)),
+            group=None if keys.group_key is None else item_name(item, keys.group_key),
             shift_weight=None if keys.shift_weight_key is None else float(item_value(item, keys.shift_weight_key)),
             spacing=map_spacing(score) or map_spacing(label),
             unit_name="image" if keys.unit_key is None else keys.unit_key,

@@ -11,6 +11,7 @@ import torch
 from ignite.engine import Engine
 from monai.data import MetaTensor
 
+from monai_rwcp.utils.names import name_as_text
 from monai_rwcp.utils.processes import n_processes
 from monai_rwcp.utils.same_grid import check_same_grid
 from monai_rwcp.utils.tensors import item_tensor
@@ -20,6 +21,7 @@ __all__ = [
     "engine_items",
     "errors_of_case",
     "id_of_image",
+    "item_name",
     "item_score",
     "item_value",
 ]
@@ -112,6 +114,20 @@ def item_value(item: dict[str, Any], key: str) -> Any:
     return item[key]
 
 
+def item_name(item: dict[str, Any], key: str) -> str:
+    """The name that an item holds under a key: of its patient, its image or its group.
+
+    Raises:
+        KeyError: when it has no such key; the message lists the keys it has.
+        ValueError: when the name is missing, or none.
+
+    Example:
+        >>> item_name({"patient": 3.0}, "patient")
+        '3'
+    """
+    return name_as_text(item[key] if key in item else item_value(item, key), f"'{key}'")
+
+
 def item_score(item: dict[str, Any], key: str) -> torch.Tensor:
     """The score map of an item as a plain tensor.
 
@@ -145,7 +161,7 @@ def id_of_image(item: dict[str, Any], case_key: str | None, keys: Sequence[str],
 
     Raises:
         KeyError: when the item has nothing under ``case_key``.
-        ValueError: when there is neither an id nor a file name, and a running number would not do.
+        ValueError: when the id is missing, or there is neither an id nor a file name and a running number would not do.
 
     Example:
         >>> loaded = MetaTensor(torch.zeros(1, 2, 2), meta={"filename_or_obj": "a.nii"})
@@ -155,7 +171,7 @@ def id_of_image(item: dict[str, Any], case_key: str | None, keys: Sequence[str],
         'image 7'
     """
     if case_key is not None:
-        return str(item_value(item, case_key))
+        return item_name(item, case_key)
     for key in keys:
         value = item.get(key)
         name = value.meta.get("filename_or_obj") if isinstance(value, MetaTensor) else None

@@ -10,7 +10,7 @@ from ignite.engine import Engine
 from monai_rwcp.conformal.counting.labels import LabelMode, check_single_channel, truth_masks
 from monai_rwcp.conformal.counting.options import CountingOptions
 from monai_rwcp.handlers.epoch import attach_to_epoch
-from monai_rwcp.handlers.items import check_grids, engine_items, errors_of_case, id_of_image, item_value
+from monai_rwcp.handlers.items import check_grids, engine_items, errors_of_case, id_of_image, item_name, item_value
 from monai_rwcp.metrics.cumulative import PredictionSetMetrics
 from monai_rwcp.provenance.score_maps import map_spacing
 from monai_rwcp.utils.tensors import item_tensor
@@ -121,8 +121,8 @@ class PredictionSetMetricsHandler:
             [torch.stack(list(truth.values()))],
             spacing=None if spacing is None else [spacing],
             images=[image],
-            units=None if self.unit_key is None else [str(item_value(item, self.unit_key))],
-            strata=None if self.stratum_key is None else [str(item_value(item, self.stratum_key))],
+            units=None if self.unit_key is None else [item_name(item, self.unit_key)],
+            strata=None if self.stratum_key is None else [item_name(item, self.stratum_key)],
         )
 
     def _publish(self, engine: Engine) -> None:

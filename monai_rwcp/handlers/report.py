@@ -14,7 +14,15 @@ from monai_rwcp.conformal.counting.labels import LabelMode
 from monai_rwcp.conformal.promises.calibration import Calibration
 from monai_rwcp.conformal.sets.set_sizes import set_sizes
 from monai_rwcp.handlers.epoch import attach_to_epoch
-from monai_rwcp.handlers.items import check_grids, engine_items, errors_of_case, id_of_image, item_score, item_value
+from monai_rwcp.handlers.items import (
+    check_grids,
+    engine_items,
+    errors_of_case,
+    id_of_image,
+    item_name,
+    item_score,
+    item_value,
+)
 from monai_rwcp.report.case_maps import CaseMaps
 from monai_rwcp.report.gathered import GatheredReport
 from monai_rwcp.utils.arguments import check_choice
@@ -146,13 +154,13 @@ class ReportHandler:
             sizes = set_sizes(item_score(item, self.score_key), list(calibration.classes))
         return CaseMaps(
             name,
-            name if self.unit_key is None else str(item_value(item, self.unit_key)),
+            name if self.unit_key is None else item_name(item, self.unit_key),
             found,
             item_tensor(label),
             calibration.counting.label_mode if self.label_mode is None else self.label_mode,
             inner=None if self.inner_key is None else item_value(item, self.inner_key),
             image=None if self.image_key is None else lambda: item_value(item, str(self.image_key)),
-            stratum=None if self.stratum_key is None else str(item_value(item, self.stratum_key)),
+            stratum=None if self.stratum_key is None else item_name(item, self.stratum_key),
             sizes=sizes,
         )
 

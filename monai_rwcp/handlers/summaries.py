@@ -10,7 +10,7 @@ from typing import Any
 from ignite.engine import Engine
 
 from monai_rwcp.handlers.epoch import attach_to_epoch, result_of_run, save_by_first
-from monai_rwcp.handlers.items import engine_items, errors_of_case, id_of_image, item_score, item_value
+from monai_rwcp.handlers.items import engine_items, errors_of_case, id_of_image, item_name, item_score, item_value
 from monai_rwcp.monitoring.case_summaries import CaseSummaries, ImageSummary
 from monai_rwcp.monitoring.summarising import case_summary, check_summary_thresholds
 from monai_rwcp.provenance.score_maps import completed_record, record_of
@@ -149,7 +149,7 @@ class ItemSummariser:
                 include_background=self.include_background,
             )
         return CaseSummaries(
-            {image: ImageSummary(image if self.unit_key is None else str(item_value(item, self.unit_key)), values)},
+            {image: ImageSummary(image if self.unit_key is None else item_name(item, self.unit_key), values)},
             unit_name="image" if self.unit_key is None else self.unit_key,
             thresholds=self.thresholds,
             include_background=self.include_background,

@@ -15,6 +15,7 @@ from monai_rwcp.metrics.collected import CollectedImage, counted_once, image_fig
 from monai_rwcp.metrics.prediction_set import prediction_set_metrics
 from monai_rwcp.metrics.summary import ImageFigures, class_figures, stratum_false_negative_rates
 from monai_rwcp.metrics.voxel_size import Batch, Spacing, volume_ml, voxel_sizes
+from monai_rwcp.utils.names import optional_name
 from monai_rwcp.utils.processes import from_all
 from monai_rwcp.utils.same_grid import check_same_grid
 from monai_rwcp.utils.tensors import item_tensor
@@ -115,8 +116,8 @@ class PredictionSetMetrics(CumulativeIterationMetric):
         sizes = voxel_sizes(spacing, y_pred, y)
         figures = super().__call__(y_pred, y, sizes=sizes)
         for i, size in enumerate(sizes):
-            owner = [None if names is None or names[i] is None else str(names[i]) for names in (images, units, strata)]
-            self._records.append(CollectedImage(y_pred[i].shape[0], size is not None, *owner))
+            names = [optional_name(of and of[i], f"a name of image {i}") for of in (images, units, strata)]
+            self._records.append(CollectedImage(y_pred[i].shape[0], size is not None, *names))
         return cast(torch.Tensor, figures)
 
     def aggregate(self) -> dict[str, torch.Tensor]:

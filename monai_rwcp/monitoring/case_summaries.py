@@ -12,6 +12,7 @@ from typing import Any
 from monai_rwcp.monitoring.summarising import check_summary_thresholds
 from monai_rwcp.provenance.record import ScoreRecord
 from monai_rwcp.utils.json_documents import DocumentKind, write_json
+from monai_rwcp.utils.names import name_as_text
 
 __all__ = ["CaseSummaries", "ImageSummary"]
 
@@ -32,10 +33,16 @@ class ImageSummary:
     Args:
         unit: name of the exchangeable unit (the patient) the image belongs to.
         values: see :py:func:`monai_rwcp.monitoring.case_summary`; finite.
+
+    Raises:
+        ValueError: when the name is missing, or none.
     """
 
     unit: str
     values: Mapping[str, float]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "unit", name_as_text(self.unit, "`unit`"))
 
     def same_as(self, other: ImageSummary) -> bool:
         """Whether both are of one image: the same unit, and the same numbers within what a network's batch changes."""

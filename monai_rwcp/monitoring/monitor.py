@@ -15,6 +15,7 @@ from monai_rwcp.monitoring.monitor_file import MONITOR_DOCUMENT, alarm_to_docume
 from monai_rwcp.monitoring.monitor_words import verdict_in_words
 from monai_rwcp.monitoring.structure_losses import StructureLosses
 from monai_rwcp.utils.json_documents import write_json
+from monai_rwcp.utils.names import name_as_text
 from monai_rwcp.utils.times import utc_now
 
 __all__ = ["ExchangeabilityMonitor", "MonitorVerdict"]
@@ -131,8 +132,9 @@ class ExchangeabilityMonitor:
             whether it counted: False for a case that was judged before, or was a calibration case.
 
         Raises:
-            ValueError: when the summary is not finite or is not of the reference's kind.
+            ValueError: when the name is missing, or the summary is not finite or is not of the reference's kind.
         """
+        case = name_as_text(case, "`case`")
         check_summary(summaries, self.reference.names, f"case {case!r}")
         if case in self._calibration_cases:
             if case not in self.left_out:
@@ -167,8 +169,9 @@ class ExchangeabilityMonitor:
             whether it counted: False for a case whose losses were counted before, or that was a calibration case.
 
         Raises:
-            ValueError: when no tolerated loss was given for a structure, or a loss is not in [0, 1].
+            ValueError: when the name is missing, a structure has no tolerated loss, or a loss is not in [0, 1].
         """
+        case = name_as_text(case, "`case`")
         self._realised.check(losses)
         if case in self._calibration_cases or case in self.losses:
             return False

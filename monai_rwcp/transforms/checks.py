@@ -9,6 +9,8 @@ from monai.config import KeysCollection, NdarrayOrTensor
 from monai.data import MetaTensor
 from monai.utils import ensure_tuple_rep
 
+from monai_rwcp.utils.names import name_as_text
+
 __all__ = ["check_item", "group_and_weight", "output_keys_of"]
 
 
@@ -48,12 +50,13 @@ def group_and_weight(
 
     Raises:
         KeyError: when it names none.
+        ValueError: when the group's name is missing, or none.
     """
     for key, what in ((group_key, "group"), (weight_key, "weight")):
-        if key is not None and data.get(key) is None:
+        if key is not None and (key not in data or (key == weight_key and data[key] is None)):
             raise KeyError(
                 f"Expected the {what} of the item under '{key}', but there are only {sorted(str(k) for k in data)}. "
                 "Name the right key, or add it to the data list."
             )
-    group = None if group_key is None else str(data[group_key])
+    group = None if group_key is None else name_as_text(data[group_key], f"'{group_key}'")
     return group, None if weight_key is None else float(data[weight_key])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -17,9 +16,10 @@ from monai_rwcp.scores.choice import Score
 from monai_rwcp.scores.together import make_together
 from monai_rwcp.scores.walked import WalkedScore
 from monai_rwcp.utils.field_of_view import check_field_of_view
+from monai_rwcp.utils.names import name_as_text
 from monai_rwcp.utils.same_grid import check_same_grid
 
-__all__ = ["CaseKeys", "ScoredCase", "case_owner", "keys_of_sources", "names_of_units", "unit_name"]
+__all__ = ["CaseKeys", "ScoredCase", "case_owner", "keys_of_sources", "names_of_units"]
 
 
 @dataclass(frozen=True)
@@ -99,33 +99,17 @@ def case_owner(case: object, number: int, unit_key: str) -> str:
 
     Raises:
         KeyError: when the item has no such key.
-        TypeError: when the item is no dictionary, or the name neither a string nor a whole number.
+        TypeError: when the item is no dictionary.
+        ValueError: when the name is missing, or none.
     """
     if not isinstance(case, Mapping):
         raise TypeError(
             f"Expected case {number} to be an item dictionary, but got {type(case).__name__}. A transform that gives "
             "several items of one has no place here."
         )
-    return unit_name(_value(case, unit_key, number), f"'{unit_key}' of case {number}")
-
-
-def unit_name(value: object, what: str) -> str:
-    """Give the name of a unit as text.
-
-    Args:
-        value: a string or a whole number.
-        what: what it is, for the message.
-
-    Raises:
-        TypeError: when it is neither: text made of a tensor or a list would match no other name.
-
-    Example:
-        >>> unit_name(3, "'patient' of case 0")
-        '3'
-    """
-    if isinstance(value, bool) or not isinstance(value, (str, Integral)) or value == "":
-        raise TypeError(f"Expected {what} to be a name (a string or a whole number), but got {value!r}.")
-    return str(value)
+    if unit_key not in case:
+        _value(case, unit_key, number)
+    return name_as_text(case[unit_key], f"'{unit_key}' of case {number}")
 
 
 def keys_of_sources(feature_keys: Mapping[str, str] | None) -> dict[str, str]:
@@ -154,7 +138,8 @@ def names_of_units(units: Collection[object], what: str) -> set[str]:
         what: what they are, for the message.
 
     Raises:
-        TypeError: when it is one string, whose letters would be taken for names, or one of them is no name.
+        TypeError: when it is one string, whose letters would be taken for names, or no collection.
+        ValueError: when one of them is missing, or no name.
 
     Example:
         >>> sorted(names_of_units(["anna", 3], "`keep_apart`"))
@@ -164,7 +149,7 @@ def names_of_units(units: Collection[object], what: str) -> set[str]:
         raise TypeError(f"Expected {what} to be a collection of names, but got the text {units!r}. Write [{units!r}].")
     if not isinstance(units, Collection):
         raise TypeError(f"Expected {what} to be a collection of names, such as ['anna', 'ben'], but got {units!r}.")
-    return {unit_name(unit, f"every name in {what}") for unit in units}
+    return {name_as_text(unit, f"every name in {what}") for unit in units}
 
 
 def _at(case: Mapping[Hashable, Any], key: str, number: int) -> torch.Tensor:

@@ -62,9 +62,9 @@ class TunedSettings:
             unit_name: what these units are; names of images would match no patient's.
 
         Raises:
-            TypeError: when a name is neither a string nor a whole number, or all are one string.
-            ValueError: when they are other units than those of the tuning, or some of them are tuning units; the
-                message names them.
+            TypeError: when all are one string.
+            ValueError: when a name is missing, or none, they are other units than those of the tuning, or some of them
+                are tuning units; the message names them.
         """
         if unit_name != self.unit_name:
             raise ValueError(
@@ -72,7 +72,7 @@ class TunedSettings:
                 f"'{unit_name}', so nobody can tell whether some are the same. Name both alike: "
                 f"unit_key='{self.unit_name}'."
             )
-        seen = sorted(names_of_units(units, f"the {split} units") & set(self.units))
+        seen = sorted(names_of_units(units, f"the {split} units") & names_of_units(self.units, "the tuning units"))
         if seen:
             raise ValueError(
                 f"Expected {split} {self.unit_name}s that the settings were not tuned on, but {seen[:5]} ({len(seen)} "

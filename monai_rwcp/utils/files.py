@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["check_writable", "written_whole"]
+__all__ = ["check_writable", "file_hash", "is_plain_name", "remove_unfinished", "written_whole"]
+
+# What mkstemp makes of it, with the ending of the file that was to be.
+_UNFINISHED = re.compile(r"\.unfinished-[a-z0-9_]{8}(\.[^.]+){0,2}")
 
 
 def check_writable(path: str | Path) -> None:
@@ -29,6 +35,22 @@ def check_writable(path: str | Path) -> None:
         raise PermissionError(f"Cannot write '{path}': no permission to write in the folder '{path.parent}'.")
 
 
+def is_plain_name(name: object) -> bool:
+    """Whether a name that a file tells of lies in the folder it is looked for in, and is not hidden there.
+
+    Example:
+        >>> is_plain_name("anna"), is_plain_name("../anna"), is_plain_name("/anna"), is_plain_name(".anna")
+        (True, False, False, False)
+    """
+    return isinstance(name, str) and name != "" and not name.startswith(".") and not set(name) & set("/\\\0")
+
+
+def file_hash(path: str | Path) -> str:
+    """Hash of the bytes of a file, by which an exchanged one is noticed."""
+    with Path(path).open("rb") as file:
+        return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
+
+
 @contextmanager
 def written_whole(path: str | Path) -> Iterator[Path]:
     """Give a temporary path in the same folder; what is written there moves to ``path`` when the block succeeds.
@@ -40,6 +62,9 @@ def written_whole(path: str | Path) -> Iterator[Path]:
 
     Yields:
         the temporary path, with the same ending.
+
+    Raises:
+        OSError: when it cannot be written; where the disk is full, the message names ``path``.
 
     Example:
         >>> import tempfile
@@ -61,5 +86,16 @@ def written_whole(path: str | Path) -> Iterator[Path]:
         os.umask(umask)
         os.chmod(temporary, 0o666 & ~umask)
         os.replace(temporary, path)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
+        raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Take away what killed processes left of :py:func:`written_whole`; nobody else may be writing in the folder."""
+    for path in folder.iterdir():
+        if _UNFINISHED.fullmatch(path.name) and path.is_file() and not path.is_symlink():
+            path.unlink(missing_ok=True)

@@ -16,6 +16,7 @@ from monai_rwcp.conformal.counting.losses.base import ClassCase, SetLoss
 from monai_rwcp.conformal.counting.options import CountingOptions
 from monai_rwcp.provenance.record import ScoreRecord
 from monai_rwcp.utils.arguments import check_weight
+from monai_rwcp.utils.names import name_as_text, optional_name
 
 __all__ = ["count_case"]
 
@@ -70,18 +71,19 @@ def count_case(
             voxels.add(c, torch.stack([truth.sum(), (truth & (part[c] <= 0)).sum()]))
             if claimed is not None:
                 false.add(c, claimed)
+    unit = name_as_text(unit, "`unit`")
     counts = ImageCounts(
         unit,
         true.histograms(),
         false.histograms() if loss.of_excess else {},
-        group,
+        optional_name(group, "`group`"),
         None if shift_weight is None else check_weight(shift_weight),
         {c: TrueVoxels(*number.tolist()) for c, number in voxels.total.items()},
     )
     return LossTable(
         n_channels=score.shape[0],
         classes=classes,
-        images={unit if image is None else image: counts},
+        images={unit if image is None else name_as_text(image, "`image`"): counts},
         counting=counting.of_table(),
         unit_name=unit_name,
         provenance=provenance,

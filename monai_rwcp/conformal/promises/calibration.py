@@ -28,6 +28,7 @@ from monai_rwcp.provenance.packages import installed_packages
 from monai_rwcp.provenance.record import UNRECORDED, ScoreRecord
 from monai_rwcp.utils.arguments import check_weight
 from monai_rwcp.utils.json_documents import dataclass_from_document, write_json
+from monai_rwcp.utils.names import optional_name
 from monai_rwcp.utils.times import utc_now
 
 __all__ = ["Calibration"]
@@ -132,6 +133,7 @@ class Calibration:
             return {c: of_class.threshold(self.promised.alpha, checked) for c, of_class in self.weighted.items()}
         if self.groups is None:
             return self.threshold
+        group = optional_name(group, "`group`")
         if group is None or group not in self.groups:
             got = "none was given" if group is None else f"got {group!r}, which was not seen at calibration"
             raise ValueError(

@@ -13,6 +13,7 @@ from monai.transforms import LoadImage
 
 from monai_rwcp.features.protocol import FeatureExtractor
 from monai_rwcp.report.figures.feature_picture import draw_features
+from monai_rwcp.utils.unpacking import read_unpacked, unreadable
 
 __all__ = ["look_at_features"]
 
@@ -45,9 +46,10 @@ def look_at_features(
         center: whether the image's mean feature is subtracted before the similarity.
 
     Raises:
-        ValueError: when the image has other axes than these options expect.
+        OSError: when the file cannot be opened.
+        ValueError: when it cannot be read, or the image has other axes than these options expect.
     """
-    image: MetaTensor = LoadImage(image_only=True, ensure_channel_first=True)(path)
+    image = _image(path)
     spacing = [float(s) for s in image.pixdim[: image.ndim - 1]]
     pixels = _one_channel(image.as_tensor().float(), channel)
     title = Path(path).name
@@ -81,6 +83,16 @@ def look_at_features(
         spacing=spacing,
         slice_index=shown_slice,
     )
+
+
+def _image(path: str | Path) -> MetaTensor:
+    if Path(path).is_file():
+        read_unpacked(path)  # MONAI's readers stop before the check sum.
+    try:
+        image: MetaTensor = LoadImage(image_only=True, ensure_channel_first=True)(path)
+    except Exception as error:  # whatever a damaged file can cause in any of the readers
+        raise unreadable(path, error) from error
+    return image
 
 
 def _one_channel(pixels: torch.Tensor, channel: int | None) -> torch.Tensor:

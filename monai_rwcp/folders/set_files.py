@@ -1,0 +1,63 @@
+"""The file of one prediction set: what it is made of, and how it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import nibabel
+import numpy as np
+from monai.data import MetaTensor
+
+from monai_rwcp.folders.match import FolderCase
+from monai_rwcp.utils.files import file_hash, written_whole
+
+__all__ = ["made_of", "refuse_failed", "write_set"]
+
+_SHOWN = 10
+
+
+def made_of(case: FolderCase) -> dict[str, list[int]]:
+    """Size and time stamp of the files of a case, by which changed ones are noticed."""
+    files = {"map": case.map, "image": case.image}
+    status = {kind: path.stat() for kind, path in files.items() if path is not None}
+    return {kind: [of.st_size, of.st_mtime_ns] for kind, of in status.items()}
+
+
+def write_set(found: MetaTensor, path: Path, announce: Callable[[str], None]) -> None:
+    """Write a prediction set.
+
+    Args:
+        found: ``[C, *spatial]``.
+        path: where it goes.
+        announce: told the hash of the file before it appears, so that no set stands there that the log does not know.
+
+    Raises:
+        OSError: when it cannot be written.
+    """
+    values = found.as_tensor().numpy().astype(np.uint8)
+    values = values[..., None] if values.ndim == 3 else values
+    with written_whole(path) as temporary:
+        nibabel.save(nibabel.Nifti1Image(np.moveaxis(values, 0, -1), found.affine.numpy()), temporary)
+        announce(file_hash(temporary))
+
+
+def refuse_failed(failed: Mapping[str, str], n: int, out: Path) -> None:
+    """Name the maps of which no set could be made, if there are any.
+
+    Args:
+        failed: what went wrong, by case.
+        n: how many cases there were.
+        out: the folder of the sets of the others.
+
+    Raises:
+        ValueError: when there are some.
+    """
+    if not failed:
+        return
+    lines = [why for _, why in sorted(failed.items())]
+    more = [f"and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
+    raise ValueError(
+        f"No set was made of {len(failed)} of {n} maps; the others are in '{out}'. Mend these and run it once more, "
+        "which makes what is missing:\n" + "\n".join([*lines[:_SHOWN], *more])
+    )

@@ -1,0 +1,76 @@
+"""A lock that one process holds, and that goes with it however it ends."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import warnings
+from pathlib import Path
+
+from monai_rwcp.utils.times import utc_now
+
+__all__ = ["FileLock"]
+
+
+class FileLock:
+    """A lock on a file, which says who holds it.
+
+    The system takes it from a process that ends, killed or not, so that the file alone locks nothing. Windows has no
+    such locks: there nothing is locked.
+
+    Args:
+        path: the file; it is made, and taken away on release.
+        what: what is locked, for the message.
+
+    Raises:
+        FileExistsError: when another process holds it; the message says which.
+
+    Example:
+        >>> import tempfile
+        >>> lock = FileLock(Path(tempfile.mkdtemp()) / ".lock", "the folder")
+        >>> lock.release()
+    """
+
+    def __init__(self, path: Path, what: str) -> None:
+        self.path = path
+        self._descriptor: int | None = None
+        while sys.platform != "win32" and self._descriptor is None:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+            try:
+                _lock(descriptor)
+            except BlockingIOError:
+                holder = os.read(descriptor, 1000).decode(errors="replace") or "another process"
+                os.close(descriptor)
+                raise FileExistsError(
+                    f"{what} is written by {holder}. Wait for it, end it, or name another folder."
+                ) from None
+            except OSError as error:
+                warnings.warn(f"{what} cannot be locked ({error}): start no second run there.", stacklevel=3)
+            if _is(descriptor, path):
+                self._descriptor = descriptor
+            else:  # its holder has taken it away meanwhile
+                os.close(descriptor)
+        if self._descriptor is not None:
+            os.ftruncate(self._descriptor, 0)
+            os.write(self._descriptor, f"process {os.getpid()} on '{socket.gethostname()}' since {utc_now()}".encode())
+
+    def release(self) -> None:
+        """Give the lock back; twice is no error."""
+        if self._descriptor is not None:
+            self.path.unlink(missing_ok=True)
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+def _lock(descriptor: int) -> None:
+    import fcntl
+
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _is(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(path))
+    except FileNotFoundError:
+        return False
