@@ -81,10 +81,9 @@ def tune_settings(
     Raises:
         ImportError: when distances are asked for and scipy is missing.
         KeyError: when a case has no such key.
-        TypeError: when a case is no dictionary of arrays, a unit's name neither a string nor a whole number, or
-            ``feature_keys`` no mapping.
-        ValueError: when a unit is to be kept apart, there are fewer than 2 units, ``n_calibration`` units cannot keep
-            ``alpha``, or a case or an argument does not fit; the message names the case.
+        TypeError: when a case is no dictionary of arrays, or ``feature_keys`` no mapping.
+        ValueError: when a unit has no name or is to be kept apart, there are fewer than 2 units, ``n_calibration``
+            units cannot keep ``alpha``, or a case or an argument does not fit; the message names the case.
 
     Example:
         >>> import torch
