@@ -52,6 +52,7 @@ def load_public_names() -> None:
     """Load all public names, for MONAI's bundle parser, which finds short names only in modules that are loaded.
 
     Example:
+        >>> import sys
         >>> load_public_names()
         >>> "monai_rwcp.features.network" in sys.modules
         True

@@ -481,7 +481,14 @@ def test_missing_keys_are_named(gone: str, how: str) -> None:
     item = {**_case(0), "valid": torch.ones(1, 8, 6)}
     item.pop(gone) if how == "absent" else item.update({gone: None})
     handler = ConformalCalibrationHandler(unit_key="patient", case_key="case", mask_key="valid")
-    with pytest.raises(KeyError, match=rf"Expected '{gone}' in every item, but got only \["):
+    unnamed = how == "none" and gone in ("patient", "case")
+    error = ValueError if unnamed else KeyError
+    message = (
+        rf"Expected '{gone}' to be a name .* but got None"
+        if unnamed
+        else rf"Expected '{gone}' in every item, but got only \["
+    )
+    with pytest.raises(error, match=message):
         _run_items(handler, [item])
 
 
