@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,7 @@ def test_what_is_alike_is_one(value: object) -> None:
     assert name_as_text(value, "`unit`") == "3"
 
 
-@pytest.mark.parametrize("value", [*MISSING, *NO_NAMES], ids=repr)
+@pytest.mark.parametrize("value", [*MISSING, *NO_NAMES], ids=lambda value: re.sub(r" at 0x\w+", "", repr(value)))
 def test_what_is_missing_or_no_name_is_refused(value: object) -> None:
     with pytest.raises(ValueError, match="Expected 'patient' to be a name") as refused:
         name_as_text(value, "'patient'")
