@@ -21,6 +21,7 @@ from monai_rwcp.handlers.case_counter import CaseCounter, ItemKeys
 from monai_rwcp.handlers.epoch import attach_to_epoch, result_of_run, save_by_first
 from monai_rwcp.handlers.items import engine_items
 from monai_rwcp.tune.settings_file import TunedSettings
+from monai_rwcp.utils.arguments import check_class_names
 from monai_rwcp.utils.document_source import DocumentSource
 from monai_rwcp.utils.files import check_writable
 from monai_rwcp.utils.processes import is_first_process
@@ -122,6 +123,7 @@ class ConformalCalibrationHandler:
         check_promisable(self.counter.loss, self.promise, self.counter.counting)
         self.settings = None if settings is None else DocumentSource("settings", TunedSettings, settings)
         self.output_path = output_path
+        check_class_names(class_names)
         self.class_names = class_names
         self._calibration: Calibration | None = None
         self._table: LossTable | None = None

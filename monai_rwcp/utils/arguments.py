@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from fractions import Fraction
 
 import numpy as np
 
-__all__ = ["check_choice", "check_share", "check_weight", "exact"]
+__all__ = ["check_choice", "check_class_names", "check_integer", "check_share", "check_weight", "exact"]
 
 
 def exact(share: float) -> Fraction:
@@ -84,3 +85,25 @@ def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
     """
     if value not in choices:
         raise ValueError(f"Expected `{name}` to be one of {', '.join(choices)}, but got {value!r}.")
+
+
+def check_class_names(names: Sequence[str] | None) -> None:
+    """Refuse names of classes of which two are alike, so that no reader could tell these classes apart.
+
+    Args:
+        names: a name for each channel; None where classes are numbered.
+
+    Raises:
+        ValueError: when a name is there twice; the message names it and its channels.
+
+    Example:
+        >>> check_class_names(["background", "left", "right"])
+    """
+    plain = [str(name).strip() for name in names or ()]
+    twice = next((name for name in plain if plain.count(name) > 1), None)
+    if twice is not None:
+        channels = " and ".join(str(c) for c, name in enumerate(plain) if name == twice)
+        raise ValueError(
+            f"Expected every class to have a name of its own, but {twice!r} is that of channels {channels}. Nobody "
+            "could tell their promises apart: give each its own."
+        )

@@ -17,6 +17,7 @@ from monai_rwcp.conformal.promises.promise import Bound, Method, Promise
 from monai_rwcp.conformal.promises.thresholds import boldest_thresholds
 from monai_rwcp.conformal.promises.weighted_losses import WeightedLosses, weigh
 from monai_rwcp.conformal.promises.zero_scores import warn_of_zero_scores
+from monai_rwcp.utils.arguments import check_class_names
 
 __all__ = ["calibrate", "calibration_of", "check_promisable"]
 
@@ -243,3 +244,4 @@ def _check_table(table: LossTable, class_names: Sequence[str] | None) -> None:
             f"Expected a class name for each of the {table.n_channels} channels of the score, but got "
             f"{len(class_names)}."
         )
+    check_class_names(class_names)

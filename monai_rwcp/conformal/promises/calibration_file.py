@@ -11,6 +11,7 @@ from monai_rwcp.conformal.counting.losses.base import SetLoss
 from monai_rwcp.conformal.promises.class_calibration import ClassCalibration
 from monai_rwcp.conformal.promises.promise import Promise
 from monai_rwcp.conformal.promises.weighted_losses import WeightedLosses
+from monai_rwcp.utils.arguments import check_class_names
 from monai_rwcp.utils.json_documents import DocumentKind
 
 __all__ = [
@@ -95,6 +96,7 @@ def check_contents(document: Mapping[str, Any], promise: Promise, loss: SetLoss)
     names = document["class_names"]
     if names is not None and len(names) != document["n_channels"]:
         raise ValueError(f"there are {len(names)} class names for {document['n_channels']} channels.")
+    check_class_names(names)
     if not document["classes"]:
         raise ValueError("it holds no class.")
     groups = document["groups"] or {}

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from monai_rwcp.conformal import LossTable, calibrate, false_negative_rate_table, minimum_n, threshold_levels
+from monai_rwcp import ConformalCalibrationHandler
+from monai_rwcp.conformal import (
+    Calibration,
+    LossTable,
+    calibrate,
+    false_negative_rate_table,
+    minimum_n,
+    threshold_levels,
+)
 
 
 def exact_threshold(cases: list[list[float]], alpha: Fraction) -> float:
@@ -155,3 +165,28 @@ def test_alpha_outside(alpha: object) -> None:
 def test_unknown_options(options: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         calibrate(table_of([[0.5]]), 0.5, **options)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["background", "left", "left"], r"'left' is that of channels 1 and 2"),
+        (["background", "left", " left "], r"'left' is that of channels 1 and 2"),
+        (["", "left", ""], r"'' is that of channels 0 and 2"),
+        (["organ"] * 3, r"'organ' is that of channels 0 and 1 and 2"),
+    ],
+)
+def test_classes_of_one_name_are_refused(names: list[str], message: str, tmp_path: Path) -> None:
+    score = torch.rand(3, 4, 4, generator=torch.Generator().manual_seed(0))
+    label = torch.arange(16).reshape(1, 4, 4) % 3
+    table = LossTable.join(false_negative_rate_table(score, label, unit=str(i)) for i in range(12))
+    with pytest.raises(ValueError, match=message):
+        calibrate(table, 0.2, class_names=names)
+    with pytest.raises(ValueError, match=message):
+        ConformalCalibrationHandler(alpha=0.2, class_names=names)
+    made = calibrate(table, 0.2, class_names=["background", "left", "right"])
+    replace(made, class_names=tuple(names)).save(tmp_path / "c.json")
+    with pytest.raises(ValueError, match=message):
+        Calibration.load(tmp_path / "c.json")
+    for differ in (["background", "left", "Left"], ["", "left", "right"]):
+        assert calibrate(table, 0.2, class_names=differ).class_name(2) == differ[2]
