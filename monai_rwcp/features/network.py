@@ -11,7 +11,7 @@ from monai.inferers.utils import sliding_window_inference
 from monai_rwcp.features.geometry import checked_slice_axis, crop_to_image, maps_of_image, pad_to_shape
 from monai_rwcp.features.images import check_image
 from monai_rwcp.features.layers import caught_layers, checked_layers, combined_maps, dense_maps, evaluation_mode
-from monai_rwcp.provenance.weights import weights_hash
+from monai_rwcp.provenance.weights import bare_network, weights_hash
 
 __all__ = ["NetworkFeatures"]
 
@@ -56,8 +56,9 @@ class NetworkFeatures:
         overlap: float = 0.25,
         batch_size: int = 8,
     ) -> None:
-        self.layers = checked_layers(network, layers)
-        self.network = network
+        # Hooks do not fire in compiled code nor in copies on other GPUs, and the record is that of the bare network.
+        self.network, prefix = bare_network(network)
+        self.layers = tuple(layer.removeprefix(prefix) for layer in checked_layers(network, layers))
         self.slice_axis = checked_slice_axis(slice_axis)
         self.window = None if window is None else tuple(int(size) for size in window)
         if self.window is not None and min(self.window, default=0) < 1:

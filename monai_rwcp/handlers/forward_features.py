@@ -16,7 +16,7 @@ from monai.utils import ensure_tuple_rep, fall_back_tuple
 
 from monai_rwcp.features.layers import caught_layers, checked_layers, combined_maps, dense_maps
 from monai_rwcp.provenance.score_maps import features_record, provenance_key
-from monai_rwcp.provenance.weights import weights_hash
+from monai_rwcp.provenance.weights import bare_network, weights_hash
 
 __all__ = ["ForwardFeaturesHandler"]
 
@@ -77,9 +77,7 @@ class ForwardFeaturesHandler:
         inferer = engine.inferer.inferer if isinstance(engine.inferer, _CatchingInferer) else engine.inferer
         if isinstance(engine.inferer, _CatchingInferer) and engine.inferer.owner is not self:
             raise ValueError("Expected one ForwardFeaturesHandler for an evaluator. Name all layers in one of them.")
-        network = engine.network
-        if isinstance(network, (torch.nn.DataParallel, torch.nn.parallel.DistributedDataParallel)):
-            network = network.module
+        network, _ = bare_network(engine.network)
         layers = checked_layers(network, self.layers)
         engine.inferer = _CatchingInferer(inferer, network, layers, self)
         # An evaluator does not change its network, so the weights are hashed once a run.

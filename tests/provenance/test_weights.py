@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 import torch
+from torch.optim.swa_utils import AveragedModel
 
+from monai_rwcp import NetworkFeatures
 from monai_rwcp.provenance import weights_hash
 
 
@@ -19,8 +21,49 @@ def _network() -> Any:
     return torch.nn.Sequential(torch.nn.Conv2d(1, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.Conv2d(4, 2, 1))
 
 
-def test_a_wrapper_for_several_gpus_does_not_count() -> None:
-    assert weights_hash(torch.nn.DataParallel(_network())) == weights_hash(_network())
+def _compiled(network: Any) -> Any:
+    return torch.compile(network, backend="eager")
+
+
+def _a_part_compiled(network: Any) -> Any:
+    network[1] = _compiled(network[1])
+    return network
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        torch.nn.DataParallel,
+        AveragedModel,
+        _compiled,
+        _a_part_compiled,
+        lambda network: torch.nn.DataParallel(_compiled(network)),
+        lambda network: _compiled(torch.nn.DataParallel(network)),
+        lambda network: AveragedModel(_compiled(network)),
+    ],
+)
+def test_what_wraps_a_network_does_not_count(wrap: Callable[[Any], Any]) -> None:
+    assert weights_hash(wrap(_network())) == weights_hash(_network())
+    other = _network()
+    with torch.no_grad():
+        other[2].bias[0] += 1e-6
+    assert weights_hash(wrap(other)) != weights_hash(_network())
+
+
+def test_another_precision_is_another_network() -> None:
+    assert weights_hash(_network().half()) != weights_hash(_network())
+    assert weights_hash(_compiled(_network().half())) != weights_hash(_network())
+
+
+@pytest.mark.parametrize(
+    ("wrap", "layer"),
+    [(torch.nn.DataParallel, "module.0"), (_compiled, "_orig_mod.0"), (AveragedModel, "module.0")],
+)
+def test_features_of_a_wrapped_network_are_those_of_the_bare_one(wrap: Callable[[Any], Any], layer: str) -> None:
+    image = torch.rand(1, 8, 8, generator=torch.Generator().manual_seed(0))
+    bare, wrapped = NetworkFeatures(_network(), "0"), NetworkFeatures(wrap(_network()), layer)
+    assert wrapped.name == bare.name
+    assert torch.equal(wrapped(image), bare(image))
 
 
 def test_is_the_written_form_of_the_record() -> None:
