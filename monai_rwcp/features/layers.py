@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import os
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -10,6 +12,22 @@ import torch
 import torch.nn.functional as F
 
 __all__ = ["caught_layers", "checked_layers", "combined_maps", "dense_maps", "evaluation_mode", "on_grid"]
+
+
+class _Passes:
+    """Lets one thread at a time go through networks: modes and hooks belong to a network, and not to a thread."""
+
+    def __init__(self) -> None:
+        self.renew()
+        if hasattr(os, "register_at_fork"):
+            # A process that is forked while another thread holds the lock would wait for that thread for ever.
+            os.register_at_fork(after_in_child=self.renew)
+
+    def renew(self) -> None:
+        self.lock = threading.RLock()
+
+
+_PASSES = _Passes()
 
 
 def checked_layers(network: torch.nn.Module, layers: str | Sequence[str]) -> tuple[str, ...]:
@@ -37,19 +55,23 @@ def checked_layers(network: torch.nn.Module, layers: str | Sequence[str]) -> tup
 
 @contextmanager
 def evaluation_mode(network: torch.nn.Module) -> Iterator[None]:
-    """Put a network in evaluation mode, and every module back in its own afterwards."""
-    modes = {module: module.training for module in network.modules()}
-    network.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes.items():
-            module.training = training
+    """Put a network in evaluation mode, and every module back in its own afterwards; other threads wait meanwhile."""
+    with _PASSES.lock:
+        modes = {module: module.training for module in network.modules()}
+        network.eval()
+        try:
+            yield
+        finally:
+            for module, training in modes.items():
+                module.training = training
 
 
 @contextmanager
 def caught_layers(network: torch.nn.Module, layers: Sequence[str]) -> Iterator[dict[str, object]]:
-    """Catch the outputs of named layers while the block runs; the dictionary holds those of the last forward pass."""
+    """Catch the outputs of named layers while the block runs; the dictionary holds those of the last forward pass.
+
+    Other threads that would catch layers wait meanwhile: they would catch these outputs, too.
+    """
     caught: dict[str, object] = {}
 
     def keep(layer: str):  # type: ignore[no-untyped-def]
@@ -59,12 +81,13 @@ def caught_layers(network: torch.nn.Module, layers: Sequence[str]) -> Iterator[d
 
         return hook
 
-    handles = [network.get_submodule(layer).register_forward_hook(keep(layer)) for layer in layers]
-    try:
-        yield caught
-    finally:
-        for handle in handles:
-            handle.remove()
+    with _PASSES.lock:
+        handles = [network.get_submodule(layer).register_forward_hook(keep(layer)) for layer in layers]
+        try:
+            yield caught
+        finally:
+            for handle in handles:
+                handle.remove()
 
 
 def dense_maps(caught: dict[str, object], layers: Sequence[str], batch: torch.Tensor) -> list[torch.Tensor]:

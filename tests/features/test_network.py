@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import copy
+import multiprocessing
+import os
 import pickle
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -203,3 +208,77 @@ def test_activations_that_are_not_finite() -> None:
         network[0].bias[2] = float("nan")
     with pytest.raises(ValueError, match=r"finite activations from layer '0', but in shape \(1, 4, 8, 8\)"):
         NetworkFeatures(network, "0")(torch.rand(1, 8, 8))
+
+
+class _Slow(torch.nn.Module):
+    """Long enough for another thread to come in between, and it stumbles over images of zeros in one corner."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.norm = torch.nn.Conv2d(1, 4, 3, padding=1), torch.nn.BatchNorm2d(4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if x[0, 0, 0, 0] == 0:
+            raise RuntimeError("stumbled")
+        x = self.first(x)
+        time.sleep(0.005)
+        return self.norm(x)
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("sources", [1, 2])
+def test_threads_get_the_features_of_their_own_image(training: bool, sources: int) -> None:
+    torch.manual_seed(0)
+    network = _Slow().train(training)
+    state = {name: value.clone() for name, value in network.state_dict().items()}
+    extractors = [NetworkFeatures(network, layer) for layer in ("first", "norm")[:sources]]
+    images = [torch.rand(1, 8, 8) * (i + 1) / 20 + 0.01 for i in range(24)]
+    alone = [extractors[i % sources](image) for i, image in enumerate(images)]
+    images[5], images[6] = images[5].clone(), images[6].clone()
+    images[5][0, 0, 0] = images[6][0, 0, 0] = 0
+
+    def features(i: int) -> torch.Tensor | str:
+        try:
+            return extractors[i % sources](images[i])
+        except RuntimeError as error:
+            return str(error)
+
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(features, range(len(images))))
+    for i, (one, expected) in enumerate(zip(found, alone, strict=True)):
+        if i in (5, 6):
+            assert one == "stumbled"
+        else:
+            assert isinstance(one, torch.Tensor)
+            assert torch.equal(one, expected), i
+    assert [module.training for module in network.modules()] == [training] * 3
+    assert all(torch.equal(value, state[name]) for name, value in network.state_dict().items())
+    assert not any(module._forward_hooks for module in network.modules())
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_process_forked_in_the_middle_of_a_pass_does_not_wait_for_it() -> None:
+    extractor, begun, go_on = NetworkFeatures(_Slow(), "first"), threading.Event(), threading.Event()
+
+    def pause(*_: object) -> None:
+        begun.set()
+        go_on.wait(60)
+
+    handle = extractor.network.register_forward_pre_hook(pause)
+    other = threading.Thread(target=extractor, args=(torch.rand(1, 8, 8) + 0.1,))
+    other.start()
+    assert begun.wait(60)
+    child = multiprocessing.get_context("fork").Process(target=_pass_in_a_child)
+    child.start()
+    child.join(60)
+    code = child.exitcode
+    child.kill()
+    go_on.set()
+    other.join()
+    handle.remove()
+    assert code == 0
+
+
+def _pass_in_a_child() -> None:
+    torch.set_num_threads(1)
+    NetworkFeatures(_Slow(), "first")(torch.rand(1, 8, 8) + 0.1)
