@@ -10,7 +10,6 @@ from monai_rwcp.commands import options
 from monai_rwcp.commands.outputs import check_new_file
 from monai_rwcp.commands.telling import told
 from monai_rwcp.utils.files import written_whole
-from monai_rwcp.utils.json_documents import read_json
 
 __all__ = ["card"]
 
@@ -29,13 +28,15 @@ def card(
         check_new_file(out)
 
         from monai_rwcp.conformal.promises.calibration import Calibration
+        from monai_rwcp.report.figures_file import read_figures
         from monai_rwcp.report.tables.card import calibration_card
 
+        promised = Calibration.load(calibration)
         text = calibration_card(
-            Calibration.load(calibration),
+            promised,
             population=population,
             known_failures=known_failures,
-            figures=None if figures is None else read_json(figures, "file of figures", "Run evaluate --out"),
+            figures=None if figures is None else read_figures(figures, promised),
         )
         with written_whole(out) as temporary:
             temporary.write_text(text, encoding="utf-8")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
@@ -11,7 +10,7 @@ from monai_rwcp.commands import options
 from monai_rwcp.commands.outputs import check_new_file
 from monai_rwcp.commands.telling import say, told
 from monai_rwcp.folders.match import match_folders
-from monai_rwcp.utils.files import check_writable, written_whole
+from monai_rwcp.utils.files import check_writable
 
 __all__ = ["evaluate"]
 
@@ -32,6 +31,7 @@ def evaluate(sets: Path, labels: Path, units: Path | None, calibration: Path, ou
 
         from monai_rwcp.conformal.promises.calibration import Calibration
         from monai_rwcp.folders.runs import evaluate_folder
+        from monai_rwcp.report.figures_file import write_figures
         from monai_rwcp.report.tables.evaluation_table import evaluation_table
         from monai_rwcp.utils.processes import is_first_process, joined_processes
 
@@ -40,6 +40,5 @@ def evaluate(sets: Path, labels: Path, units: Path | None, calibration: Path, ou
             figures = evaluate_folder(cases, promised, progress=True)
             say(evaluation_table(figures, promised))
             if out is not None and is_first_process():
-                with written_whole(out) as temporary:
-                    temporary.write_text(json.dumps(figures, indent=1), encoding="utf-8")
+                write_figures(figures, promised, out)
                 click.echo(f"{out}")

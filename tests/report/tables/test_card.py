@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -13,6 +14,7 @@ from click.testing import CliRunner
 from monai_rwcp.cli import main
 from monai_rwcp.conformal import Calibration, ClassCalibration, CountingOptions, Promise
 from monai_rwcp.provenance import RecordedStep, ScoreRecord
+from monai_rwcp.report.figures_file import read_figures, write_figures
 from monai_rwcp.report.tables.card import calibration_card
 
 CALIBRATION = Calibration(
@@ -75,7 +77,7 @@ def test_figures_of_another_calibration(bad: dict[str, float]) -> None:
 
 def test_the_command(tmp_path: Path) -> None:
     CALIBRATION.save(tmp_path / "c.json")
-    (tmp_path / "f.json").write_text(json.dumps(figures(one=0.09, two=0.08)))
+    write_figures(figures(one=0.09, two=0.08), CALIBRATION, tmp_path / "f.json")
     common = ["card", str(tmp_path / "c.json"), "--out", str(tmp_path / "card.md"), "--figures"]
     ran = CliRunner().invoke(main, [*common, str(tmp_path / "f.json")])
     assert ran.exit_code == 0, ran.output
@@ -106,3 +108,36 @@ def test_a_calibration_in_a_notebook() -> None:
     Reader().feed(CALIBRATION._repr_html_())
     assert set(seen) >= {"table", "tr", "td", "organ", "a<b", "0.2500", "30", "0.0679"}
     assert any("On average at most 10 %" in part for part in seen)
+
+
+def test_figures_come_back_and_are_strict_json(tmp_path: Path) -> None:
+    given = figures(one=0.09, two=0.08) | {"pred_set_assd_2": math.nan}
+    write_figures(given, CALIBRATION, tmp_path / "f.json")
+
+    def never(word: str) -> None:
+        raise AssertionError(f"{word} is no JSON")
+
+    document = json.loads((tmp_path / "f.json").read_text(), parse_constant=never)
+    assert document["pred_set_assd_2"] is None
+    found = read_figures(tmp_path / "f.json", CALIBRATION)
+    assert found.keys() == given.keys()
+    assert all(found[name] == value or math.isnan(found[name]) == math.isnan(value) for name, value in given.items())
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"calibration": "sha256:0"}, "of another calibration"),
+        ({"calibration": None}, "no file of figures that knows its calibration"),
+        ({"pred_set_fnr_1": -0.5}, r"'pred_set_fnr_1' in .* a share in \[0, 1\], but got -0.5"),
+        ({"pred_set_dice_2": 1.5}, "a share in"),
+        ({"pred_set_fnr_1": "0.1"}, "a number or null, but got '0.1'"),
+        ({"pred_set_fnr_1": True}, "a number or null, but got True"),
+    ],
+)
+def test_figures_that_are_none_are_refused(changed: dict[str, object], message: str, tmp_path: Path) -> None:
+    write_figures(figures(one=0.09, two=0.08), CALIBRATION, tmp_path / "f.json")
+    document = json.loads((tmp_path / "f.json").read_text())
+    (tmp_path / "f.json").write_text(json.dumps(document | changed))
+    with pytest.raises(ValueError, match=message):
+        read_figures(tmp_path / "f.json", CALIBRATION)
