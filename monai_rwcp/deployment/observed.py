@@ -13,9 +13,8 @@ from monai.transforms import Compose, SaveImaged
 from monai_rwcp.deployment.bundle import config_trouble
 from monai_rwcp.deployment.parts import DeployedParts
 from monai_rwcp.handlers.forward_features import ForwardFeaturesHandler
-from monai_rwcp.handlers.items import engine_items, item_value
+from monai_rwcp.handlers.items import engine_items, item_record, item_value
 from monai_rwcp.provenance.record import ScoreRecord
-from monai_rwcp.provenance.score_maps import completed_record, record_of
 from monai_rwcp.transforms.conformal_sandwich import ConformalSandwichd
 from monai_rwcp.transforms.conformal_threshold import ConformalThresholdd
 
@@ -102,5 +101,4 @@ def observed_score(parser: ConfigParser, parts: DeployedParts, key: Hashable) ->
         evaluator.logger.disabled = True
         evaluator.run()
         item = engine_items(evaluator)[0]
-        score = item_value(item, str(key))
-        return score, completed_record(score, record_of(item, key))
+        return item_value(item, str(key)), item_record(item, str(key))

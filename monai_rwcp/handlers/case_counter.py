@@ -10,8 +10,16 @@ from monai_rwcp.conformal.counting.loss_table import LossTable
 from monai_rwcp.conformal.counting.losses.base import SetLoss
 from monai_rwcp.conformal.counting.losses.custom import CustomLoss
 from monai_rwcp.conformal.counting.options import CountingOptions
-from monai_rwcp.handlers.items import check_grids, errors_of_case, id_of_image, item_name, item_score, item_value
-from monai_rwcp.provenance.score_maps import completed_record, map_spacing, record_of
+from monai_rwcp.handlers.items import (
+    check_grids,
+    errors_of_case,
+    id_of_image,
+    item_name,
+    item_record,
+    item_score,
+    item_value,
+)
+from monai_rwcp.provenance.score_maps import map_spacing
 from monai_rwcp.utils.processes import from_all
 from monai_rwcp.utils.tensors import item_tensor
 
@@ -120,7 +128,7 @@ class CaseCounter:
             shift_weight=None if keys.shift_weight_key is None else float(item_value(item, keys.shift_weight_key)),
             spacing=map_spacing(score) or map_spacing(label),
             unit_name="image" if keys.unit_key is None else keys.unit_key,
-            provenance=completed_record(score, record_of(item, keys.score_key)),
+            provenance=item_record(item, keys.score_key),
             **maps,
         )
 

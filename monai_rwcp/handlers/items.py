@@ -11,6 +11,8 @@ import torch
 from ignite.engine import Engine
 from monai.data import MetaTensor
 
+from monai_rwcp.provenance.record import ScoreRecord
+from monai_rwcp.provenance.score_maps import completed_record, record_of
 from monai_rwcp.utils.names import name_as_text
 from monai_rwcp.utils.processes import n_processes
 from monai_rwcp.utils.same_grid import check_same_grid
@@ -22,6 +24,7 @@ __all__ = [
     "errors_of_case",
     "id_of_image",
     "item_name",
+    "item_record",
     "item_score",
     "item_value",
 ]
@@ -126,6 +129,20 @@ def item_name(item: dict[str, Any], key: str) -> str:
         '3'
     """
     return name_as_text(item[key] if key in item else item_value(item, key), f"'{key}'")
+
+
+def item_record(item: dict[str, Any], key: str) -> ScoreRecord:
+    """How the score of an item was made, completed with what the score itself tells.
+
+    Raises:
+        KeyError: when the item holds no score there.
+        ValueError: when something else than a record lies beside it.
+
+    Example:
+        >>> item_record({"pred": torch.rand(2, 4, 4)}, "pred").to_json()
+        {'dtype': 'float32', 'side': 'unknown'}
+    """
+    return completed_record(item_value(item, key), record_of(item, key))
 
 
 def item_score(item: dict[str, Any], key: str) -> torch.Tensor:

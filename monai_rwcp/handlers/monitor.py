@@ -13,14 +13,13 @@ from monai_rwcp.conformal.counting.loss_table import LossTable
 from monai_rwcp.conformal.promises.calibration import Calibration
 from monai_rwcp.handlers.case_counter import CaseCounter, ItemKeys
 from monai_rwcp.handlers.epoch import attach_to_epoch, result_of_run, save_by_first
-from monai_rwcp.handlers.items import engine_items, id_of_image, item_value
+from monai_rwcp.handlers.items import engine_items, id_of_image, item_record
 from monai_rwcp.handlers.summaries import ItemSummariser
 from monai_rwcp.monitoring.betting import check_rate
 from monai_rwcp.monitoring.case_summaries import CaseSummaries
 from monai_rwcp.monitoring.monitor import ExchangeabilityMonitor
 from monai_rwcp.monitoring.realised_loss import losses_of_units
 from monai_rwcp.provenance.record import ScoreRecord
-from monai_rwcp.provenance.score_maps import completed_record, record_of
 from monai_rwcp.utils.files import check_writable
 from monai_rwcp.utils.processes import from_all_in_turn
 
@@ -205,7 +204,7 @@ class ExchangeabilityMonitorHandler:
         for item in engine_items(engine):
             number = None if self.unit_key is None else len(self._parts)
             image = id_of_image(item, self.case_key, (self.score_key,), number)
-            record = completed_record(item_value(item, self.score_key), record_of(item, self.score_key))
+            record = item_record(item, self.score_key)
             self._check_record(image, record, "reference", reference.provenance)
             self._parts.append(summariser.summaries(item, image))
             if calibration is not None and self.label_key is not None and item.get(self.label_key) is not None:

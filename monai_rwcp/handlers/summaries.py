@@ -10,10 +10,17 @@ from typing import Any
 from ignite.engine import Engine
 
 from monai_rwcp.handlers.epoch import attach_to_epoch, result_of_run, save_by_first
-from monai_rwcp.handlers.items import engine_items, errors_of_case, id_of_image, item_name, item_score, item_value
+from monai_rwcp.handlers.items import (
+    engine_items,
+    errors_of_case,
+    id_of_image,
+    item_name,
+    item_record,
+    item_score,
+    item_value,
+)
 from monai_rwcp.monitoring.case_summaries import CaseSummaries, ImageSummary
 from monai_rwcp.monitoring.summarising import case_summary, check_summary_thresholds
-from monai_rwcp.provenance.score_maps import completed_record, record_of
 from monai_rwcp.utils.files import check_writable
 from monai_rwcp.utils.processes import from_all_in_turn
 from monai_rwcp.utils.tensors import item_tensor
@@ -154,5 +161,5 @@ class ItemSummariser:
             thresholds=self.thresholds,
             include_background=self.include_background,
             with_image=self.image_key is not None,
-            provenance=completed_record(item[self.score_key], record_of(item, self.score_key)),
+            provenance=item_record(item, self.score_key),
         )

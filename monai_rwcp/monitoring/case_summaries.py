@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from monai_rwcp.monitoring.summarising import check_summary_thresholds
-from monai_rwcp.provenance.record import ScoreRecord
+from monai_rwcp.provenance.record import UNRECORDED, ScoreRecord
 from monai_rwcp.utils.json_documents import DocumentKind, write_json
 from monai_rwcp.utils.names import name_as_text
 
@@ -77,7 +77,7 @@ class CaseSummaries:
     thresholds: tuple[float, ...] = (0.5,)
     include_background: bool = False
     with_image: bool = False
-    provenance: ScoreRecord = field(default_factory=ScoreRecord)
+    provenance: ScoreRecord = UNRECORDED
 
     def __post_init__(self) -> None:
         if not self.images:

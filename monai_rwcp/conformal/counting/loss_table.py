@@ -22,7 +22,7 @@ from monai_rwcp.conformal.counting.losses.choice import loss_from_record
 from monai_rwcp.conformal.counting.losses.voxels import FalseNegativeRate
 from monai_rwcp.conformal.counting.options import CountingOptions
 from monai_rwcp.conformal.counting.table_file import TABLE_DOCUMENT, images_from_document, images_to_document
-from monai_rwcp.provenance.record import ScoreRecord
+from monai_rwcp.provenance.record import UNRECORDED, ScoreRecord
 from monai_rwcp.utils.json_documents import dataclass_from_document, write_json
 
 __all__ = ["LossTable"]
@@ -62,7 +62,7 @@ class LossTable:
     images: Mapping[str, ImageCounts]
     counting: CountingOptions = field(default_factory=CountingOptions)
     unit_name: str = "image"
-    provenance: ScoreRecord = field(default_factory=ScoreRecord)
+    provenance: ScoreRecord = UNRECORDED
     loss: SetLoss = field(default_factory=FalseNegativeRate)
     level_grid: str = LEVEL_GRID
 

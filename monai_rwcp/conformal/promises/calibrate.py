@@ -121,18 +121,22 @@ def calibration_of(
                 "inner set is empty" if table.loss.of_excess else "prediction set is the whole image (lambda_hat = 1)"
             )
             _warn_of_few(entry, names[c], promise, f"Its {what}, which keeps the promise but says nothing.")
-    groups: dict[str, dict[int, ClassCalibration]] = {}
-    for group, units in _units_by_group(table).items() if by_group else ():
-        entries = boldest_thresholds(table.only(units), promise, counting)
-        groups[group] = {c: entry for c, entry in entries.items() if entry.n >= promise.minimum_n}
-        for c in entries.keys() - groups[group].keys():
-            kept = "The group keeps the threshold of all units for it, and no promise of its own."
-            _warn_of_few(entries[c], f"{names[c]} in the group {group!r}", promise, kept)
     weighted = None
     if weights is not None:
         weighted = _weighted(table, promise, counting, by_group, weights)
         classes = {c: _safest(table, entry) for c, entry in classes.items()}
-    _warn_of_zeros(table, promise, names, classes, groups, weighted)
+    _warn_of_zeros(table, promise, names, classes, weighted)
+    groups: dict[str, dict[int, ClassCalibration]] = {}
+    for group, units in _units_by_group(table).items() if by_group else ():
+        of_group = table.only(units)
+        entries = boldest_thresholds(of_group, promise, counting)
+        groups[group] = {c: entry for c, entry in entries.items() if entry.n >= promise.minimum_n}
+        for c in entries.keys() - groups[group].keys():
+            kept = "The group keeps the threshold of all units for it, and no promise of its own."
+            _warn_of_few(entries[c], f"{names[c]} in the group {group!r}", promise, kept)
+        for c, entry in groups[group].items():
+            if entry.threshold == 0 and not table.loss.of_excess:
+                warn_of_zero_scores(of_group, c, f"{names[c]} in the group {group!r}", True, stacklevel=3)
     return Calibration(
         promised=promise,
         counting=counting,
@@ -186,7 +190,6 @@ def _warn_of_zeros(
     promise: Promise,
     names: Mapping[int, str],
     classes: Mapping[int, ClassCalibration],
-    groups: Mapping[str, Mapping[int, ClassCalibration]],
     weighted: Mapping[int, WeightedLosses] | None,
 ) -> None:
     for c, entry in classes.items():
@@ -196,11 +199,6 @@ def _warn_of_zeros(
             # The smaller the weight of a case, the bolder its threshold.
             whole_image = entry.n > 0 and weighted[c].threshold(promise.alpha, 0.0) == 0
         warn_of_zero_scores(table, c, names[c], whole_image and not table.loss.of_excess, stacklevel=4)
-    for group, entries in groups.items():
-        for c, entry in entries.items():
-            if entry.threshold == 0 and not table.loss.of_excess:
-                of_group = table.only(_units_by_group(table)[group])
-                warn_of_zero_scores(of_group, c, f"{names[c]} in the group {group!r}", True, stacklevel=4)
 
 
 def _weighted(
