@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, NotRequired, TypedDict
+
+from monai_rwcp.utils.json_types import check_types
 
 __all__ = ["UNRECORDED", "VARIES", "WRITTEN_BY", "ComparedField", "RecordedStep", "ScoreRecord"]
 
@@ -71,6 +73,24 @@ class RecordedStep:
     def compared(self) -> dict[str, Any]:
         """Its fields by the names that they have in messages."""
         return {"features": self.features, **self.settings, "side": self.side}
+
+
+class _JsonStep(TypedDict):
+    kind: str
+    settings: dict[str, Any]
+    side: NotRequired[Any]
+    features: NotRequired[Any]
+
+
+class _Json(TypedDict, total=False):
+    network: str | None
+    maps: dict[str, Any] | None
+    inferer: dict[str, Any] | None
+    flips: list[list[int]] | None
+    spacing: list[float] | Literal["varies"] | None
+    steps: list[_JsonStep]
+    dtype: str | None
+    side: str | None
 
 
 @dataclass(frozen=True)
@@ -139,16 +159,12 @@ class ScoreRecord:
                 f"Expected the record of a score, with {', '.join(sorted(known))}, but got {wrong}. Let the transforms "
                 "of monai_rwcp write it."
             )
-        spacing = values.get("spacing")
-        sizes = isinstance(spacing, list) and all(isinstance(size, (int, float)) for size in spacing)
-        if spacing not in (None, VARIES) and not sizes:
-            raise ValueError(f"Expected the spacing of a score's record to be sizes in mm, but got {spacing!r}.")
-        steps = values.get("steps", [])
+        check_types(dict(values), _Json, "the record of a score")
         try:
-            made = tuple(RecordedStep(**{**step, "settings": dict(step["settings"])}) for step in steps)
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"Expected the steps of a score's record, but got {steps!r}.") from error
-        return ScoreRecord(**{**values, "steps": made})
+            steps = tuple(RecordedStep(**step) for step in values.get("steps", []))
+        except TypeError as error:
+            raise ValueError(f"a step of the record of a score: {error}") from error
+        return ScoreRecord(**{**values, "steps": steps})
 
     @staticmethod
     def join(records: Iterable[ScoreRecord]) -> ScoreRecord:

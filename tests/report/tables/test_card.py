@@ -131,8 +131,8 @@ def test_figures_come_back_and_are_strict_json(tmp_path: Path) -> None:
         ({"calibration": None}, "no file of figures that knows its calibration"),
         ({"pred_set_fnr_1": -0.5}, r"'pred_set_fnr_1' in .* a share in \[0, 1\], but got -0.5"),
         ({"pred_set_dice_2": 1.5}, "a share in"),
-        ({"pred_set_fnr_1": "0.1"}, "a number or null, but got '0.1'"),
-        ({"pred_set_fnr_1": True}, "a number or null, but got True"),
+        ({"pred_set_fnr_1": "0.1"}, "is '0.1', which is no finite number"),
+        ({"pred_set_fnr_1": True}, "is True, which is no finite number"),
     ],
 )
 def test_figures_that_are_none_are_refused(changed: dict[str, object], message: str, tmp_path: Path) -> None:
