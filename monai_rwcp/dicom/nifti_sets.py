@@ -11,8 +11,11 @@ import torch
 from monai.data import MetaTensor
 
 from monai_rwcp.conformal.promises.calibration import Calibration
-from monai_rwcp.dicom.segmentation import Anatomy, Segment, write_sets
+from monai_rwcp.conformal.promises.promise_words import promise_in_words
+from monai_rwcp.dicom.anatomy import Anatomy
+from monai_rwcp.dicom.segmentation import Segment, write_sets
 from monai_rwcp.dicom.series import Series
+from monai_rwcp.dicom.texts import LINE, PARAGRAPH, PARAGRAPHS
 from monai_rwcp.utils.nifti_files import read_nifti
 from monai_rwcp.utils.same_grid import check_same_grid
 
@@ -77,7 +80,32 @@ def write_nifti_sets(
     check_same_grid({"file": (str(sets), placed), "series": (series.name, series.volume)}, set(), mend=mend)
     values = np.asarray(turned.dataobj)
     segments = [
-        Segment(calibration.class_name(c), anatomy[c], torch.from_numpy(np.array(values[..., c], dtype=np.uint8)))
+        Segment(
+            _label(calibration, c, anatomy[c]),
+            anatomy[c],
+            torch.from_numpy(np.array(values[..., c], dtype=np.uint8)),
+            _own_promise(calibration, c),
+        )
         for c in calibration.classes
     ]
-    write_sets(out, series, segments, promise=calibration.promise)
+    whole = calibration.promise
+    if len(whole) > PARAGRAPHS and all(segment.description for segment in segments):
+        whole = "The promise of each segment stands in its Segment Description (0062,0006)."
+    write_sets(out, series, segments, promise=whole, record=calibration.provenance)
+
+
+def _label(calibration: Calibration, c: int, anatomy: Anatomy) -> str:
+    """The class's name, or, where the calibration has none, that of its code beside the name in the promise."""
+    named = calibration.class_name(c)
+    return named if calibration.class_names is not None else f"{anatomy.meaning:.{LINE - len(named) - 3}} ({named})"
+
+
+def _own_promise(calibration: Calibration, c: int) -> str:
+    """The promise of one class, or nothing where it does not fit."""
+    made = calibration
+    promise = promise_in_words(
+        *(made.promised, made.counting, made.loss, made.unit_name, {c: made.class_name(c)}, made.classes),
+        groups=made.groups,
+        weighted=made.weighted,
+    )
+    return promise if len(promise) <= PARAGRAPH else ""
