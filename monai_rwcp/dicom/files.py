@@ -52,14 +52,14 @@ def _dataset(file: Path) -> Any:
         return None
     try:
         dataset = pydicom.dcmread(file)
-        has_pixels = "PixelData" in dataset
+        pixels = dataset.get("PixelData")
     except InvalidDicomError as error:
         if file.suffix.lower() == ".dcm" or not file.stat().st_size:
             raise unreadable(file, error) from error
         return None
     except Exception as error:  # whatever a damaged file can cause in pydicom
         raise unreadable(file, error) from error
-    if not has_pixels:
+    if not isinstance(pixels, bytes) or not pixels:
         # Passed over, a slice that is cut off at either end of the stack would never be missed.
         raise ValueError(
             f"'{file}' is a DICOM file without pixels: truncated, or something else than an image. Take it out of the "

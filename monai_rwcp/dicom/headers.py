@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["file_of", "has_value", "number", "numbers", "text", "value", "whole_number"]
+__all__ = ["file_of", "has_value", "number", "numbers", "shown", "text", "value", "whole_number"]
 
 # In mm or in stored units; what lies beyond is no place in a body, and its squares are no numbers any more.
 _ABSURD = 1e7
@@ -30,7 +30,7 @@ def value(dataset: Any, keyword: str) -> Any:
         # Text may lie in several values, of which none is filled.
         return None if found is None or (hasattr(found, "__len__") and len(found) == 0) else found
     except Exception as error:  # whatever a damaged element can cause in pydicom
-        raise ValueError(f"{keyword} of '{file_of(dataset)}' cannot be read: {_one_line(error)}") from error
+        raise ValueError(f"{keyword} of '{file_of(dataset)}' cannot be read: {shown(error, 300)}") from error
 
 
 def has_value(dataset: Any, keyword: str) -> bool:
@@ -58,7 +58,7 @@ def numbers(dataset: Any, keyword: str, n: int) -> np.ndarray:
         wanted = "a number" if n == 1 else f"{n} numbers"
         raise ValueError(
             f"Expected {keyword} of '{file_of(dataset)}' to be {wanted} of a sensible size, but got "
-            f"{_shown(found)}. Its header is damaged: fetch the file again."
+            f"{shown(found)}. Its header is damaged: fetch the file again."
         )
     return parsed
 
@@ -93,9 +93,12 @@ def text(dataset: Any, keyword: str) -> str:
     return "" if found is None else str(found).strip()
 
 
-def _shown(found: Any) -> str:
-    return "none" if found is None else f"{_one_line(found):.100}"
+def shown(found: object, most: int = 100) -> str:
+    r"""Give what a file holds as one line of a message, without what would steer a terminal.
 
-
-def _one_line(said: object) -> str:
-    return " ".join(str(said).split())
+    Example:
+        >>> shown("1.2\n3\x1b[31m"), shown(None)
+        ('1.2 3?[31m', 'none')
+    """
+    line = " ".join(str(found).split()) if found is not None else ""
+    return "".join(letter if letter.isprintable() else "?" for letter in line)[:most] or "none"

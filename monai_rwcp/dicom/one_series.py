@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from monai_rwcp.dicom.headers import file_of, has_value, number, numbers, text, value, whole_number
+from monai_rwcp.dicom.headers import file_of, has_value, number, numbers, shown, text, value, whole_number
 
 __all__ = ["check_one_series"]
 
@@ -37,8 +37,8 @@ def check_one_series(found: list[Any], path: Path) -> None:
     series = sorted({text(dataset, "SeriesInstanceUID") for dataset in found})
     if len(series) > 1:
         raise ValueError(
-            f"'{path}' holds {len(series)} series, and nobody said which is meant: {', '.join(series[:5])}. Give each "
-            "a folder of its own."
+            f"'{path}' holds {len(series)} series, and nobody said which is meant: "
+            f"{', '.join(map(shown, series[:5]))}. Give each a folder of its own."
         )
     _check_each_once(found)
     for name in ("PatientID", "StudyInstanceUID", "FrameOfReferenceUID", "Modality", "RescaleType", "Units"):
@@ -53,8 +53,8 @@ def check_one_series(found: list[Any], path: Path) -> None:
         values_of = np.array([numbers(dataset, name, n) for dataset in found])
         if np.abs(values_of - values_of[0]).max() > 1e-4:
             raise ValueError(
-                f"The slices in '{path}' differ in {name} ({values_of.min(axis=0)} to {values_of.max(axis=0)}): they "
-                "are no parallel stack (a localiser among them?)."
+                f"The slices in '{path}' differ in {name} ({shown(values_of.min(axis=0))} to "
+                f"{shown(values_of.max(axis=0))}): they are no parallel stack (a localiser among them?)."
             )
 
 
@@ -74,7 +74,7 @@ def _check_one_grey_slice(dataset: Any, path: Path) -> None:
     if shown_as not in ("MONOCHROME1", "MONOCHROME2"):
         raise ValueError(
             f"Expected PhotometricInterpretation of '{file_of(dataset)}' to be MONOCHROME1 or MONOCHROME2, but got "
-            f"{shown_as or 'none'}: the values of palettes and colours are no grey values."
+            f"{shown(shown_as)}: the values of palettes and colours are no grey values."
         )
     for name in ("Rows", "Columns"):
         if not whole_number(dataset, name):
@@ -87,7 +87,7 @@ def _check_each_once(found: list[Any]) -> None:
         own = str(value(dataset, "SOPInstanceUID") or "")
         if own and own in first:
             raise ValueError(
-                f"'{file_of(first[own])}' and '{file_of(dataset)}' are copies of one image (SOPInstanceUID {own}). "
-                "Take one out."
+                f"'{file_of(first[own])}' and '{file_of(dataset)}' are copies of one image (SOPInstanceUID "
+                f"{shown(own)}). Take one out."
             )
         first[own] = dataset

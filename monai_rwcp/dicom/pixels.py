@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from monai_rwcp.dicom.headers import file_of, has_value, number, numbers, text, value, whole_number
+from monai_rwcp.dicom.headers import file_of, has_value, number, numbers, shown, text, value, whole_number
 
 __all__ = ["check_one_scale", "values_of"]
 
@@ -49,12 +49,15 @@ def values_of(dataset: Any) -> np.ndarray:
 
     Source: DICOM PS3.3, section C.11.1 (modality LUT); PS3.5, section 8.1.1 (stored bits).
     """
+    bits, beneath = _bits(dataset)
+    _check_length(dataset)
     try:
-        stored = _stored(dataset)
+        stored = _stored(dataset, bits, beneath)
     except ValueError as error:
-        raise ValueError(f"The pixels of a slice in '{file_of(dataset)}' cannot be read: {error}") from error
+        why = shown(error, 300)
+        raise ValueError(f"The pixels of a slice in '{file_of(dataset)}' cannot be read: {why}") from error
     except Exception as error:  # whatever damaged pixels can cause in any of the decoders
-        why = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        why = f"{type(error).__name__}: {shown(error, 300)}"
         raise ValueError(f"The pixels of a slice in '{file_of(dataset)}' cannot be read: {why}") from error
     if "ModalityLUTSequence" in dataset:
         found = _through_table(dataset, stored)
@@ -91,24 +94,49 @@ def _scale(dataset: Any) -> str:
     return "a rescale"
 
 
-def _stored(dataset: Any) -> np.ndarray:
+def _bits(dataset: Any) -> tuple[int, int]:
+    """How many bits hold a value, and how many lie beneath them."""
+    allocated, stored, sign = (
+        whole_number(dataset, name) for name in ("BitsAllocated", "BitsStored", "PixelRepresentation")
+    )
+    # Where it is missing: the only one that the standard still allows.
+    high = whole_number(dataset, "HighBit") if has_value(dataset, "HighBit") else stored - 1
+    beneath = high + 1 - stored
+    compressed = beneath and _is_compressed(dataset)
+    if not 0 < stored <= high + 1 <= allocated or allocated not in (8, 16, 32) or sign > 1 or compressed:
+        raise ValueError(
+            f"Expected 8, 16 or 32 BitsAllocated of '{file_of(dataset)}', BitsStored that end at HighBit within them, "
+            f"and PixelRepresentation 0 or 1, but got {allocated}, {stored}, {high} and {sign}"
+            f"{' of compressed pixels' if compressed else ''}. Its header is damaged: fetch the file again."
+        )
+    return stored, beneath
+
+
+def _check_length(dataset: Any) -> None:
+    """Refuse pixels of which the header leaves out a row or more; where some lack, their reader refuses."""
+    if _is_compressed(dataset):
+        return
+    rows, columns, allocated = (whole_number(dataset, name) for name in ("Rows", "Columns", "BitsAllocated"))
+    row = columns * allocated // 8
+    if len(dataset.PixelData) >= (rows + 1) * row:
+        raise ValueError(
+            f"The pixels of a slice in '{file_of(dataset)}' cannot be read: there are {len(dataset.PixelData)} bytes, "
+            f"but {rows} rows of {columns} columns are {rows * row}. Its header is damaged: fetch the file again."
+        )
+
+
+def _stored(dataset: Any, bits: int, beneath: int) -> np.ndarray:
     """The stored values, from the bits that the header names."""
-    bits = whole_number(dataset, "BitsStored")
-    # Where it is missing: the only one that the standard allows since 2014.
-    high = whole_number(dataset, "HighBit") if has_value(dataset, "HighBit") else bits - 1
-    beneath = high + 1 - bits
     if beneath == 0:
         values = dataset.pixel_array
     else:
-        if beneath < 0 or high >= whole_number(dataset, "BitsAllocated") or _is_compressed(dataset):
-            raise ValueError(f"{bits} stored bits do not fit HighBit {high}. Its header is damaged.")
         wide = copy.copy(dataset)
-        wide.BitsStored = high + 1
+        wide.BitsStored = bits + beneath
         values = wide.pixel_array
         if (values & ((1 << beneath) - 1)).any():
             raise ValueError(
-                f"{bits} stored bits up to HighBit {high} leave the lowest {beneath} bits empty, but they are not: "
-                "nobody can tell which bits are the value."
+                f"{bits} stored bits up to HighBit {bits + beneath - 1} leave the lowest {beneath} bits empty, but they"
+                " are not: nobody can tell which bits are the value."
             )
         values = values >> beneath
     if values.shape != (whole_number(dataset, "Rows"), whole_number(dataset, "Columns")):
@@ -117,7 +145,13 @@ def _stored(dataset: Any) -> np.ndarray:
 
 
 def _is_compressed(dataset: Any) -> bool:
-    return bool(dataset.file_meta.TransferSyntaxUID.is_compressed)
+    syntax = dataset.file_meta.get("TransferSyntaxUID")
+    if not getattr(syntax, "is_transfer_syntax", False):
+        raise ValueError(
+            f"Expected the TransferSyntaxUID of '{file_of(dataset)}' to be one that DICOM knows, but got "
+            f"{shown(syntax)}. Its header is damaged: fetch the file again."
+        )
+    return bool(syntax.is_compressed)
 
 
 def _through_table(dataset: Any, stored: np.ndarray) -> np.ndarray:
@@ -133,7 +167,7 @@ def _through_table(dataset: Any, stored: np.ndarray) -> np.ndarray:
             data = np.frombuffer(data, dtype=f"{'>' if dataset.original_encoding[1] is False else '<'}{entry}")
         found = np.atleast_1d(np.array(data, dtype=np.int64))
     except Exception as error:  # whatever a damaged table can cause in pydicom
-        raise ValueError(f"Expected {name} to be one table, but it cannot be read: {error}") from error
+        raise ValueError(f"Expected {name} to be one table, but it cannot be read: {shown(error, 300)}") from error
     entries = entries or 1 << 16
     if not entries <= len(found) <= entries + (bits <= 8) or found.min() < 0 or found.max() >= 1 << bits:
         raise ValueError(

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from monai_rwcp.dicom.anatomy import Anatomy, category_of
+from monai_rwcp.dicom.headers import shown
 from monai_rwcp.dicom.made import made_in_full, scores_in_words
 from monai_rwcp.dicom.series import Series
 from monai_rwcp.dicom.sources import source_headers
@@ -163,7 +164,8 @@ def _write(
         raise _unfit(series, error) from error
     written.ContentDescription = line_of(whole)
     written.ImageComments = whole
-    written.DerivationDescription = checked_text(made_in_full(record), "what was done to the map", PARAGRAPH)
+    full = made_in_full(record)
+    written.DerivationDescription = full if len(full) <= PARAGRAPH else "See Algorithm Parameters of the segments."
     for name, element in as_in_source.items():
         written[name] = element
     own = [whole, line_of(whole), written.DerivationDescription, written.SeriesDescription]
@@ -180,7 +182,7 @@ def _write(
 
 
 def _unfit(series: Series, error: Exception) -> ValueError:
-    why = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    why = f"{type(error).__name__}: {shown(error, 300)}"
     return ValueError(f"No segmentation object can be made for the series '{series.name}': {why}")
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from monai_rwcp.dicom.headers import file_of, has_value, number, numbers, text
+from monai_rwcp.dicom.headers import file_of, has_value, number, numbers, shown, text
 from monai_rwcp.dicom.series import Series
 
 try:
+    from pydicom.datadict import dictionary_VR, keyword_for_tag
     from pydicom.dataelem import DataElement
     from pydicom.dataset import Dataset
     from pydicom.filebase import DicomBytesIO
@@ -74,10 +75,15 @@ def _referred(dataset: Any, apart: float) -> Any:
         uid = text(dataset, name)
         if not uid or not set(uid) <= set("0123456789.") or len(uid) > 64:
             raise ValueError(
-                f"Expected {name} of '{file_of(dataset)}' to be a UID, but got {uid or 'none'}: a segmentation object "
+                f"Expected {name} of '{file_of(dataset)}' to be a UID, but got {shown(uid)}: a segmentation object "
                 "cannot refer to it. De-identify images so that their UIDs are replaced, not removed."
             )
         setattr(header, name, uid)
+    if not header.SOPClassUID.keyword:
+        raise ValueError(
+            f"SOPClassUID of '{file_of(dataset)}' is {header.SOPClassUID}, no kind of image that DICOM knows: a "
+            "segmentation object cannot refer to it."
+        )
     for name, n in _PLACE.items():
         setattr(header, name, [DSfloat(size, auto_format=True) for size in numbers(dataset, name, n)])
     thickness = number(dataset, "SliceThickness") if has_value(dataset, "SliceThickness") else apart
@@ -96,6 +102,8 @@ def _readable(dataset: Any, left_out: list[str]) -> list[Any]:
             continue
         try:
             element = dataset[tag]
+            if element.VR not in dictionary_VR(tag).split(" or "):
+                raise ValueError(f"{element.VR} is of another kind.")
             if element.VR == "SQ":
                 items = Sequence()
                 for item in element.value:
@@ -107,7 +115,7 @@ def _readable(dataset: Any, left_out: list[str]) -> list[Any]:
             else:
                 _write_for_a_try(element)
         except Exception:  # whatever a damaged element can cause in pydicom
-            left_out.append(getattr(dataset.get_item(tag), "keyword", "") or str(tag))
+            left_out.append(keyword_for_tag(tag) or str(tag))
             continue
         found.append(element)
     return found

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from monai_rwcp.dicom.headers import file_of
+from monai_rwcp.dicom.headers import file_of, shown, value
 
 try:
     from pydicom.charset import python_encoding
@@ -94,7 +94,7 @@ def is_told_in_utf8(written: Any, own: list[str], source: Any) -> bool:
         broken = odd[0][0]
     if broken is not None:
         raise ValueError(
-            f"{broken} of '{file_of(source)}' cannot be read in its character set, {'/'.join(told) or 'none'}. Correct "
+            f"{broken} of '{file_of(source)}' cannot be read in its character set, {shown('/'.join(told))}. Correct "
             "SpecificCharacterSet of the source images."
         )
     if not odd or any(name not in _UNTOLD for name in told):
@@ -110,8 +110,9 @@ def is_told_in_utf8(written: Any, own: list[str], source: Any) -> bool:
 
 
 def _told(source: Any) -> list[str]:
-    found = source.get("SpecificCharacterSet")
-    return [found or ""] if found is None or isinstance(found, str) else [str(name or "") for name in found]
+    found = value(source, "SpecificCharacterSet")
+    several = hasattr(found, "append")
+    return [str(name or "").strip() for name in (found if several else [found])]
 
 
 def _texts(dataset: Any) -> Iterator[tuple[str, str]]:
