@@ -14,7 +14,7 @@ try:
 except ModuleNotFoundError as error:
     raise ImportError('DICOM needs pydicom and highdicom: pip install "monai-rwcp[dicom]".') from error
 
-__all__ = ["images_of"]
+__all__ = ["image_in", "images_of"]
 
 
 def images_of(folder: Path) -> list[Any]:
@@ -30,7 +30,7 @@ def images_of(folder: Path) -> list[Any]:
         raise FileNotFoundError(f"There is no folder '{folder}'.")
     found, others = [], []
     for file in sorted(folder.iterdir()):
-        dataset = _dataset(file)
+        dataset = image_in(file)
         if dataset is not None:
             found.append(dataset)
         elif file.name.upper() != "DICOMDIR":
@@ -47,7 +47,12 @@ def images_of(folder: Path) -> list[Any]:
     return found
 
 
-def _dataset(file: Path) -> Any:
+def image_in(file: Path) -> Any:
+    """Read an image; None where the file is no DICOM file, or only lists others.
+
+    Raises:
+        ValueError: when it is damaged, or a DICOM file without pixels.
+    """
     if not file.is_file() or file.name.upper() == "DICOMDIR":
         return None
     try:
@@ -55,7 +60,10 @@ def _dataset(file: Path) -> Any:
         pixels = dataset.get("PixelData")
     except InvalidDicomError as error:
         if file.suffix.lower() == ".dcm" or not file.stat().st_size:
-            raise unreadable(file, error) from error
+            raise ValueError(
+                f"'{file}' cannot be read; it may be truncated, or something else by another name: it does not begin "
+                "as DICOM files do."
+            ) from error
         return None
     except Exception as error:  # whatever a damaged file can cause in pydicom
         raise unreadable(file, error) from error

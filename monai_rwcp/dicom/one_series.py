@@ -9,7 +9,7 @@ import numpy as np
 
 from monai_rwcp.dicom.headers import file_of, has_value, number, numbers, shown, text, value, whole_number
 
-__all__ = ["check_one_series"]
+__all__ = ["check_grey_slice", "check_one_series"]
 
 _PLACE = {"ImagePositionPatient": 3, "ImageOrientationPatient": 6, "PixelSpacing": 2}
 
@@ -25,7 +25,7 @@ def check_one_series(found: list[Any], path: Path) -> None:
         ValueError: when it is not; the message names folder or file, and what was found.
     """
     for dataset in found:
-        _check_one_grey_slice(dataset, path)
+        check_grey_slice(dataset, path)
     for name in (*_PLACE, "SeriesInstanceUID"):
         lacking = [dataset for dataset in found if not has_value(dataset, name)]
         if lacking:
@@ -58,7 +58,16 @@ def check_one_series(found: list[Any], path: Path) -> None:
             )
 
 
-def _check_one_grey_slice(dataset: Any, path: Path) -> None:
+def check_grey_slice(dataset: Any, path: Path) -> None:
+    """Refuse an image of several frames, colours, or without rows.
+
+    Args:
+        dataset: the image.
+        path: its folder, or its file, for messages.
+
+    Raises:
+        ValueError: when it is no single grey slice; the message names the file.
+    """
     if "PerFrameFunctionalGroupsSequence" in dataset or "SharedFunctionalGroupsSequence" in dataset:
         raise ValueError(
             f"'{file_of(dataset)}' is an enhanced multi-frame image, and these cannot be read. Convert the series to "

@@ -10,12 +10,13 @@ import numpy as np
 import torch
 from monai.data import MetaTensor
 
-from monai_rwcp.dicom.files import images_of
-from monai_rwcp.dicom.one_series import check_one_series
+from monai_rwcp.dicom.files import image_in, images_of
+from monai_rwcp.dicom.headers import has_value, numbers
+from monai_rwcp.dicom.one_series import check_grey_slice, check_one_series
 from monai_rwcp.dicom.pixels import check_one_scale, values_of
 from monai_rwcp.dicom.stack import stacked
 
-__all__ = ["Series", "read_series"]
+__all__ = ["Series", "read_series", "read_slice"]
 
 
 @dataclass(frozen=True)
@@ -66,3 +67,26 @@ def read_series(folder: str | Path) -> Series:
     values = torch.from_numpy(np.stack([values_of(dataset).T for dataset in ordered], axis=-1))[None]
     meta = {"filename_or_obj": str(path), "original_affine": affine, "spatial_shape": np.array(values.shape[1:])}
     return Series(MetaTensor(values, affine=torch.from_numpy(affine), meta=meta), tuple(ordered))
+
+
+def read_slice(file: str | Path) -> MetaTensor:
+    """Read the values of one DICOM image, wherever it lies in space.
+
+    Returns:
+        float32 ``[1, columns, rows]``, as those of `read_series`; its affine knows sizes in mm where the file tells.
+
+    Raises:
+        OSError: when it cannot be opened.
+        ValueError: when it is no DICOM image, or as :py:func:`read_series`.
+    """
+    path = Path(file)
+    dataset = image_in(path)
+    if dataset is None:
+        raise ValueError(f"'{path}' is no DICOM image.")
+    check_grey_slice(dataset, path)
+    check_one_scale([dataset], path)
+    affine = np.eye(4)
+    if has_value(dataset, "PixelSpacing"):
+        affine[[1, 0], [1, 0]] = numbers(dataset, "PixelSpacing", 2)
+    values = torch.from_numpy(np.ascontiguousarray(values_of(dataset).T))[None]
+    return MetaTensor(values, affine=torch.from_numpy(affine), meta={"filename_or_obj": str(path)})
