@@ -34,11 +34,12 @@ def check_one_series(found: list[Any], path: Path) -> None:
                 f"{len(lacking)} of {len(found)} images in '{path}' have no {name}, such as '{file_of(lacking[0])}': "
                 f"{'they are ' if why.startswith('no ') else ''}{why}."
             )
-    series = sorted({text(dataset, "SeriesInstanceUID") for dataset in found})
+    series = {text(dataset, "SeriesInstanceUID"): dataset for dataset in reversed(found)}
     if len(series) > 1:
+        named = [f"{shown(uid)} ('{Path(file_of(of)).name}')" for uid, of in sorted(series.items())[:5]]
         raise ValueError(
-            f"'{path}' holds {len(series)} series, and nobody said which is meant: "
-            f"{', '.join(map(shown, series[:5]))}. Give each a folder of its own."
+            f"'{path}' holds {len(series)} series, and nobody said which is meant: {', '.join(named)}. Give each a "
+            "folder of its own."
         )
     _check_each_once(found)
     for name in ("PatientID", "StudyInstanceUID", "FrameOfReferenceUID", "Modality", "RescaleType", "Units"):
@@ -70,8 +71,8 @@ def check_grey_slice(dataset: Any, path: Path) -> None:
     """
     if "PerFrameFunctionalGroupsSequence" in dataset or "SharedFunctionalGroupsSequence" in dataset:
         raise ValueError(
-            f"'{file_of(dataset)}' is an enhanced multi-frame image, and these cannot be read. Convert the series to "
-            "single slices first (such as with dcm4che's emf2sf), one grey slice a file."
+            f"'{file_of(dataset)}' is an enhanced multi-frame image or a segmentation object, and these cannot be "
+            "read. Take it out, or convert the series to single slices first (such as with dcm4che's emf2sf)."
         )
     frames = number(dataset, "NumberOfFrames") if has_value(dataset, "NumberOfFrames") else 1
     if frames != 1 or whole_number(dataset, "SamplesPerPixel") != 1:

@@ -86,8 +86,8 @@ def _referred(dataset: Any, apart: float) -> Any:
         )
     for name, n in _PLACE.items():
         setattr(header, name, [DSfloat(size, auto_format=True) for size in numbers(dataset, name, n)])
-    thickness = number(dataset, "SliceThickness") if has_value(dataset, "SliceThickness") else apart
-    header.SliceThickness = DSfloat(thickness, auto_format=True)
+    thickness = number(dataset, "SliceThickness") if has_value(dataset, "SliceThickness") else 0.0
+    header.SliceThickness = DSfloat(thickness if thickness > 0 else apart, auto_format=True)
     for name in ("Rows", "Columns"):
         setattr(header, name, int(number(dataset, name)))
     header.Modality = text(dataset, "Modality") or "OT"

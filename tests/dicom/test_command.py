@@ -65,6 +65,8 @@ def test_what_cannot_be_written(series_folder: Path, tmp_path: Path) -> None:
     nibabel.save(nibabel.Nifti1Image(values(), affine), sets)
     refused("none was given for 2 (lung)", "--anatomy", "1=80891009,SCT,Heart")
     refused("Expected CHANNEL=VALUE,SCHEME,MEANING", "--anatomy", "heart")
+    refused("Expected one code for channel 1, but got two", *CODES, "--anatomy", "1=10200004,SCT,Liver")
+    refused("for channel 0, but only 1 (heart), 2 (lung) are calibrated", *CODES, "--anatomy", "0=1,99X,Background")
     moved = affine.copy()
     moved[0, 3] += 1
     nibabel.save(nibabel.Nifti1Image(values(), moved), sets)

@@ -65,7 +65,7 @@ THIRD = r"003\.dcm"
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (enhanced, r"'.*000\.dcm' is an enhanced multi-frame image, and these cannot be read\. Convert"),
+        (enhanced, r"'.*000\.dcm' is an enhanced multi-frame image .* cannot be read\. .* convert"),
         (single_enhanced, r"'.*000\.dcm' is an enhanced multi-frame image"),
         (one(2, NumberOfFrames=2), rf"frames or colours, such as '.*{THIRD}'"),
         (one(2, PatientID="other"), rf"differ in PatientID \(.*{THIRD}'\).* one patient"),

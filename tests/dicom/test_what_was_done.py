@@ -114,6 +114,16 @@ def test_names_of_classes(
     assert [segment.SegmentLabel for segment in found.SegmentSequence] == labels
 
 
+def test_a_long_meaning_is_not_cut(series_folder: Path, tmp_path: Path) -> None:
+    long = Anatomy("80891009", "SCT", "h" * 60)
+    series = read_series(series_folder)
+    nibabel.save(nibabel.Nifti1Image(values(), series.volume.affine.numpy()), tmp_path / "sets.nii.gz")
+    calibration = replace(CALIBRATION, class_names=None)
+    write_nifti_sets(tmp_path / "sets.nii.gz", series, calibration, {1: long, 2: ANATOMY[2]}, tmp_path / "seg.dcm")
+    labels = [segment.SegmentLabel for segment in dcmread(tmp_path / "seg.dcm").SegmentSequence]
+    assert labels == ["h" * 60, "Lung (class 2)"]
+
+
 def test_a_name_that_is_too_long_is_refused_and_not_cut(series_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="label of a segment of 1 to 64 characters"):
         sets_of(series_folder, replace(CALIBRATION, class_names=("b", "h" * 65, "lung")), tmp_path)
