@@ -23,6 +23,8 @@ UTF8 = "ISO_IR 192"
 
 _UNTOLD = ("", "ISO_IR 6", "ISO 2022 IR 6")
 _TEXT = ("LO", "LT", "PN", "SH", "ST", "UC", "UT")
+# What is left of bytes that were not of the character set: replaced ones, and escapes to sets that nobody named.
+_UNREAD = re.compile("[\x00-\x08\x0e-\x1f\x7f\ud800-\udfff\ufffd]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
@@ -88,14 +90,14 @@ def is_told_in_utf8(written: Any, own: list[str], source: Any) -> bool:
         ValueError: when text of the image cannot be read in the character set that it names, or in none.
     """
     told = _told(source)
-    odd = [(name, text) for name, text in _texts(written) if not _is_plain(text) and text not in own]
-    broken = next((name for name, text in odd if "\ufffd" in text or re.search("[\ud800-\udfff]", text)), None)
+    odd = [(name, text) for name, text in _texts(written) if text not in own and not _is_plain(text)]
+    broken = next((name for name, text in odd if _UNREAD.search(text)), None)
     if broken is None and odd and any(name not in python_encoding for name in told):
         broken = odd[0][0]
     if broken is not None:
         raise ValueError(
             f"{broken} of '{file_of(source)}' cannot be read in its character set, {shown('/'.join(told))}. Correct "
-            "SpecificCharacterSet of the source images."
+            "SpecificCharacterSet of the source images, or convert them to UTF-8 (ISO_IR 192)."
         )
     if not odd or any(name not in _UNTOLD for name in told):
         return True
@@ -123,4 +125,4 @@ def _texts(dataset: Any) -> Iterator[tuple[str, str]]:
 
 
 def _is_plain(text: str) -> bool:
-    return text.isascii() and not re.search(r"[\x00-\x08\x0e-\x1f\x7f]", text)
+    return text.isascii() and not _UNREAD.search(text)

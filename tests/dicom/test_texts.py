@@ -113,6 +113,19 @@ def test_bytes_that_are_not_of_the_named_character_set(told: str, name: str, tmp
     assert not (tmp_path / "seg.dcm").exists()
 
 
+@pytest.mark.parametrize("told", [None, "ISO_IR 6", "ISO_IR 100"])
+def test_escapes_to_a_character_set_that_is_not_named(told: str | None, tmp_path: Path) -> None:
+    raw = b"Yamada^Tarou=" + "山田^太郎".encode("iso2022_jp")
+    source(tmp_path / "series", told, "Q" * len(raw))
+    for file in (tmp_path / "series").iterdir():
+        file.write_bytes(file.read_bytes().replace(b"Q" * len(raw), raw))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises(ValueError, match=f"Patient's Name of .* in its character set, {told or 'none'}"):
+            write_sets(tmp_path / "seg.dcm", read_series(tmp_path / "series"), [segment("heart")], promise="p")
+    assert not (tmp_path / "seg.dcm").exists()
+
+
 @pytest.mark.parametrize(
     "text", ["", "  ", "a\\b", "a\nb", "a\x1bb", "a\ud800b", "caf\N{REPLACEMENT CHARACTER}", "h" * 65]
 )
