@@ -108,6 +108,11 @@ def _label(calibration: Calibration, c: int, anatomy: Anatomy) -> str:
     """The class's name, or, where the calibration has none, that of its code beside the name in the promise."""
     named = calibration.class_name(c)
     if calibration.class_names is not None:
+        if len(named.strip()) > LINE:
+            raise ValueError(
+                f"DICOM names a segment in {LINE} characters, but '{named}' has {len(named)}. Calibrate with shorter "
+                "names (--class-names)."
+            )
         return named
     both = f"{anatomy.meaning} ({named})"
     return both if len(both) <= LINE else anatomy.meaning

@@ -43,7 +43,9 @@ def check_one_series(found: list[Any], path: Path) -> None:
         )
     _check_each_once(found)
     for name in ("PatientID", "StudyInstanceUID", "FrameOfReferenceUID", "Modality", "RescaleType", "Units"):
-        values = {text(dataset, name): dataset for dataset in found}
+        values: dict[str, Any] = {}
+        for dataset in found:
+            values.setdefault(text(dataset, name), dataset)
         if len(values) > 1:
             one, other = (file_of(dataset) for dataset in list(values.values())[:2])
             raise ValueError(

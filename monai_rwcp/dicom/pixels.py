@@ -26,7 +26,9 @@ def check_one_scale(found: list[Any], path: Path) -> None:
     Raises:
         ValueError: when they do not go together; the message names a file.
     """
-    scales = {_scale(dataset): dataset for dataset in found}
+    scales: dict[str, Any] = {}
+    for dataset in found:
+        scales.setdefault(_scale(dataset), dataset)
     if len(scales) > 1:
         (one, of_one), (other, of_other) = list(scales.items())[:2]
         raise ValueError(

@@ -8,6 +8,7 @@ import nibabel
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from pydicom import dcmread
 
 from monai_rwcp.cli import main
 from monai_rwcp.conformal import Calibration, ClassCalibration, Promise
@@ -75,6 +76,16 @@ def test_what_cannot_be_written(series_folder: Path, tmp_path: Path) -> None:
     refused("does not lie on the grid of the series")
     nibabel.save(nibabel.Nifti1Image(values()[..., :2], affine), sets)
     refused("a channel for each of the calibration's")
+    file = series_folder / "003.dcm"
+    dataset = dcmread(file)
+    dataset.RescaleSlope = float("nan")
+    dataset.save_as(file)
+    refused(f"Expected RescaleSlope of '{file}' to be a number of a sensible size, but got nan")
+    del dataset.RescaleSlope, dataset.RescaleIntercept
+    dataset.save_as(file)
+    refused(f"do not share one scale: '{series_folder / '000.dcm'}' has a rescale, '{file}' no rescale")
+    dataset.RescaleSlope, dataset.RescaleIntercept = 2, -1024
+    dataset.save_as(file)
     sets.write_bytes(sets.read_bytes()[:200])
     refused("cannot be read; it may be truncated")
     ran = CliRunner().invoke(main, ["dicom-seg", str(sets), "--calibration", str(tmp_path / "c.json")])

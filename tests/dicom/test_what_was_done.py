@@ -125,7 +125,7 @@ def test_a_long_meaning_is_not_cut(series_folder: Path, tmp_path: Path) -> None:
 
 
 def test_a_name_that_is_too_long_is_refused_and_not_cut(series_folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="label of a segment of 1 to 64 characters"):
+    with pytest.raises(ValueError, match="names a segment in 64 characters, but 'h{65}' has 65"):
         sets_of(series_folder, replace(CALIBRATION, class_names=("b", "h" * 65, "lung")), tmp_path)
     assert not (tmp_path / "seg.dcm").exists()
 
