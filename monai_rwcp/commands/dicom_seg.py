@@ -30,9 +30,9 @@ def dicom_seg(sets: Path, series: Path, calibration: Path, anatomy: tuple[str, .
         check_new_file(out)
 
         from monai_rwcp.conformal.promises.calibration import Calibration
-        from monai_rwcp.dicom.nifti_sets import parsed_anatomy, write_nifti_sets
+        from monai_rwcp.dicom.nifti_sets import parsed_anatomies, write_nifti_sets
         from monai_rwcp.dicom.series import read_series
 
-        codes = dict(parsed_anatomy(text) for text in anatomy)
+        codes = parsed_anatomies(anatomy)
         write_nifti_sets(sets, read_series(series), Calibration.load(calibration), codes, out)
     click.echo(f"{out}")
