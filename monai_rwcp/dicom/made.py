@@ -22,6 +22,8 @@ def scores_in_words(record: ScoreRecord) -> str:
         >>> scores_in_words(ScoreRecord(network="sha256:12")), scores_in_words(ScoreRecord())
         ('plain scores', 'scores of unrecorded making')
     """
+    if not record.steps and record.maps is not None:
+        return "maps as their files held them"
     if not record.steps:
         return "plain scores" if record.is_recorded else "scores of unrecorded making"
     words = ", ".join(_DONE.get(step.kind, step.kind) for step in record.steps) + " scores"
@@ -37,6 +39,8 @@ def made_in_full(record: ScoreRecord) -> str:
     """
     if record.steps:
         return f"Done to the network's map: {', then '.join(_step(step) for step in record.steps)}."
+    if record.maps is not None:
+        return "The maps were taken as their files held them."
     if record.is_recorded:
         return "Nothing was done to the network's map (plain scores)."
     return "It is not recorded how the scores were made."

@@ -125,5 +125,6 @@ def _own_promise(calibration: Calibration, c: int) -> str:
         *(made.promised, made.counting, made.loss, made.unit_name, {c: made.class_name(c)}, made.classes),
         groups=made.groups,
         weighted=made.weighted,
+        provenance=made.provenance,
     )
     return promise if len(promise) <= PARAGRAPH else ""

@@ -16,6 +16,7 @@ import torch
 
 from monai_rwcp.conformal import Calibration, ClassCalibration, Promise
 from monai_rwcp.dicom import Anatomy, Segment, read_series, write_scores, write_sets
+from monai_rwcp.dicom.made import made_in_full, scores_in_words
 from monai_rwcp.dicom.nifti_sets import write_nifti_sets
 from monai_rwcp.provenance import RecordedStep, ScoreRecord
 from monai_rwcp.scores import BlurredScore, PlainScore, WalkedScore
@@ -186,3 +187,11 @@ def test_an_independent_checker_finds_no_error(series_folder: Path, tmp_path: Pa
     told = (ran.stdout + ran.stderr).splitlines()
     assert "Segmentation" in told
     assert not [line for line in told if line.startswith("Error")]
+
+
+def test_what_was_done_to_maps_from_files_is_not_known() -> None:
+    record = ScoreRecord(network="named a network", maps={"form": "one-class"})
+    assert scores_in_words(record) == "maps as their files held them"
+    assert made_in_full(record) == "The maps were taken as their files held them."
+    walked = record.with_step(RecordedStep("walk", {"k": 5}))
+    assert scores_in_words(walked) == "random-walk scores"
