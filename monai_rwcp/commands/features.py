@@ -24,6 +24,7 @@ __all__ = ["features"]
 )
 @click.option("--out", type=options.NEW_FILE, required=True, help="The PNG.")
 @click.option("--intensity", help="How the image becomes [0, 1]: none, percentiles or LOW,HIGH (such as HU).")
+@options.trust
 @click.option("--channel", type=int, help="Which channel of an image that has several, from 0.")
 @click.option("--slice", "slice_index", type=int, help="Which slice of a volume, from 0; by default the middle one.")
 @click.option("--axis", type=click.IntRange(0, 2), default=2, show_default=True, help="Axis of the slices.")
@@ -36,6 +37,7 @@ def features(
     extractor: str,
     out: Path,
     intensity: str | None,
+    trust: bool,
     channel: int | None,
     slice_index: int | None,
     axis: int,
@@ -54,7 +56,7 @@ def features(
 
         look_at_features(
             image,
-            chosen_extractor(extractor, intensity),
+            chosen_extractor(extractor, intensity, trust=trust),
             out,
             channel=channel,
             slice_index=slice_index,

@@ -26,6 +26,7 @@ def predict(
     images: Path | None,
     extractor: str | None,
     intensity: str | None,
+    trust: bool,
     dry_run: bool,
     calibration: Path,
     out: Path,
@@ -49,7 +50,7 @@ def predict(
                 out,
                 form=form,
                 score=score,
-                extractor=optional_extractor(extractor, intensity),
+                extractor=optional_extractor(extractor, intensity, trust=trust),
                 overwrite=overwrite,
                 progress=True,
             )

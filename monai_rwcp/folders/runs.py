@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Hashable, Sequence
 from functools import partial
@@ -27,7 +26,7 @@ from monai_rwcp.handlers.calibration import ConformalCalibrationHandler
 from monai_rwcp.handlers.metrics import PredictionSetMetricsHandler
 from monai_rwcp.transforms.conformal_threshold import ConformalThresholdd
 from monai_rwcp.tune.settings_file import TunedSettings
-from monai_rwcp.utils.json_documents import digest
+from monai_rwcp.utils.json_documents import digest, parsed_json
 from monai_rwcp.utils.processes import from_all, is_first_process, n_processes
 from monai_rwcp.utils.progress import shown_progress
 
@@ -137,9 +136,9 @@ def predict_folder(
     chain, threshold = score_chain(score, extractor), ConformalThresholdd("pred", calibration)
     settings = settings_file(score)
     made_with = {
-        "calibration": digest(json.loads(calibration_path.read_text(encoding="utf-8"))),
+        "calibration": digest(parsed_json(calibration_path.read_text(encoding="utf-8"))),
         "form": form,
-        "score": score if settings is None else digest(json.loads(Path(settings).read_text(encoding="utf-8"))),
+        "score": score if settings is None else digest(parsed_json(Path(settings).read_text(encoding="utf-8"))),
         "extractor": None if extractor is None else extractor.name,
     }
     failed: dict[str, str] = {}

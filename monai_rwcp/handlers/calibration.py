@@ -24,6 +24,7 @@ from monai_rwcp.tune.settings_file import TunedSettings
 from monai_rwcp.utils.arguments import check_class_names
 from monai_rwcp.utils.document_source import DocumentSource
 from monai_rwcp.utils.files import check_writable
+from monai_rwcp.utils.json_documents import parsed_json
 from monai_rwcp.utils.processes import is_first_process
 
 __all__ = ["ConformalCalibrationHandler"]
@@ -186,7 +187,7 @@ class ConformalCalibrationHandler:
     def load_state_dict(self, state: dict[str, str]) -> None:
         """Restore the result from a checkpoint."""
         text = state["document"]
-        self._calibration = Calibration.from_document(json.loads(text), "checkpoint") if text else None
+        self._calibration = Calibration.from_document(parsed_json(text), "checkpoint") if text else None
 
     def _start(self, engine: Engine) -> None:
         self._tables, self._table, self._run, self._warned = [], None, "begun", set()

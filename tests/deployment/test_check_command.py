@@ -22,7 +22,7 @@ Change = Callable[[dict[str, Any]], Any]
 
 
 def check(bundle: Path, calibration: Path, *more: str | Path) -> Result:
-    given = ["--calibration", calibration, "--bundle", bundle, *more]
+    given = ["--calibration", calibration, "--bundle", bundle, "--trust", *more]
     return CliRunner().invoke(main, ["check", *(str(part) for part in given)])
 
 
@@ -265,7 +265,7 @@ def test_files_that_are_not_there_or_not_whole(bundle: Path, tmp_path: Path) -> 
         ((bundle, tmp_path / "absent.json"), "does not exist"),
         ((tmp_path / "absent", calibration_of(bundle)), "does not exist"),
         ((tmp_path, calibration_of(bundle)), "Expected a bundle with"),
-        ((config, calibration_of(bundle)), "Cannot read the config"),
+        ((config, calibration_of(bundle)), "config.json' is damaged: it is not JSON"),
         ((bundle, calibration_of(bundle), "--config", "absent.json"), "no config file"),
         ((bundle, calibration_of(bundle), "--set", "overlap"), "Expected --set ID=VALUE"),
         ((bundle, calibration_of(bundle), "--set", "inferer::overlp=0.5"), "got 'inferer::overlp'"),
@@ -277,3 +277,26 @@ def test_files_that_are_not_there_or_not_whole(bundle: Path, tmp_path: Path) -> 
     config.write_text(json.dumps({"evaluator": {"_target_": "SupervisedEvaluator"}}))
     with pytest.raises(ValueError, match="Expected the config to have 'dataset::data'"):
         check_bundle(Calibration.load(calibration_of(bundle)), config, image=image)
+
+
+def test_a_bundle_that_is_not_trusted_is_not_run(bundle: Path, changed: Callable[..., Path], tmp_path: Path) -> None:
+    root, witness = changed(), tmp_path / "witness"
+    config = root / "configs" / "inference.json"
+    document = json.loads(config.read_text())
+    document["initialize"] = [f"$open({str(witness)!r}, 'w').close()", *document.get("initialize", [])]
+    config.write_text(json.dumps(document))
+    given = ["check", "--calibration", calibration_of(bundle), "--bundle", root]
+    result = CliRunner().invoke(main, [str(part) for part in given])
+    assert result.exit_code == 2
+    assert "runs whatever code its author wrote into it. Give --trust if you trust" in " ".join(result.output.split())
+    assert not witness.exists()
+    assert check(root, calibration_of(bundle)).exit_code == 0
+    assert witness.exists()
+
+
+def test_an_entry_that_stands_twice_in_a_config_is_refused(bundle: Path, changed: Callable[..., Path]) -> None:
+    config = changed() / "configs" / "inference.json"
+    config.write_text(config.read_text().replace('{"', '{"flips": [[0]], "', 1))
+    result = check(config, calibration_of(bundle))
+    assert result.exit_code == 2
+    assert "holds the key 'flips' twice" in result.output

@@ -104,7 +104,9 @@ def test_network_of_a_configuration_file(tmp_path: Path) -> None:
     }  # fmt: skip
     extractor = {"_target_": "monai_rwcp.NetworkFeatures", "network": network, "layers": "model.0"}
     config.write_text(json.dumps({"extractor": extractor}))
-    code, output = run(write_volume(tmp_path), "--extractor", config, "--out", tmp_path / "look.png", "--volume")
+    code, output = run(
+        write_volume(tmp_path), "--extractor", config, "--out", tmp_path / "look.png", "--volume", "--trust"
+    )
     assert code == 0, output
 
 
@@ -131,7 +133,7 @@ def test_command_says_what_is_missing(tmp_path: Path) -> None:
     image = phantom(tmp_path)
     for extractor, message in (
         ("none.pt2", "no exported program at 'none.pt2'"),
-        ("none.json", "no file 'none.json'"),
+        ("none.json", "no file at 'none.json'"),
         (str(tmp_path / "none"), "There is no folder"),
     ):
         code, output = run(image, "--extractor", extractor, "--out", tmp_path / "look.png")
@@ -195,7 +197,7 @@ def test_drawing_refuses_what_does_not_fit(tmp_path: Path) -> None:
     ("written", "message"),
     [
         ('{"extractor": {"_target_": "monai_rwcp.MINDFeatures", "radius": -1}}', "cannot be made: Expected `radius`"),
-        ("{", "is no JSON file: Expecting property name"),
+        ("{", "is damaged: it is not JSON .Expecting property name"),
         ("{}", "to have an entry 'extractor'"),
     ],
 )
