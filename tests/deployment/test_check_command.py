@@ -300,3 +300,50 @@ def test_an_entry_that_stands_twice_in_a_config_is_refused(bundle: Path, changed
     result = check(config, calibration_of(bundle))
     assert result.exit_code == 2
     assert "holds the key 'flips' twice" in result.output
+
+
+def after_threshold(config: dict[str, Any], **transform: Any) -> None:
+    chain_of(config).insert(chain_of(config).index(at(config, "ConformalThresholdd")) + 1, transform)
+
+
+SET = {"keys": "pred_set"}
+
+
+@pytest.mark.parametrize(
+    ("transform", "status"),
+    [
+        ({"_target_": "KeepLargestConnectedComponentd", **SET}, "DIFFERS"),
+        ({"_target_": "KeepLargestConnectedComponentd", "keys": ["image", "pred_set"]}, "DIFFERS"),
+        ({"_target_": "RemoveSmallObjectsd", **SET}, "DIFFERS"),
+        ({"_target_": "AsDiscreted", "argmax": True, **SET}, "DIFFERS"),
+        ({"_target_": "LabelFilterd", "applied_labels": [1], **SET}, "DIFFERS"),
+        ({"_target_": "Resized", "spatial_size": [8, 8, 8], "mode": "nearest", **SET}, "DIFFERS"),
+        ({"_target_": "FillHolesd", **SET}, "NOTE"),
+        ({"_target_": "Lambdad", "func": "$lambda x: x", **SET}, "NOTE"),
+        ({"_target_": "Invertd", "transform": "@preprocessing", "orig_keys": "image", **SET}, "NOTE"),
+        ({"_target_": "EnsureTyped", **SET}, None),
+        ({"_target_": "CastToTyped", "dtype": "$torch.uint8", **SET}, None),
+        ({"_target_": "Flipd", "spatial_axis": 0, **SET}, None),
+        ({"_target_": "CopyItemsd", "names": "copy", **SET}, None),
+        ({"_target_": "KeepLargestConnectedComponentd", "keys": "image"}, None),
+    ],
+    ids=lambda value: str(value) if not isinstance(value, dict) else value["_target_"],
+)
+def test_what_changes_a_set_after_the_threshold_is_told(
+    transform: dict[str, Any], status: str | None, bundle: Path, changed: Callable[..., Path]
+) -> None:
+    result = check(changed(lambda c: after_threshold(c, **transform)), calibration_of(bundle))
+    assert result.exit_code == (1 if status == "DIFFERS" else 0), result.output
+    name = transform["_target_"]
+    found = [line.split()[0] for line in result.output.splitlines() if re.match(rf"[A-Z ]+  {name} ", line)]
+    assert found == ([] if status is None else [status])
+
+
+def test_a_step_on_a_copy_or_before_the_threshold_is_no_fault(bundle: Path, changed: Callable[..., Path]) -> None:
+    def on_a_copy(config: dict[str, Any]) -> None:
+        after_threshold(config, _target_="KeepLargestConnectedComponentd", keys="copy")
+        after_threshold(config, _target_="CopyItemsd", keys="pred_set", names="copy")
+
+    result = check(changed(on_a_copy), calibration_of(bundle))
+    assert result.exit_code == 0, result.output
+    assert "KeepLargest" not in result.output
