@@ -53,18 +53,21 @@ def calibrate(
         from monai_rwcp.folders.runs import calibrate_folder
         from monai_rwcp.utils.processes import joined_processes
 
+        source = optional_extractor(extractor, intensity, trust=trust)
         with joined_processes():
             found = calibrate_folder(
                 cases,
                 out,
                 form=form,
                 score=score,
-                extractor=optional_extractor(extractor, intensity, trust=trust),
+                extractor=source,
                 alpha=alpha,
                 class_names=None if class_names is None else [name.strip() for name in class_names.split(",")],
                 progress=True,
             )
             say(f"{found.promise}\n{out}")
+        if units is None:
+            say("Where several cases are of one patient, name the patients by --units, a CSV file case,unit.")
 
 
 def _refuse_tuned(score: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from monai_rwcp.commands import options
-from monai_rwcp.commands.telling import told
+from monai_rwcp.commands.telling import tell, told
 from monai_rwcp.utils.json_documents import parsed_json
 
 __all__ = ["check"]
@@ -68,7 +68,7 @@ def check(
         from monai_rwcp.deployment.text import check_text
 
         found = check_bundle(Calibration.load(calibration), bundle, configs, overrides=given, image=image)
-    click.echo(check_text(found))
+    tell(check_text(found))
     if found.differs:
         raise SystemExit(1)
 

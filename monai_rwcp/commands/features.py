@@ -8,10 +8,17 @@ import click
 
 from monai_rwcp.commands import options
 from monai_rwcp.commands.outputs import check_new_file
-from monai_rwcp.commands.telling import told
+from monai_rwcp.commands.telling import tell, told
 from monai_rwcp.utils.files import check_writable
 
 __all__ = ["features"]
+
+
+def _pixel(_context: click.Context, _option: click.Parameter, value: str | None) -> list[int] | None:
+    try:
+        return None if value is None else [int(part) for part in value.split(",")]
+    except ValueError as error:
+        raise click.BadParameter(f"Expected I,J, two whole numbers such as 107,127, but got {value!r}.") from error
 
 
 @click.command()
@@ -29,7 +36,7 @@ __all__ = ["features"]
 @click.option("--slice", "slice_index", type=int, help="Which slice of a volume, from 0; by default the middle one.")
 @click.option("--axis", type=click.IntRange(0, 2), default=2, show_default=True, help="Axis of the slices.")
 @click.option("--volume", is_flag=True, help="Compute the features of the whole volume, for 3D networks.")
-@click.option("--point", help="I,J: a pixel, from 0, along the two axes shown; by default the middle.")
+@click.option("--point", callback=_pixel, help="I,J: a pixel, from 0, along the two axes shown; by default the middle.")
 @click.option("--k", default=20, show_default=True, help="How many nearest neighbours of the point are marked.")
 @click.option("--center", is_flag=True, help="Subtract the image's mean feature first, as recommended() does.")
 def features(
@@ -42,7 +49,7 @@ def features(
     slice_index: int | None,
     axis: int,
     volume: bool,
-    point: str | None,
+    point: list[int] | None,
     k: int,
     center: bool,
 ) -> None:
@@ -62,8 +69,8 @@ def features(
             slice_index=slice_index,
             axis=axis,
             volume=volume,
-            point=None if point is None else [int(part) for part in point.split(",")],
+            point=point,
             k=k,
             center=center,
         )
-    click.echo(f"{out}")
+    tell(f"{out}")

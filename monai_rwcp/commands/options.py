@@ -66,4 +66,4 @@ def labels(called_as: str) -> Decorator:
     )
 
 
-units = click.option("--units", type=FILE, help="CSV file: case,unit. Without it every case is a patient of its own.")
+units = click.option("--units", type=FILE, help="CSV file: case,unit. Without it every case counts by itself.")

@@ -43,6 +43,7 @@ def predict(
         from monai_rwcp.folders.runs import predict_folder
         from monai_rwcp.utils.processes import joined_processes
 
+        source = optional_extractor(extractor, intensity, trust=trust)
         with joined_processes():
             log = predict_folder(
                 cases,
@@ -50,7 +51,7 @@ def predict(
                 out,
                 form=form,
                 score=score,
-                extractor=optional_extractor(extractor, intensity, trust=trust),
+                extractor=source,
                 overwrite=overwrite,
                 progress=True,
             )

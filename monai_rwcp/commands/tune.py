@@ -9,7 +9,7 @@ import click
 
 from monai_rwcp.commands import options
 from monai_rwcp.commands.outputs import check_empty_folder
-from monai_rwcp.commands.telling import told
+from monai_rwcp.commands.telling import tell, told
 from monai_rwcp.folders.forms import MapForm
 
 __all__ = ["tune"]
@@ -96,4 +96,4 @@ def tune(
             seed=seed,
             progress=True,
         )
-    click.echo(f"{choice.why}\nIn {out}: settings.json (for TunedScored), table.md, settings.png (look at it)")
+    tell(f"{choice.why}\nIn {out}: settings.json (for TunedScored), table.md, settings.png (look at it)")

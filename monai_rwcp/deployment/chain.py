@@ -39,7 +39,7 @@ def score_key(parts: DeployedParts, threshold: PlacedThreshold | None) -> Hashab
 
 
 def chain_findings(calibration: Calibration, parts: DeployedParts) -> list[Finding]:
-    """Check what stands around the score: the threshold, its file and what follows it, `Invertd`, `AsDiscreted`, records.
+    """Check what stands around the score: the threshold, its file and what follows it, `Invertd`, the records.
 
     Args:
         calibration: what was calibrated.

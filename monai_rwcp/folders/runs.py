@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Hashable, Sequence
 from functools import partial
@@ -27,7 +28,8 @@ from monai_rwcp.handlers.metrics import PredictionSetMetricsHandler
 from monai_rwcp.transforms.conformal_threshold import ConformalThresholdd
 from monai_rwcp.tune.settings_file import TunedSettings
 from monai_rwcp.utils.json_documents import digest, parsed_json
-from monai_rwcp.utils.processes import from_all, is_first_process, n_processes
+from monai_rwcp.utils.names import UNNAMED
+from monai_rwcp.utils.processes import from_all, is_first_process, n_processes, raised_by_first
 from monai_rwcp.utils.progress import shown_progress
 
 __all__ = ["ScoreChoice", "calibrate_folder", "evaluate_folder", "predict_folder"]
@@ -73,7 +75,9 @@ def calibrate_folder(
             )
     settings = settings_file(score)
     # A CSV file of names does not say what they are names of; tuning does.
-    unit = "patient" if settings is None else TunedSettings.load(settings).unit_name
+    unit = cases[0].unit_name if cases else "case"
+    if settings is not None and unit not in UNNAMED:
+        unit = TunedSettings.load(settings).unit_name
     handler = ConformalCalibrationHandler(
         alpha=alpha,
         unit_key=unit,
@@ -192,7 +196,7 @@ def evaluate_folder(
     """
     handler = PredictionSetMetricsHandler(
         alpha=calibration.promised.alpha,
-        unit_key="patient",
+        unit_key="unit",
         case_key="case",
         label_mode=calibration.counting.label_mode,
     )
@@ -203,7 +207,7 @@ def evaluate_folder(
         assert case.label is not None
         found = read_set(case, calibration, logs)
         label = read_grid_file(case.label, found, what="label", warned=told)
-        return {"pred_set": found, "label": label, "case": case.name, "patient": case.unit}
+        return {"pred_set": found, "label": label, "case": case.name, "unit": case.unit}
 
     logs = check_made_with(cases, calibration)
     return _run(handler, cases, load, "evaluate", progress)
@@ -217,9 +221,8 @@ def _run(
     progress: bool,
 ) -> dict[str, float]:
     if len(cases) < n_processes():
-        raise ValueError(
-            f"Expected a case for each of the {n_processes()} processes, but got {len(cases)} in all. Start fewer."
-        )
+        few = f"Expected a case for each of the {n_processes()} processes, but got {len(cases)} in all. Start fewer."
+        raise raised_by_first(ValueError(few))
     own = _share(cases)
     with shown_progress(len(own), progress and is_first_process(), title, "case") as advance:
 
@@ -228,6 +231,9 @@ def _run(
             return [load(case)]
 
         engine = Engine(step)
+        # The engine logs an error before it raises it: a user would read it three times.
+        engine.logger = logging.Logger("silent")
+        engine.logger.addHandler(logging.NullHandler())
         handler.attach(engine)
         return dict(engine.run(own).metrics)
 

@@ -89,13 +89,13 @@ def score_item(
 
     Returns:
         item with ``pred`` (the score), ``pred_provenance`` where it was walked or blurred, ``label`` where there is
-        one, ``case`` and ``patient``.
+        one, ``case``, and the unit under what it is called.
 
     Raises:
         ValueError: when a file cannot be read, or does not fit; the message names it.
     """
     found: MetaTensor = read_map(case.map, form)
-    item: dict[Hashable, Any] = {"pred": found, "case": case.name, "patient": case.unit}
+    item: dict[Hashable, Any] = {"pred": found, "case": case.name, case.unit_name: case.unit}
     for key, path in (("label", case.label), ("image", case.image)):
         if path is not None:
             item[key] = read_grid_file(path, found, what=key, warned=warned)

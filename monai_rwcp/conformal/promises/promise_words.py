@@ -10,6 +10,8 @@ from monai_rwcp.conformal.counting.options import CountingOptions
 from monai_rwcp.conformal.promises.class_calibration import ClassCalibration
 from monai_rwcp.conformal.promises.promise import Promise
 from monai_rwcp.conformal.promises.weighted_losses import WeightedLosses
+from monai_rwcp.utils.names import UNNAMED
+from monai_rwcp.utils.shown_text import one_line
 
 __all__ = ["promise_in_words"]
 
@@ -34,14 +36,15 @@ def promise_in_words(
         names: name of each class.
         classes, groups, weighted: what was calibrated, see :py:class:`monai_rwcp.Calibration`.
     """
+    unit = one_line(unit)
     lines = []
     for group, of_group in {None: classes}.items() if groups is None else groups.items():
         for c, name in names.items():
             entry = of_group.get(c)
             if entry is None:
-                lines.append(_nothing(name, unit, group))
+                lines.append(_nothing(one_line(name), unit, group))
                 continue
-            sentence = _sentence(promise, counting, loss.subject(name), unit, group)
+            sentence = _sentence(promise, counting, one_line(loss.subject(name)), unit, group)
             effective_n = None if weighted is None else weighted[c].effective_n
             lines.append(f"{sentence} {_calibrated_on(entry, unit, loss, effective_n)}.")
     if weighted is not None:
@@ -49,7 +52,13 @@ def promise_in_words(
             f"This is for the population that the weights describe, and as true as they are; each {unit} has a "
             "threshold of its own."
         )
-    return "\n".join([*lines, promise.scope_of(unit)])
+    lines.append(promise.scope_of(unit))
+    if unit in UNNAMED:
+        lines.append(
+            f"Every {unit} counts by itself, because no units such as patients were named: where several are of one "
+            "patient, the promise may not hold."
+        )
+    return "\n".join(lines)
 
 
 def _sentence(promise: Promise, counting: CountingOptions, subject: str, unit: str, group: str | None) -> str:

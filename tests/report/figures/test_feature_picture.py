@@ -113,9 +113,10 @@ def test_network_of_a_configuration_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--point", "60,3"], r"`point` to lie in the image of (48, 40), but got (60, 3)"),
-        (["--point", "6"], "`point` to lie in"),
-        (["--k", "5000"], "`k` from 1 to the number of cells minus 1 (1919), but got 5000"),
+        (["--point", "60,3"], r"--point to lie in the image of (48, 40), but got (60, 3)"),
+        (["--point", "6"], "--point to lie in"),
+        (["--point", "a"], "Expected I,J, two whole numbers such as 107,127, but got 'a'."),
+        (["--k", "5000"], "--k from 1 to the number of cells minus 1 (1919), but got 5000"),
         (["--slice", "2"], "Expected a volume for --slice"),
         (["--channel", "2"], "--channel from 0 to 0"),
         (["--intensity", "percentiles"], "mind needs none"),
@@ -124,8 +125,8 @@ def test_network_of_a_configuration_file(tmp_path: Path) -> None:
 def test_command_says_what_is_wrong(tmp_path: Path, options: list[str], message: str) -> None:
     out = tmp_path / "look.png"
     code, output = run(phantom(tmp_path), "--extractor", "mind", "--out", out, *options)
-    assert code == 1
-    assert message in output
+    assert code in (1, 2)
+    assert message in " ".join(output.split())
     assert not out.exists()
 
 
