@@ -64,20 +64,21 @@ def say(text: str) -> None:
 @contextmanager
 def _warned() -> Iterator[None]:
     """Print warnings as the errors are printed, each once."""
-    shown, before = set(), warnings.showwarning
+    shown, before = set(), warnings.formatwarning
 
-    def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+    def text(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> str:
         if not issubclass(category, UserWarning):
-            before(message, category, *where, **more)
-        elif str(message) not in shown:
-            shown.add(str(message))
-            click.echo(f"Warning: {_shown(str(message))}", err=True)
+            return before(message, category, *where, **more)
+        said = "" if str(message) in shown else f"Warning: {_shown(str(message))}\n"
+        shown.add(str(message))
+        return said
 
-    warnings.showwarning = show
+    # Only how they are written: whoever records warnings still gets them.
+    warnings.formatwarning = text
     try:
         yield
     finally:
-        warnings.showwarning = before
+        warnings.formatwarning = before
 
 
 def _shown(message: str) -> str:
