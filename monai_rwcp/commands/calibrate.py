@@ -31,6 +31,7 @@ def calibrate(
     extractor: str | None,
     intensity: str | None,
     network: str | None,
+    trust: bool,
     dry_run: bool,
     labels: Path,
     units: Path | None,
@@ -53,19 +54,22 @@ def calibrate(
         from monai_rwcp.folders.runs import calibrate_folder
         from monai_rwcp.utils.processes import joined_processes
 
+        source = optional_extractor(extractor, intensity, trust=trust)
         with joined_processes():
             found = calibrate_folder(
                 cases,
                 out,
                 form=form,
                 score=score,
-                extractor=optional_extractor(extractor, intensity),
+                extractor=source,
                 network=network,
                 alpha=alpha,
                 class_names=None if class_names is None else [name.strip() for name in class_names.split(",")],
                 progress=True,
             )
             say(f"{found.promise}\n{out}")
+        if units is None:
+            say("Where several cases are of one patient, name the patients by --units, a CSV file case,unit.")
 
 
 def _refuse_tuned(score: str) -> None:

@@ -8,7 +8,7 @@ import click
 
 from monai_rwcp.commands import options
 from monai_rwcp.commands.outputs import check_new_file
-from monai_rwcp.commands.telling import told
+from monai_rwcp.commands.telling import tell, told
 from monai_rwcp.utils.files import written_whole
 
 __all__ = ["card"]
@@ -40,4 +40,4 @@ def card(
         )
         with written_whole(out) as temporary:
             temporary.write_text(text, encoding="utf-8")
-        click.echo(f"{out}")
+        tell(f"{out}")

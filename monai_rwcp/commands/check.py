@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from monai_rwcp.commands import options
-from monai_rwcp.commands.telling import told
+from monai_rwcp.commands.telling import tell, told
+from monai_rwcp.utils.json_documents import parsed_json
 
 __all__ = ["check"]
 
@@ -24,7 +25,7 @@ class _NotChecked(click.ClickException):
     "--bundle",
     type=click.Path(exists=True, path_type=Path),
     required=True,
-    help="Folder of a MONAI bundle, or a config file. A config can run any code: check only one you trust.",
+    help="Folder of a MONAI bundle, or a config file.",
 )
 @click.option(
     "--config",
@@ -37,25 +38,37 @@ class _NotChecked(click.ClickException):
 @click.option(
     "--image", type=options.FILE, help="An image to run the deployment on; by default the first of its own data."
 )
+@click.option("--trust", is_flag=True, help="The config may run code: you trust whoever wrote it. Needed.")
 def check(
-    calibration: Path, bundle: Path, configs: tuple[str, ...], overrides: tuple[str, ...], image: Path | None
+    calibration: Path,
+    bundle: Path,
+    configs: tuple[str, ...],
+    overrides: tuple[str, ...],
+    image: Path | None,
+    trust: bool,
 ) -> None:
     """Compare a deployment with what was calibrated, without labels: weights, spacing, inferer, extractor, walk.
 
     The config's evaluator is run on one image, without its handlers, metrics and savers, and the record of its score
     is compared with the calibration's. Without any image the record is read from the chain. Weights are loaded by
-    the config's `initialize` and CheckpointLoader. The exit code is 0 when nothing differs, 1 when something does,
+    the config's `initialize` and CheckpointLoader. A config of MONAI runs whatever code its author wrote into it, so
+    --trust has to be given. The exit code is 0 when nothing differs, 1 when something does,
     and 2 when the check could not be made.
     """
     with told(as_error=_NotChecked):
         given = dict(_override(text) for text in overrides)
+        if not trust:
+            raise ValueError(
+                f"To check a bundle is to run it: the config of '{bundle}' runs whatever code its author wrote into "
+                "it. Give --trust if you trust its author."
+            )
 
         from monai_rwcp.conformal.promises.calibration import Calibration
         from monai_rwcp.deployment.check import check_bundle
         from monai_rwcp.deployment.text import check_text
 
         found = check_bundle(Calibration.load(calibration), bundle, configs, overrides=given, image=image)
-    click.echo(check_text(found))
+    tell(check_text(found))
     if found.differs:
         raise SystemExit(1)
 
@@ -65,6 +78,8 @@ def _override(text: str) -> tuple[str, Any]:
     if not equals:
         raise ValueError(f"Expected --set ID=VALUE, such as inferer::overlap=0.5, but got '{text}'.")
     try:
-        return name, json.loads(value)
+        return name, parsed_json(value)
     except json.JSONDecodeError:
         return name, value
+    except ValueError as error:
+        raise ValueError(f"--set {text} {error}") from error

@@ -9,7 +9,7 @@ import click
 
 from monai_rwcp.commands import options
 from monai_rwcp.commands.outputs import check_empty_folder
-from monai_rwcp.commands.telling import told
+from monai_rwcp.commands.telling import tell, told
 
 __all__ = ["demo"]
 
@@ -28,9 +28,9 @@ def demo(out: Path, seed: int) -> None:
 
         out.mkdir(parents=True, exist_ok=True)
         table = run_demo(out, seed=seed)
-    click.echo(f"\n{table}")
-    click.echo(f"The promise of the sets with the walk:\n{Calibration.load(out / 'calibration.json').promise}")
-    click.echo(
+    tell(f"\n{table}")
+    tell(f"The promise of the sets with the walk:\n{Calibration.load(out / 'calibration.json').promise}")
+    tell(
         f"\n{time.perf_counter() - start:.0f} s. In {out}: sets/ (prediction sets), calibration.json (with the walk), "
         "calibration_plain.json, table.md, overview.png (look at it), network.pt, "
         "cohort/ and datalist.json (the phantom patients)"

@@ -8,7 +8,7 @@ import click
 
 from monai_rwcp.commands import options
 from monai_rwcp.commands.outputs import check_new_file
-from monai_rwcp.commands.telling import told
+from monai_rwcp.commands.telling import tell, told
 
 __all__ = ["dicom_seg"]
 
@@ -35,4 +35,4 @@ def dicom_seg(sets: Path, series: Path, calibration: Path, anatomy: tuple[str, .
 
         codes = parsed_anatomies(anatomy)
         write_nifti_sets(sets, read_series(series), Calibration.load(calibration), codes, out)
-    click.echo(f"{out}")
+    tell(f"{out}")

@@ -8,7 +8,7 @@ import click
 
 from monai_rwcp.commands import options
 from monai_rwcp.commands.outputs import check_new_file
-from monai_rwcp.commands.telling import say, told
+from monai_rwcp.commands.telling import say, tell, told
 from monai_rwcp.folders.match import match_folders
 from monai_rwcp.utils.files import check_writable
 
@@ -35,10 +35,10 @@ def evaluate(sets: Path, labels: Path, units: Path | None, calibration: Path, ou
         from monai_rwcp.report.tables.evaluation_table import evaluation_table
         from monai_rwcp.utils.processes import is_first_process, joined_processes
 
+        promised = Calibration.load(calibration)
         with joined_processes():
-            promised = Calibration.load(calibration)
             figures = evaluate_folder(cases, promised, progress=True)
             say(evaluation_table(figures, promised))
             if out is not None and is_first_process():
                 write_figures(figures, promised, out)
-                click.echo(f"{out}")
+                tell(f"{out}")

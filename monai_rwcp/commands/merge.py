@@ -8,7 +8,7 @@ import click
 
 from monai_rwcp.commands import options
 from monai_rwcp.commands.outputs import check_new_file
-from monai_rwcp.commands.telling import told
+from monai_rwcp.commands.telling import tell, told
 
 __all__ = ["merge"]
 
@@ -26,6 +26,4 @@ def merge(tables: tuple[Path, ...], out: Path, shared_units: bool) -> None:
 
         merged = LossTable.merge([LossTable.load(path) for path in tables], shared_units=shared_units)
         merged.save(out)
-    click.echo(
-        f"{out}: {len(merged.units)} {merged.unit_name}s with {len(merged.images)} images of {len(tables)} tables."
-    )
+    tell(f"{out}: {len(merged.units)} {merged.unit_name}s with {len(merged.images)} images of {len(tables)} tables.")

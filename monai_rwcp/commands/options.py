@@ -10,7 +10,7 @@ import click
 
 from monai_rwcp.folders.forms import MapForm
 
-__all__ = ["FILE", "FOLDER", "NEW_FILE", "NEW_FOLDER", "form", "labels", "maps", "units"]
+__all__ = ["FILE", "FOLDER", "NEW_FILE", "NEW_FOLDER", "form", "labels", "maps", "trust", "units"]
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -32,6 +32,11 @@ def form(**settings: Any) -> Decorator:
     )
 
 
+trust = click.option(
+    "--trust", is_flag=True, help="Load the extractor's file even if it can run code: you trust whoever made it."
+)
+
+
 def maps(command: AnyCommand) -> AnyCommand:
     """Add the folder of maps, its form, and how their score is made."""
     given = (
@@ -50,6 +55,7 @@ def maps(command: AnyCommand) -> AnyCommand:
             "--network",
             help="Checkpoint (or a name) of the network that made the maps: others are then refused by `predict`.",
         ),
+        trust,
         click.option("--dry-run", is_flag=True, help="Only tell which files belong together."),
     )
     for option in reversed(given):
@@ -64,4 +70,4 @@ def labels(called_as: str) -> Decorator:
     )
 
 
-units = click.option("--units", type=FILE, help="CSV file: case,unit. Without it every case is a patient of its own.")
+units = click.option("--units", type=FILE, help="CSV file: case,unit. Without it every case counts by itself.")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
 import click
+
+from monai_rwcp.utils.json_documents import parsed_json
 
 __all__ = ["check_empty_folder", "check_new_calibration", "check_new_file"]
 
@@ -36,7 +37,7 @@ def check_new_calibration(out: Path, overwrite: bool) -> None:
     from monai_rwcp.conformal.promises.calibration_file import CALIBRATION_DOCUMENT
 
     try:
-        document = json.loads(out.read_text(encoding="utf-8"))
+        document = parsed_json(out.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         document = None
     if not isinstance(document, dict) or document.get("format") != CALIBRATION_DOCUMENT.format:

@@ -27,6 +27,7 @@ def predict(
     extractor: str | None,
     intensity: str | None,
     network: str | None,
+    trust: bool,
     dry_run: bool,
     calibration: Path,
     out: Path,
@@ -43,6 +44,7 @@ def predict(
         from monai_rwcp.folders.runs import predict_folder
         from monai_rwcp.utils.processes import joined_processes
 
+        source = optional_extractor(extractor, intensity, trust=trust)
         with joined_processes():
             log = predict_folder(
                 cases,
@@ -50,7 +52,7 @@ def predict(
                 out,
                 form=form,
                 score=score,
-                extractor=optional_extractor(extractor, intensity),
+                extractor=source,
                 network=network,
                 overwrite=overwrite,
                 progress=True,

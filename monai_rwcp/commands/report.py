@@ -8,7 +8,7 @@ import click
 
 from monai_rwcp.commands import options
 from monai_rwcp.commands.outputs import check_new_file
-from monai_rwcp.commands.telling import told
+from monai_rwcp.commands.telling import tell, told
 from monai_rwcp.folders.match import match_folders
 from monai_rwcp.utils.files import check_writable, written_whole
 
@@ -52,8 +52,9 @@ def report(
         from monai_rwcp.folders.report import folder_report
         from monai_rwcp.utils.processes import joined_processes
 
+        promised = Calibration.load(calibration)
         with joined_processes():
-            page = folder_report(cases, Calibration.load(calibration), n_shown=worst, progress=True)
+            page = folder_report(cases, promised, n_shown=worst, progress=True)
             with written_whole(out) as temporary:
                 temporary.write_text(page, encoding="utf-8")
-            click.echo(f"{out}")
+            tell(f"{out}")

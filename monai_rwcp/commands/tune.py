@@ -9,7 +9,7 @@ import click
 
 from monai_rwcp.commands import options
 from monai_rwcp.commands.outputs import check_empty_folder
-from monai_rwcp.commands.telling import told
+from monai_rwcp.commands.telling import tell, told
 from monai_rwcp.folders.forms import MapForm
 
 __all__ = ["tune"]
@@ -35,6 +35,7 @@ def _strides(_context: click.Context, _option: click.Parameter, value: str | Non
 @options.form(default="channels-last", show_default=True)
 @click.option("--extractor", help="As of `features`; without it plain and blurred probabilities are compared only.")
 @click.option("--intensity", help="As of `features`.")
+@options.trust
 @click.option("--alpha", default=0.1, show_default=True, help="The false negative rate that will be promised.")
 @click.option("--n-calibration", type=int, help="Calibration units to come: few work at a lower level than alpha.")
 @click.option(
@@ -61,6 +62,7 @@ def tune(
     form: MapForm,
     extractor: str | None,
     intensity: str | None,
+    trust: bool,
     alpha: float,
     n_calibration: int | None,
     objective: Literal["stretch", "dice", "hausdorff_distance_95"],
@@ -84,7 +86,7 @@ def tune(
             out,
             section=section,
             form=form,
-            extractor=optional_extractor(extractor, intensity),
+            extractor=optional_extractor(extractor, intensity, trust=trust),
             alpha=alpha,
             n_calibration=n_calibration,
             objective=objective,
@@ -94,4 +96,4 @@ def tune(
             seed=seed,
             progress=True,
         )
-    click.echo(f"{choice.why}\nIn {out}: settings.json (for TunedScored), table.md, settings.png (look at it)")
+    tell(f"{choice.why}\nIn {out}: settings.json (for TunedScored), table.md, settings.png (look at it)")

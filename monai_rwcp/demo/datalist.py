@@ -10,6 +10,7 @@ from typing import Any
 
 from monai_rwcp.demo.phantoms import CLASS_NAMES, write_cohort
 from monai_rwcp.utils.files import written_whole
+from monai_rwcp.utils.json_documents import read_json
 
 __all__ = ["SECTIONS", "write_datalist"]
 
@@ -83,7 +84,7 @@ def write_datalist(
 
 
 def _check_made_alike(path: Path, made: dict[str, Any]) -> None:
-    found = json.loads(path.read_text(encoding="utf-8")).get("made")
+    found = read_json(path, "data list", "The demo makes one").get("made")
     if found != made:
         raise ValueError(
             f"Expected the data list '{path}' to be made with {made}, but it was made with {found}. Give another "

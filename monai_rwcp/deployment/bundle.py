@@ -14,6 +14,7 @@ from monai.handlers import CheckpointLoader, PostProcessing
 from monai.inferers import SimpleInferer
 
 from monai_rwcp.deployment.parts import DeployedParts, flat_transforms
+from monai_rwcp.utils.json_documents import read_json
 from monai_rwcp.utils.lazy_names import load_public_names
 
 __all__ = ["bundle_files", "config_trouble", "load_parts", "read_bundle", "root_cause", "searched_for_code"]
@@ -75,6 +76,9 @@ def read_bundle(files: Sequence[Path], overrides: Mapping[str, Any], root: Path 
     """
     load_public_names()
     parser = ConfigParser()
+    for path in (*files, files[0].parent / "metadata.json"):
+        if path.suffix.lower() == ".json" and path.is_file():
+            read_json(path, "config", "Write it")  # MONAI takes the last of two entries of one name
     with config_trouble(f"Cannot read the config {', '.join(map(str, files))}"):
         parser.read_config([str(path) for path in files])
         metadata = files[0].parent / "metadata.json"

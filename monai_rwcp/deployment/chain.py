@@ -8,6 +8,7 @@ from typing import Any
 from monai.transforms import AsDiscreted, Invertd
 
 from monai_rwcp.conformal.promises.calibration import Calibration
+from monai_rwcp.deployment.after_threshold import after_findings
 from monai_rwcp.deployment.findings import Finding
 from monai_rwcp.deployment.parts import DeployedParts, PlacedThreshold, placed_thresholds
 from monai_rwcp.provenance.inferers import inferer_record
@@ -38,7 +39,7 @@ def score_key(parts: DeployedParts, threshold: PlacedThreshold | None) -> Hashab
 
 
 def chain_findings(calibration: Calibration, parts: DeployedParts) -> list[Finding]:
-    """Check what stands around the score: the threshold and its file, `Invertd`, `AsDiscreted`, and the records.
+    """Check what stands around the score: the threshold, its file and what follows it, `Invertd`, the records.
 
     Args:
         calibration: what was calibrated.
@@ -63,6 +64,7 @@ def chain_findings(calibration: Calibration, parts: DeployedParts) -> list[Findi
         *_threshold_findings(calibration, threshold),
         *_transform_findings(before, key),
         *_declared_findings(before, key, parts),
+        *after_findings(threshold, parts.postprocessing),
     ]
 
 

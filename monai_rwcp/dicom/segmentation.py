@@ -19,6 +19,7 @@ from monai_rwcp.dicom.texts import LINE, PARAGRAPH, PARAGRAPHS, UTF8, checked_te
 from monai_rwcp.provenance.record import UNRECORDED, ScoreRecord
 from monai_rwcp.utils.files import written_whole
 from monai_rwcp.utils.same_grid import check_same_grid
+from monai_rwcp.utils.score_range import looks_like
 from monai_rwcp.version import __version__
 
 try:
@@ -120,7 +121,8 @@ def write_scores(
     """
     for segment in segments:
         if not ((segment.values >= 0) & (segment.values <= 1)).all():
-            raise ValueError(f"The score '{segment.label}' leaves [0, 1].")
+            found = looks_like(torch.as_tensor(segment.values)[None])
+            raise ValueError(f"The score '{segment.label}' leaves [0, 1]. {found}")
     _write(path, series, segments, "FRACTIONAL", description, record, series_number)
 
 

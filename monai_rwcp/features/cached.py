@@ -18,6 +18,7 @@ import torch
 
 from monai_rwcp.features.protocol import FeatureExtractor, check_extractor
 from monai_rwcp.utils.files import written_whole
+from monai_rwcp.utils.json_documents import parsed_json
 
 __all__ = ["CachedFeatures"]
 
@@ -136,7 +137,7 @@ class CachedFeatures:
             return None
         try:
             features = _safetensors().load(content)["features"]
-            header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+            header = parsed_json(content[8 : 8 + int.from_bytes(content[:8], "little")].decode())
             made = header["__metadata__"]
             intact = made == _metadata(path.stem, made["name"], features)
         except Exception:  # whatever a damaged file can cause is a miss

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 
 from monai_rwcp.features.geometry import checked_slice_axis, maps_of_image
 from monai_rwcp.features.images import Intensity, check_image, checked_intensity, intensity_name, scale_intensity
+from monai_rwcp.features.program_file import load_program
 
 __all__ = ["ExportedFeatures"]
 
@@ -29,6 +30,8 @@ class ExportedFeatures:
         intensity: how the image becomes [0, 1]: ``"none"`` (it is already; anything else is refused),
             ``"percentiles"`` (0.5th and 99.5th of the whole image or volume) or a window ``(low, high)`` such as HU.
         slice_axis: for volumes, the spatial axis that the slices are stacked along.
+        trust: whether the file may run code of whoever made it. By default it is refused where it could: pickles that
+            hold more than tensors, objects, compiled libraries, operators that are not torch's own.
 
     Raises:
         FileNotFoundError: when there is no such file.
@@ -43,8 +46,15 @@ class ExportedFeatures:
         torch.Size([8, 4, 8])
     """
 
-    def __init__(self, path: str | Path, *, intensity: Intensity = "none", slice_axis: int | None = None) -> None:
-        self.path = Path(path)
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        intensity: Intensity = "none",
+        slice_axis: int | None = None,
+        trust: bool = False,
+    ) -> None:
+        self.path, self.trust = Path(path), trust
         self.intensity = checked_intensity(intensity)
         self.slice_axis = checked_slice_axis(slice_axis)
         if not self.path.is_file():
@@ -80,8 +90,8 @@ class ExportedFeatures:
 
         Raises:
             ValueError: when the image is not 2D (or no volume, with ``slice_axis``), not finite, constant, not in
-                [0, 1] where it should be, or has other channels, or when the file is damaged or no program of the
-                expected form.
+                [0, 1] where it should be, or has other channels, or when the file is damaged, no program of the
+                expected form, or could run code and is not trusted.
         """
         image = image.as_subclass(torch.Tensor)
         check_image(image, slice_axis=self.slice_axis)
@@ -101,14 +111,7 @@ class ExportedFeatures:
 
     def _loaded(self) -> _Program:
         if self._program is None:
-            try:
-                program = torch.export.load(str(self.path))
-            except Exception as error:
-                raise ValueError(
-                    f"'{self.path}' is damaged or was not written by torch.export.save of a fitting torch version: "
-                    f"{error}"
-                ) from error
-            self._program = _described(program, self.path)
+            self._program = _described(load_program(self.path, trust=self.trust), self.path)
         return self._program
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from monai_rwcp.utils.json_documents import parsed_json
 
 __all__ = ["NORMALIZATIONS", "Normalization", "find_normalization"]
 
@@ -101,7 +102,7 @@ def _preprocessor_path(name_or_path: str) -> Path | None:
 
 def _of_preprocessor(path: Path) -> Normalization:
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        content: dict[str, Any] = parsed_json(path.read_text(encoding="utf-8"))
         mean, std = [0.0, 0.0, 0.0], [1.0, 1.0, 1.0]
         if content.get("do_normalize", True):
             mean, std = [float(v) for v in content["image_mean"]], [float(v) for v in content["image_std"]]

@@ -94,8 +94,10 @@ def _loaded(name_or_path: str) -> torch.nn.Module:
     except ModuleNotFoundError as error:
         raise ImportError('FoundationFeatures needs transformers: pip install "monai-rwcp[foundation]".') from error
     try:
-        # A checkpoint in half precision would otherwise stay so.
-        module, report = AutoModel.from_pretrained(name_or_path, dtype=torch.float32, output_loading_info=True)
+        # A checkpoint in half precision would otherwise stay so; code that lies beside it is never run.
+        module, report = AutoModel.from_pretrained(
+            name_or_path, dtype=torch.float32, output_loading_info=True, trust_remote_code=False
+        )
     except (OSError, ValueError) as error:
         raise _explained(name_or_path, error) from error
     if getattr(module, "main_input_name", None) != "pixel_values":

@@ -21,11 +21,12 @@ class FolderCase:
 
     Args:
         name: what its files are called, without their endings.
-        unit: the patient.
+        unit: the patient; the case where no patients are named.
         map: the probability map, or the prediction set.
         label: the truth, or None.
         image: the image, or None.
         inner: the inner prediction set, or None.
+        unit_name: what a unit is: ``"patient"``, or ``"case"`` where none are named.
     """
 
     name: str
@@ -34,6 +35,7 @@ class FolderCase:
     label: Path | None = None
     image: Path | None = None
     inner: Path | None = None
+    unit_name: str = "case"
 
 
 def match_folders(
@@ -81,6 +83,7 @@ def match_folders(
     folders = {"label": labels, "image": images, "inner": inner}
     others = {kind: _by_name(folder, NIFTI) for kind, folder in folders.items() if folder}
     owner = {name: name for name in found} if units is None else read_units(units)
+    unit_name = "case" if units is None else "patient"
     cases, missing = [], []
     for name, path in sorted(found.items()):
         files: dict[str, Path] = {}
@@ -95,7 +98,7 @@ def match_folders(
         if name not in owner:
             missing.append(f"unit of {name}")
         else:
-            cases.append(FolderCase(name, owner[name], path, **files))
+            cases.append(FolderCase(name, owner[name], path, **files, unit_name=unit_name))
     if missing:
         more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
         raise FileNotFoundError(

@@ -15,6 +15,7 @@ from monai_rwcp.folders.match import FolderCase
 from monai_rwcp.folders.sets import check_made_with, read_set
 from monai_rwcp.report.case_maps import CaseMaps
 from monai_rwcp.report.gathered import GatheredReport
+from monai_rwcp.utils.names import UNNAMED
 from monai_rwcp.utils.progress import shown_progress
 
 __all__ = ["folder_report"]
@@ -55,7 +56,8 @@ def folder_report(
             except ValueError as error:
                 raise ValueError(f"'{case.map}': {error}") from error
             advance(1)
-    return gathered.page()
+    named = {case.unit_name for case in cases} - set(UNNAMED)
+    return gathered.page(None if named and calibration.unit_name not in UNNAMED else "patient" if named else "case")
 
 
 def _maps(

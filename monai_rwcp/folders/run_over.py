@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ import torch.distributed
 from ignite.engine import Engine
 
 from monai_rwcp.folders.match import FolderCase
-from monai_rwcp.utils.processes import is_first_process, n_processes
+from monai_rwcp.utils.processes import is_first_process, n_processes, raised_by_first
 from monai_rwcp.utils.progress import shown_progress
 
 __all__ = ["own_share", "run_over"]
@@ -35,9 +36,8 @@ def run_over(
         ValueError: when there are fewer cases than processes.
     """
     if len(cases) < n_processes():
-        raise ValueError(
-            f"Expected a case for each of the {n_processes()} processes, but got {len(cases)} in all. Start fewer."
-        )
+        few = f"Expected a case for each of the {n_processes()} processes, but got {len(cases)} in all. Start fewer."
+        raise raised_by_first(ValueError(few))
     own = own_share(cases)
     with shown_progress(len(own), progress and is_first_process(), title, "case") as advance:
 
@@ -46,6 +46,9 @@ def run_over(
             return [load(case)]
 
         engine = Engine(step)
+        # The engine logs an error before it raises it: a user would read it three times.
+        engine.logger = logging.Logger("silent")
+        engine.logger.addHandler(logging.NullHandler())
         handler.attach(engine)
         return dict(engine.run(own).metrics)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Hashable, Sequence
 from functools import partial
@@ -26,7 +25,8 @@ from monai_rwcp.handlers.calibration import ConformalCalibrationHandler
 from monai_rwcp.handlers.metrics import PredictionSetMetricsHandler
 from monai_rwcp.transforms.conformal_threshold import ConformalThresholdd
 from monai_rwcp.tune.settings_file import TunedSettings
-from monai_rwcp.utils.json_documents import digest
+from monai_rwcp.utils.json_documents import digest, parsed_json
+from monai_rwcp.utils.names import UNNAMED
 from monai_rwcp.utils.processes import from_all, is_first_process
 from monai_rwcp.utils.progress import shown_progress
 
@@ -77,7 +77,9 @@ def calibrate_folder(
             )
     settings = settings_file(score)
     # A CSV file of names does not say what they are names of; tuning does.
-    unit = "patient" if settings is None else TunedSettings.load(settings).unit_name
+    unit = cases[0].unit_name if cases else "case"
+    if settings is not None and unit not in UNNAMED:
+        unit = TunedSettings.load(settings).unit_name
     handler = ConformalCalibrationHandler(
         alpha=alpha,
         unit_key=unit,
@@ -147,9 +149,9 @@ def predict_folder(
     chain, threshold = score_chain(score, extractor), ConformalThresholdd("pred", calibration)
     settings = settings_file(score)
     made_with = {
-        "calibration": digest(json.loads(calibration_path.read_text(encoding="utf-8"))),
+        "calibration": digest(parsed_json(calibration_path.read_text(encoding="utf-8"))),
         "form": form,
-        "score": score if settings is None else digest(json.loads(Path(settings).read_text(encoding="utf-8"))),
+        "score": score if settings is None else digest(parsed_json(Path(settings).read_text(encoding="utf-8"))),
         "extractor": None if extractor is None else extractor.name,
         "network": network_name(network),
     }
@@ -204,7 +206,7 @@ def evaluate_folder(
     """
     handler = PredictionSetMetricsHandler(
         alpha=calibration.promised.alpha,
-        unit_key="patient",
+        unit_key="unit",
         case_key="case",
         label_mode=calibration.counting.label_mode,
     )
@@ -215,7 +217,7 @@ def evaluate_folder(
         assert case.label is not None
         found = read_set(case, calibration, logs)
         label = read_grid_file(case.label, found, what="label", warned=told)
-        return {"pred_set": found, "label": label, "case": case.name, "patient": case.unit}
+        return {"pred_set": found, "label": label, "case": case.name, "unit": case.unit}
 
     logs = check_made_with(cases, calibration)
     return run_over(handler, cases, load, "evaluate", progress)

@@ -95,14 +95,14 @@ def score_item(
         record: of the maps in its folder, see :py:func:`monai_rwcp.folders.records.folder_records`.
 
     Returns:
-        item with ``pred`` (the score), ``pred_provenance`` (its record), ``label`` where there is
-        one, ``case`` and ``patient``.
+        item with ``pred`` (the score), ``pred_provenance`` (its record), ``label`` where there is one, ``case``, and
+        the unit under what it is called.
 
     Raises:
         ValueError: when a file cannot be read, or does not fit; the message names it.
     """
     found: MetaTensor = read_map(case.map, form)
-    item: dict[Hashable, Any] = {"pred": found, "case": case.name, "patient": case.unit}
+    item: dict[Hashable, Any] = {"pred": found, "case": case.name, case.unit_name: case.unit}
     item[provenance_key("pred")] = record.to_json()
     for key, path in (("label", case.label), ("image", case.image)):
         if path is not None:

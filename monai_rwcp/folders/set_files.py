@@ -11,6 +11,7 @@ from monai.data import MetaTensor
 
 from monai_rwcp.folders.match import FolderCase
 from monai_rwcp.utils.files import file_hash, written_whole
+from monai_rwcp.utils.processes import raised_by_first
 
 __all__ = ["made_of", "refuse_failed", "write_set"]
 
@@ -57,7 +58,8 @@ def refuse_failed(failed: Mapping[str, str], n: int, out: Path) -> None:
         return
     lines = [why for _, why in sorted(failed.items())]
     more = [f"and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
-    raise ValueError(
+    message = (
         f"No set was made of {len(failed)} of {n} maps; the others are in '{out}'. Mend these and run it once more, "
-        "which makes what is missing:\n" + "\n".join([*lines[:_SHOWN], *more])
+        "which makes what is missing:\n"
     )
+    raise raised_by_first(ValueError(message + "\n".join([*lines[:_SHOWN], *more])))

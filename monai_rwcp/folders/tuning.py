@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from importlib.util import find_spec
@@ -21,6 +20,7 @@ from monai_rwcp.tune.objectives import Objective
 from monai_rwcp.tune.settings_file import TunedSettings
 from monai_rwcp.tune.tune import tune_settings
 from monai_rwcp.utils.files import check_writable, written_whole
+from monai_rwcp.utils.json_documents import read_json
 from monai_rwcp.utils.names import name_as_text
 from monai_rwcp.walk.grid import Grid
 
@@ -117,11 +117,7 @@ def read_section(
             another section are.
     """
     path = Path(datalist)
-    try:
-        # Some editors begin a file with a byte order mark.
-        document = json.loads(path.read_text(encoding="utf-8-sig"))
-    except ValueError as error:
-        raise ValueError(f"'{path}' is no JSON file: {error}.") from error
+    document = read_json(path, "data list", "Write one, as the README shows")
     if not isinstance(document, Mapping) or not isinstance(document.get(section), list) or not document[section]:
         found = sorted(document) if isinstance(document, Mapping) else type(document).__name__
         raise ValueError(f"Expected a list '{section}' with items in '{path}', but found {found}.")

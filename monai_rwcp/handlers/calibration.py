@@ -12,7 +12,7 @@ from ignite.engine import Engine
 
 from monai_rwcp.conformal.counting.labels import LabelMode
 from monai_rwcp.conformal.counting.loss_table import LossTable
-from monai_rwcp.conformal.counting.losses.choice import LossChoice, loss_from
+from monai_rwcp.conformal.counting.losses.choice import LossChoice, loss_from, readable_record
 from monai_rwcp.conformal.counting.options import CountingOptions, EmptyTruth, UnitLoss
 from monai_rwcp.conformal.promises.calibrate import calibration_of, check_promisable
 from monai_rwcp.conformal.promises.calibration import Calibration
@@ -24,7 +24,8 @@ from monai_rwcp.tune.settings_file import TunedSettings
 from monai_rwcp.utils.arguments import check_class_names
 from monai_rwcp.utils.document_source import DocumentSource
 from monai_rwcp.utils.files import check_writable
-from monai_rwcp.utils.processes import is_first_process
+from monai_rwcp.utils.json_documents import parsed_json
+from monai_rwcp.utils.processes import is_first_process, warned_by_first
 
 __all__ = ["ConformalCalibrationHandler"]
 
@@ -123,6 +124,8 @@ class ConformalCalibrationHandler:
         check_promisable(self.counter.loss, self.promise, self.counter.counting)
         self.settings = None if settings is None else DocumentSource("settings", TunedSettings, settings)
         self.output_path = output_path
+        if output_path is not None:
+            readable_record(self.counter.loss)  # or hours of counting could not be kept
         check_class_names(class_names)
         self.class_names = class_names
         self._calibration: Calibration | None = None
@@ -186,7 +189,7 @@ class ConformalCalibrationHandler:
     def load_state_dict(self, state: dict[str, str]) -> None:
         """Restore the result from a checkpoint."""
         text = state["document"]
-        self._calibration = Calibration.from_document(json.loads(text), "checkpoint") if text else None
+        self._calibration = Calibration.from_document(parsed_json(text), "checkpoint") if text else None
 
     def _start(self, engine: Engine) -> None:
         self._tables, self._table, self._run, self._warned = [], None, "begun", set()
@@ -206,13 +209,14 @@ class ConformalCalibrationHandler:
         table = self.counter.joined(tables)
         if self.settings is not None:
             self.settings.current().check_unseen(table.units, "calibration", table.unit_name)
-        calibration = calibration_of(
-            table,
-            self.promise,
-            self.counter.counting,
-            by_group=self.counter.keys.group_key is not None,
-            weights=None if self.counter.keys.shift_weight_key is None else table.shift_weights,
-            class_names=self.class_names,
-        )
+        with warned_by_first():
+            calibration = calibration_of(
+                table,
+                self.promise,
+                self.counter.counting,
+                by_group=self.counter.keys.group_key is not None,
+                weights=None if self.counter.keys.shift_weight_key is None else table.shift_weights,
+                class_names=self.class_names,
+            )
         save_by_first(calibration, self.output_path)
         self._table, self._calibration = table, calibration

@@ -28,6 +28,7 @@ from monai_rwcp.report.gathered import GatheredReport
 from monai_rwcp.utils.arguments import check_choice
 from monai_rwcp.utils.document_source import DocumentSource
 from monai_rwcp.utils.files import check_writable, written_whole
+from monai_rwcp.utils.names import UNNAMED
 from monai_rwcp.utils.processes import done_by_first
 from monai_rwcp.utils.tensors import item_tensor
 
@@ -123,7 +124,7 @@ class ReportHandler:
     def _start(self, engine: Engine) -> None:
         calibration = self.calibration.current()
         unit = "image" if self.unit_key is None else self.unit_key
-        if (unit == "image") != (calibration.unit_name == "image"):
+        if (unit in UNNAMED) != (calibration.unit_name in UNNAMED):
             raise ValueError(
                 f"Expected units of kind {calibration.unit_name!r}, as calibrated, but got unit_key={self.unit_key!r}. "
                 "Name the key that names them."

@@ -81,8 +81,11 @@ class GatheredReport:
         result._worst = ranked[: self.n_shown]
         return result
 
-    def page(self) -> str:
+    def page(self, unit_name: str | None = None) -> str:
         """The page, HTML.
+
+        Args:
+            unit_name: what a unit of the cases is; None for what it was at calibration.
 
         Raises:
             ValueError: when there is no case, or some have a voxel size and others none.
@@ -93,7 +96,9 @@ class GatheredReport:
             replace(case, name=short[case.name], unit=short[case.name] if case.unit == case.name else case.unit)
             for case in self._cases.values()
         ]
-        return report_page(self.calibration, cases, [replace(one, name=short[one.name]) for one in self._worst])
+        return report_page(
+            self.calibration, cases, [replace(one, name=short[one.name]) for one in self._worst], unit_name=unit_name
+        )
 
 
 def _short_names(names: Sequence[str]) -> dict[str, str]:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import torch
 from monai.networks.layers import gaussian_1d
 
+from monai_rwcp.conformal.counting.labels import check_score
 from monai_rwcp.provenance.record import RecordedStep, ScoreRecord
 from monai_rwcp.utils.precision import full_precision
 from monai_rwcp.walk.diffusion import keep_peaks
@@ -78,7 +79,11 @@ class BlurredScore:
 
         Returns:
             tensor of the same shape and dtype, in [0, 1].
+
+        Raises:
+            ValueError: when the map is a mask, leaves [0, 1], is batched or not finite.
         """
+        check_score(probabilities, "probabilities")
         values = probabilities.to(torch.promote_types(probabilities.dtype, torch.float32))
         with full_precision():
             for axis in range(1, values.ndim):

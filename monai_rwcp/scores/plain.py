@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import torch
 
+from monai_rwcp.conformal.counting.labels import check_score
 from monai_rwcp.provenance.record import ScoreRecord
 
 __all__ = ["PlainScore"]
@@ -47,7 +48,11 @@ class PlainScore:
             probabilities: float tensor of shape ``[C, *spatial]`` in [0, 1], 2D or 3D.
             features: not looked at.
             spacing: not looked at.
+
+        Raises:
+            ValueError: when the map is a mask, leaves [0, 1], is batched or not finite.
         """
+        check_score(probabilities, "probabilities")
         return probabilities
 
     def record(self, before: ScoreRecord, *, side: Any, spacing: Any = None, features: Any = None) -> ScoreRecord:

@@ -9,7 +9,6 @@ import torch
 from monai.config import NdarrayOrTensor
 from monai.utils import convert_data_type, convert_to_dst_type
 
-from monai_rwcp.conformal.counting.labels import check_score
 from monai_rwcp.provenance.score_maps import grid_side, map_spacing, provenance_key, record_of
 from monai_rwcp.scores.choice import Score
 from monai_rwcp.scores.walked import WalkedScore
@@ -36,9 +35,7 @@ def made_score(
     check_item(probabilities)
     maps, *_ = convert_data_type(probabilities, torch.Tensor)
     vectors: torch.Tensor | None = None
-    if not isinstance(score, WalkedScore):
-        check_score(maps)
-    elif features is not None:
+    if isinstance(score, WalkedScore) and features is not None:
         check_item(features)
         check_field_of_view(probabilities, features)
         vectors, *_ = convert_data_type(features, torch.Tensor)

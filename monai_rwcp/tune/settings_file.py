@@ -98,7 +98,9 @@ class TunedSettings:
 
         Raises:
             OSError: when it cannot be written.
+            ValueError: when its score is of a class that could not be read back.
         """
+        self._check_readable()
         document = {
             "method": self.score.kind,
             "settings": self.score.settings,
@@ -109,6 +111,17 @@ class TunedSettings:
             "tuning_units": list(self.units),
         }
         write_json(_DOCUMENT.signed(document), path)
+
+    def _check_readable(self) -> None:
+        try:
+            read: Score | None = score_from(self.score.kind, self.score.settings)
+        except (KeyError, TypeError, ValueError):
+            read = None
+        if type(read) is not type(self.score) or read != self.score:
+            raise ValueError(
+                f"The score {self.score!r} could not be read back from a file: "
+                f"{type(self.score).__name__} is none of this package's."
+            )
 
     @staticmethod
     def load(path: str | Path) -> TunedSettings:

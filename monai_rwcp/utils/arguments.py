@@ -8,6 +8,8 @@ from fractions import Fraction
 
 import numpy as np
 
+from monai_rwcp.utils.shown_text import hidden_character
+
 __all__ = ["check_choice", "check_class_names", "check_integer", "check_share", "check_weight", "exact"]
 
 
@@ -88,17 +90,24 @@ def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
 
 
 def check_class_names(names: Sequence[str] | None) -> None:
-    """Refuse names of classes of which two are alike, so that no reader could tell these classes apart.
+    """Refuse names of classes of which two are alike, or that cannot be shown: no reader could tell them apart.
 
     Args:
         names: a name for each channel; None where classes are numbered.
 
     Raises:
-        ValueError: when a name is there twice; the message names it and its channels.
+        ValueError: when a name is there twice, or holds a hidden character; the message names it and its channels.
 
     Example:
         >>> check_class_names(["background", "left", "right"])
     """
+    for c, name in enumerate(names or ()):
+        hidden = hidden_character(str(name))
+        if hidden is not None:
+            raise ValueError(
+                f"Expected names of classes that can be shown on one line, but {str(name)!a} of channel {c} holds the "
+                f"hidden character U+{ord(hidden):04X}. Take it out."
+            )
     plain = [str(name).strip() for name in names or ()]
     twice = next((name for name in plain if plain.count(name) > 1), None)
     if twice is not None:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from monai_rwcp.utils.files import written_whole
 from monai_rwcp.utils.json_types import check_types
 
-__all__ = ["DocumentKind", "dataclass_from_document", "digest", "read_json", "write_json"]
+__all__ = ["DocumentKind", "dataclass_from_document", "digest", "parsed_json", "read_json", "write_json"]
 
 T = TypeVar("T")
 
@@ -121,6 +121,20 @@ def dataclass_from_document(kind: type[T], document: Mapping[str, Any]) -> T:
     return kind(**{field.name: document[field.name] for field in fields(kind)})  # type: ignore[arg-type]
 
 
+def parsed_json(text: str) -> Any:
+    """Parse JSON in which every key stands once: of two values nobody could tell which was meant.
+
+    Raises:
+        json.JSONDecodeError: when it is no JSON.
+        ValueError: when a key stands twice; the message goes on from the name of the file.
+
+    Example:
+        >>> parsed_json('{"alpha": 0.1}')
+        {'alpha': 0.1}
+    """
+    return json.loads(text, object_pairs_hook=_of_pairs)
+
+
 def read_json(path: str | Path, what: str, how: str) -> Any:
     """Read a JSON file, with an error that names it when it is absent or damaged.
 
@@ -128,13 +142,20 @@ def read_json(path: str | Path, what: str, how: str) -> Any:
         path: the file.
         what: what it should be, such as "calibration".
         how: how one is made, for the message.
+
+    Raises:
+        FileNotFoundError: when it is absent.
+        ValueError: when it is no JSON, or holds a key twice.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"There is no {what} at '{path}'. {how}, or correct the path.")
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        # Some editors begin a file with a byte order mark.
+        return parsed_json(Path(path).read_text(encoding="utf-8-sig"))
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"'{path}' is damaged: it is not JSON ({error}). Restore it or make it anew.") from error
+    except ValueError as error:
+        raise ValueError(f"'{path}' {error}") from error
 
 
 def write_json(document: Any, path: str | Path) -> None:
@@ -149,3 +170,12 @@ def digest(document: dict[str, Any]) -> str:
     content = {name: value for name, value in document.items() if name != "digest"}
     text = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+
+def _of_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    document = dict(pairs)
+    if len(document) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"holds the key {twice!r} twice, and nobody can tell which value is meant. Keep one.")
+    return document

@@ -7,7 +7,10 @@ import unicodedata
 from numbers import Integral
 from typing import Any
 
-__all__ = ["name_as_text", "optional_name"]
+__all__ = ["UNNAMED", "name_as_text", "optional_name"]
+
+UNNAMED = ("image", "case")
+"""What a unit is called where nobody named the units, so that every image or file counts by itself."""
 
 _OF_MISSING = ("nan", "NaN", "None", "NaT", "<NA>")
 _WHOLE = re.compile(r"([+-]?\d+)\.0+")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain, zip_longest
@@ -9,7 +10,18 @@ from typing import Any, TypeVar
 
 import torch.distributed
 
-__all__ = ["done_by_first", "from_all", "from_all_in_turn", "is_first_process", "joined_processes", "n_processes"]
+from monai_rwcp.utils.told_elsewhere import ToldElsewhereError
+
+__all__ = [
+    "done_by_first",
+    "from_all",
+    "from_all_in_turn",
+    "is_first_process",
+    "joined_processes",
+    "n_processes",
+    "raised_by_first",
+    "warned_by_first",
+]
 
 T = TypeVar("T")
 
@@ -89,7 +101,7 @@ def done_by_first(action: Callable[[], None]) -> None:
 
     Raises:
         Exception: in the first process, what ``action`` raised.
-        RuntimeError: in the others, when it raised; the message tells what.
+        ToldElsewhereError: in the others, when it raised; the message tells what.
     """
     failure: Exception | None = None
     if is_first_process():
@@ -101,4 +113,28 @@ def done_by_first(action: Callable[[], None]) -> None:
     if failure is not None:
         raise failure
     if told is not None:
-        raise RuntimeError(f"The first process, which writes the file, failed, so the others stop, too: {told}")
+        raise ToldElsewhereError(f"The first process, which writes the file, failed, so the others stop, too: {told}")
+
+
+def raised_by_first(error: Exception) -> Exception:
+    """An error that every process has found: itself in the first, in the others one that need not be told again.
+
+    Args:
+        error: what every process is about to raise.
+
+    Example:
+        >>> raised_by_first(ValueError("There is no case."))
+        ValueError('There is no case.')
+    """
+    return error if is_first_process() else ToldElsewhereError(str(error))
+
+
+@contextmanager
+def warned_by_first() -> Iterator[None]:
+    """Let only the first process warn of what all find alike."""
+    if is_first_process():
+        yield
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

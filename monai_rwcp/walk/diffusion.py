@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
+from monai_rwcp.utils.score_range import check_range
 from monai_rwcp.walk.graph import KNNGraph, transition_weights
 from monai_rwcp.walk.grid import graph_grid_shape, resample_to_grid
 from monai_rwcp.walk.image_graph import image_graph
@@ -159,15 +160,9 @@ def _check_pair(probabilities: torch.Tensor, features: torch.Tensor) -> None:
                 f"Expected `{name}` to be a float tensor [channels, height, width] or [channels, height, width, depth] "
                 f"of one image without a batch dimension, but got {value.dtype} of shape {tuple(value.shape)}."
             )
-        if not torch.isfinite(value).all():
-            raise ValueError(f"Expected finite `{name}`, but some are NaN or infinite.")
-    low, high = float(probabilities.min()), float(probabilities.max())
-    slack = 8 * torch.finfo(probabilities.dtype).eps
-    if low < -slack or high > 1 + slack:
-        raise ValueError(
-            f"Expected `probabilities` in [0, 1], but they range from {low:.4g} to {high:.4g}. This looks like logits: "
-            "put Activationsd (softmax or sigmoid) first."
-        )
+    if not torch.isfinite(features).all():
+        raise ValueError("Expected finite `features`, but some are NaN or infinite.")
+    check_range(probabilities, "`probabilities`")
     if features.ndim != probabilities.ndim:
         raise ValueError(
             "Expected `probabilities` and `features` of the same number of spatial axes, but got shapes "

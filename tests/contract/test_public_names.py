@@ -149,7 +149,7 @@ def test_short_names_are_found_by_the_commands_that_read_configs(tmp_path: Path)
 from pathlib import Path
 import monai_rwcp
 from monai_rwcp.commands.extractor import chosen_extractor
-print(chosen_extractor("net.json", None).name.split("(")[0])
+print(chosen_extractor("net.json", None, trust=True).name.split("(")[0])
 """
     assert in_a_new_process(code, tmp_path) == "NetworkFeatures"
     code = """

@@ -22,7 +22,7 @@ Change = Callable[[dict[str, Any]], Any]
 
 
 def check(bundle: Path, calibration: Path, *more: str | Path) -> Result:
-    given = ["--calibration", calibration, "--bundle", bundle, *more]
+    given = ["--calibration", calibration, "--bundle", bundle, "--trust", *more]
     return CliRunner().invoke(main, ["check", *(str(part) for part in given)])
 
 
@@ -265,7 +265,7 @@ def test_files_that_are_not_there_or_not_whole(bundle: Path, tmp_path: Path) -> 
         ((bundle, tmp_path / "absent.json"), "does not exist"),
         ((tmp_path / "absent", calibration_of(bundle)), "does not exist"),
         ((tmp_path, calibration_of(bundle)), "Expected a bundle with"),
-        ((config, calibration_of(bundle)), "Cannot read the config"),
+        ((config, calibration_of(bundle)), "config.json' is damaged: it is not JSON"),
         ((bundle, calibration_of(bundle), "--config", "absent.json"), "no config file"),
         ((bundle, calibration_of(bundle), "--set", "overlap"), "Expected --set ID=VALUE"),
         ((bundle, calibration_of(bundle), "--set", "inferer::overlp=0.5"), "got 'inferer::overlp'"),
@@ -277,3 +277,73 @@ def test_files_that_are_not_there_or_not_whole(bundle: Path, tmp_path: Path) -> 
     config.write_text(json.dumps({"evaluator": {"_target_": "SupervisedEvaluator"}}))
     with pytest.raises(ValueError, match="Expected the config to have 'dataset::data'"):
         check_bundle(Calibration.load(calibration_of(bundle)), config, image=image)
+
+
+def test_a_bundle_that_is_not_trusted_is_not_run(bundle: Path, changed: Callable[..., Path], tmp_path: Path) -> None:
+    root, witness = changed(), tmp_path / "witness"
+    config = root / "configs" / "inference.json"
+    document = json.loads(config.read_text())
+    document["initialize"] = [f"$open({str(witness)!r}, 'w').close()", *document.get("initialize", [])]
+    config.write_text(json.dumps(document))
+    given = ["check", "--calibration", calibration_of(bundle), "--bundle", root]
+    result = CliRunner().invoke(main, [str(part) for part in given])
+    assert result.exit_code == 2
+    assert "runs whatever code its author wrote into it. Give --trust if you trust" in " ".join(result.output.split())
+    assert not witness.exists()
+    assert check(root, calibration_of(bundle)).exit_code == 0
+    assert witness.exists()
+
+
+def test_an_entry_that_stands_twice_in_a_config_is_refused(bundle: Path, changed: Callable[..., Path]) -> None:
+    config = changed() / "configs" / "inference.json"
+    config.write_text(config.read_text().replace('{"', '{"flips": [[0]], "', 1))
+    result = check(config, calibration_of(bundle))
+    assert result.exit_code == 2
+    assert "holds the key 'flips' twice" in result.output
+
+
+def after_threshold(config: dict[str, Any], **transform: Any) -> None:
+    chain_of(config).insert(chain_of(config).index(at(config, "ConformalThresholdd")) + 1, transform)
+
+
+SET = {"keys": "pred_set"}
+
+
+@pytest.mark.parametrize(
+    ("transform", "status"),
+    [
+        ({"_target_": "KeepLargestConnectedComponentd", **SET}, "DIFFERS"),
+        ({"_target_": "KeepLargestConnectedComponentd", "keys": ["image", "pred_set"]}, "DIFFERS"),
+        ({"_target_": "RemoveSmallObjectsd", **SET}, "DIFFERS"),
+        ({"_target_": "AsDiscreted", "argmax": True, **SET}, "DIFFERS"),
+        ({"_target_": "LabelFilterd", "applied_labels": [1], **SET}, "DIFFERS"),
+        ({"_target_": "Resized", "spatial_size": [8, 8, 8], "mode": "nearest", **SET}, "DIFFERS"),
+        ({"_target_": "FillHolesd", **SET}, "NOTE"),
+        ({"_target_": "Lambdad", "func": "$lambda x: x", **SET}, "NOTE"),
+        ({"_target_": "Invertd", "transform": "@preprocessing", "orig_keys": "image", **SET}, "NOTE"),
+        ({"_target_": "EnsureTyped", **SET}, None),
+        ({"_target_": "CastToTyped", "dtype": "$torch.uint8", **SET}, None),
+        ({"_target_": "Flipd", "spatial_axis": 0, **SET}, None),
+        ({"_target_": "CopyItemsd", "names": "copy", **SET}, None),
+        ({"_target_": "KeepLargestConnectedComponentd", "keys": "image"}, None),
+    ],
+    ids=lambda value: str(value) if not isinstance(value, dict) else value["_target_"],
+)
+def test_what_changes_a_set_after_the_threshold_is_told(
+    transform: dict[str, Any], status: str | None, bundle: Path, changed: Callable[..., Path]
+) -> None:
+    result = check(changed(lambda c: after_threshold(c, **transform)), calibration_of(bundle))
+    assert result.exit_code == (1 if status == "DIFFERS" else 0), result.output
+    name = transform["_target_"]
+    found = [line.split()[0] for line in result.output.splitlines() if re.match(rf"[A-Z ]+  {name} ", line)]
+    assert found == ([] if status is None else [status])
+
+
+def test_a_step_on_a_copy_or_before_the_threshold_is_no_fault(bundle: Path, changed: Callable[..., Path]) -> None:
+    def on_a_copy(config: dict[str, Any]) -> None:
+        after_threshold(config, _target_="KeepLargestConnectedComponentd", keys="copy")
+        after_threshold(config, _target_="CopyItemsd", keys="pred_set", names="copy")
+
+    result = check(changed(on_a_copy), calibration_of(bundle))
+    assert result.exit_code == 0, result.output
+    assert "KeepLargest" not in result.output

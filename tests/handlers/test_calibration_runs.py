@@ -196,7 +196,7 @@ def test_a_run_after_a_broken_one_starts_anew() -> None:
     handler = ConformalCalibrationHandler(alpha=0.2)
     engine = Engine(lambda engine, items: items)
     handler.attach(engine)
-    with pytest.raises(ValueError, match="logits"):
+    with pytest.raises(ValueError, match="no probabilities"):
         engine.run(broken)
     with pytest.raises(RuntimeError, match="no calibration yet"):
         _ = handler.calibration

@@ -62,5 +62,7 @@ class Cohort:
             for i in range(N):
                 values = getattr(cls, kind)(i)
                 nibabel.save(nibabel.Nifti1Image(values, cls.affine), folder / kind / f"{cls.name(i)}.nii.gz")
-        paths = {"--labels": "label", "--images": "image", "--calibration": "c.json"}
+        names = (cls.name(i) for i in range(N))
+        (folder / "units.csv").write_text("\n".join(["case,unit", *(f"{name},{name}" for name in names)]))
+        paths = {"--labels": "label", "--images": "image", "--calibration": "c.json", "--units": "units.csv"}
         return ["report", str(folder / "found"), *(x for k, v in paths.items() for x in (k, str(folder / v)))]

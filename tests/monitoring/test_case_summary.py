@@ -52,7 +52,7 @@ def test_blur_and_brightness_show_where_they_should() -> None:
 
 def test_refusals() -> None:
     score, image = torch.rand(2, 4, 4), torch.rand(1, 4, 4)
-    with pytest.raises(ValueError, match="looks like logits"):
+    with pytest.raises(ValueError, match="no probabilities, nor anything known"):
         case_summary(3 * score)
     with pytest.raises(ValueError, match="finite values in the image"):
         case_summary(score, image / 0)

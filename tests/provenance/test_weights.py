@@ -148,3 +148,66 @@ def test_any_dtype_and_shape(dtype: torch.dtype, shape: tuple[int, ...]) -> None
 
 def test_a_network_without_weights_has_one_too() -> None:
     assert weights_hash(torch.nn.ReLU()) == "sha256:" + hashlib.sha256().hexdigest()[:16]
+
+
+def _quantised(network: Any) -> Any:
+    """As torch quantises at run time: the weights are packed into tuples."""
+    return torch.ao.quantization.quantize_dynamic(copy.deepcopy(network), {torch.nn.Linear})
+
+
+class _Scaled(torch.nn.Module):
+    """Weights that are the same whole numbers, times a scale."""
+
+    def __init__(self, scale: float, per_channel: bool) -> None:
+        super().__init__()
+        values, scales = scale * torch.ones(2, 3), torch.full((2,), scale)
+        weight = (
+            torch.quantize_per_channel(values, scales, torch.zeros(2, dtype=torch.int64), 0, torch.qint8)
+            if per_channel
+            else torch.quantize_per_tensor(values, scale, 0, torch.qint8)
+        )
+        self.register_buffer("weight", weight)
+
+
+class _Keeps(torch.nn.Module):
+    """A layer with a state of its own kind."""
+
+    def __init__(self, kept: Any) -> None:
+        super().__init__()
+        self.kept = kept
+
+    def get_extra_state(self) -> Any:
+        return self.kept
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:torch.ao.quantization")
+def test_a_quantised_network_is_another_and_follows_its_weights() -> None:
+    torch.manual_seed(0)
+    network, other = (torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.Linear(3, 2)) for _ in range(2))
+    assert weights_hash(_quantised(network)) != weights_hash(network)
+    assert weights_hash(_quantised(network)) == weights_hash(_quantised(network))
+    assert weights_hash(_quantised(network)) != weights_hash(_quantised(other))
+    nearly = copy.deepcopy(network)
+    with torch.no_grad():
+        nearly[1].bias[0] += 1e-3
+    assert weights_hash(_quantised(nearly)) != weights_hash(_quantised(network))
+
+
+@pytest.mark.parametrize("per_channel", [False, True])
+def test_the_scale_of_quantised_weights_counts(per_channel: bool) -> None:
+    assert weights_hash(_Scaled(1.0, per_channel)) == weights_hash(_Scaled(1.0, per_channel))
+    assert weights_hash(_Scaled(1.0, per_channel)) != weights_hash(_Scaled(2.0, per_channel))
+
+
+def test_whatever_a_layer_keeps_counts_or_is_refused() -> None:
+    for one, other in (
+        (1, 2),
+        ("a", "b"),
+        (torch.eye(2).to_sparse(), torch.ones(2, 2).to_sparse()),
+        ({"a": [1]}, {"a": [2]}),
+    ):
+        assert weights_hash(_Keeps(one)) == weights_hash(_Keeps(copy.deepcopy(one)))
+        assert weights_hash(_Keeps(one)) != weights_hash(_Keeps(other))
+    with pytest.raises(ValueError, match="holds a object under '_extra_state', which cannot be hashed"):
+        weights_hash(_Keeps(object()))

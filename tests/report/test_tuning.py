@@ -138,7 +138,9 @@ def test_slices_go_through_a_network_of_two_axes(datalist: Path, tmp_path: Path)
     }  # fmt: skip
     extractor = {"_target_": "monai_rwcp.NetworkFeatures", "network": network, "layers": "model.0"}
     (tmp_path / "extractor.json").write_text(json.dumps({"extractor": extractor}))
-    result = tune(datalist, "--out", tmp_path / "tuned", "--extractor", tmp_path / "extractor.json", "--grid", 2)
+    result = tune(
+        datalist, "--out", tmp_path / "tuned", "--extractor", tmp_path / "extractor.json", "--trust", "--grid", 2
+    )
     assert result.exit_code == 0, result.output
     assert "walk k=" in (tmp_path / "tuned" / "table.md").read_text()
 

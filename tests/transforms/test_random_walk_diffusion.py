@@ -300,8 +300,8 @@ P, F = _maps()
 @pytest.mark.parametrize(
     ("probabilities", "features", "message"),
     [
-        (4 * P - 2, F, r"`probabilities` in \[0, 1\], but they range from .*looks like logits: put Activationsd"),
-        (_with_nan(P), F, "finite `probabilities`"),
+        (4 * P - 2, F, r"`probabilities` in \[0, 1\], but it ranges from .*looks like logits: put Activationsd"),
+        (_with_nan(P), F, "finite values in `probabilities`"),
         (P, _with_nan(F), "finite `features`"),
         (P, torch.randn(5, 13, 4), r"no finer than the map, but got a grid of \(13, 4\) for a map of \(12, 8\)"),
         (P[None, None], F, r"without a batch dimension, but got shape \(1, 1, 3"),

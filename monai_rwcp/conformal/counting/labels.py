@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import Literal, get_args
 
 import torch
 
 from monai_rwcp.utils.arguments import check_choice
+from monai_rwcp.utils.score_range import check_range, looks_like
 
 __all__ = [
     "LabelMode",
@@ -53,20 +53,15 @@ def check_score(score: torch.Tensor, key: str = "score") -> None:
             "A batch must be split into items first (decollate=True in the evaluator)."
         )
     if not score.is_floating_point():
-        raise ValueError(
-            f"Expected '{key}' to hold probabilities, but its dtype is {score.dtype}, which looks like a mask. Take "
-            "the score before AsDiscreted or ConformalThresholdd, or keep a copy under another key."
+        mask = not score.numel() or score.dtype == torch.bool or bool(score.aminmax().max <= 1)
+        what = (
+            "which looks like a mask. Take the score before AsDiscreted or ConformalThresholdd, or keep a copy under "
+            "another key."
+            if mask
+            else f"a whole-number type, with values up to {int(score.max())}. {looks_like(score)}"
         )
-    # NaN and infinity survive the extremes, and looking for these alone takes no memory.
-    low, high = (float(value) for value in score.aminmax()) if score.numel() else (math.nan, math.nan)
-    if not (math.isfinite(low) and math.isfinite(high)):
-        raise ValueError(f"Expected finite values in '{key}', but some are NaN or infinite (shape {shape}).")
-    slack = 8 * torch.finfo(score.dtype).eps
-    if low < -slack or high > 1 + slack:
-        raise ValueError(
-            f"Expected '{key}' in [0, 1], but it ranges from {low:.4g} to {high:.4g}. This looks like logits: put "
-            "Activationsd (softmax or sigmoid) first."
-        )
+        raise ValueError(f"Expected '{key}' to hold probabilities, but its dtype is {score.dtype}, {what}")
+    check_range(score, f"'{key}'")
 
 
 def check_label(label: torch.Tensor, score: torch.Tensor, label_mode: LabelMode) -> None:

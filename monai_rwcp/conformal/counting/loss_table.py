@@ -18,7 +18,7 @@ from monai_rwcp.conformal.counting.image_counts import (
 )
 from monai_rwcp.conformal.counting.levels import LEVEL_GRID, threshold_levels
 from monai_rwcp.conformal.counting.losses.base import SetLoss
-from monai_rwcp.conformal.counting.losses.choice import loss_from_record
+from monai_rwcp.conformal.counting.losses.choice import loss_from_record, readable_record
 from monai_rwcp.conformal.counting.losses.voxels import FalseNegativeRate
 from monai_rwcp.conformal.counting.options import CountingOptions
 from monai_rwcp.conformal.counting.table_file import TABLE_DOCUMENT, images_from_document, images_to_document
@@ -181,6 +181,7 @@ class LossTable:
 
         Raises:
             OSError: when the folder does not exist or cannot be written; an old file is then still there.
+            ValueError: when its loss is of a class that could not be read back.
         """
         write_json(self.to_document(), path)
 
@@ -218,7 +219,7 @@ class LossTable:
                 "n_channels": self.n_channels,
                 "classes": list(self.classes),
                 "counting": asdict(self.counting),
-                "loss": self.loss.record(),
+                "loss": readable_record(self.loss),
                 "unit_name": self.unit_name,
                 "level_grid": self.level_grid,
                 "provenance": self.provenance.to_json(),

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from monai_rwcp.conformal.counting.losses.base import SetLoss
-from monai_rwcp.conformal.counting.losses.choice import loss_from_record
+from monai_rwcp.conformal.counting.losses.choice import loss_from_record, readable_record
 from monai_rwcp.conformal.counting.losses.voxels import FalseNegativeRate
 from monai_rwcp.conformal.counting.options import CountingOptions
 from monai_rwcp.conformal.promises.calibration_file import (
@@ -169,6 +169,7 @@ class Calibration:
 
         Raises:
             OSError: when the folder does not exist or cannot be written; an old file is then still there.
+            ValueError: when its loss is of a class that could not be read back.
         """
         write_json(self.to_document(), path)
 
@@ -192,7 +193,7 @@ class Calibration:
             {
                 "promise": self.promise,
                 "promised": asdict(self.promised),
-                "loss": self.loss.record(),
+                "loss": readable_record(self.loss),
                 "counting": asdict(self.counting),
                 "unit_name": self.unit_name,
                 "n_channels": self.n_channels,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 
 from monai_rwcp.conformal.promises.class_calibration import ClassCalibration
+from monai_rwcp.utils.shown_text import html_text
 
 __all__ = ["calibration_html"]
 
@@ -19,7 +19,7 @@ def calibration_html(promise: str, unit_name: str, classes: Sequence[tuple[str, 
         classes: name of each class, and what was calibrated for it.
     """
     heads = ("class", f"{unit_name}s", "threshold", "mean loss", "allowed")
-    rows = [f"<tr>{''.join(f'<th>{escape(head)}</th>' for head in heads)}</tr>"]
+    rows = [f"<tr>{''.join(f'<th>{html_text(head)}</th>' for head in heads)}</tr>"]
     for name, entry in classes:
         level = "-" if entry.working_level is None else f"{entry.working_level:.4f}"
         cells = (
@@ -29,6 +29,6 @@ def calibration_html(promise: str, unit_name: str, classes: Sequence[tuple[str, 
             f"{entry.empirical_risk:.4f}",
             level,
         )
-        rows.append(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>")
-    lines = "<br>".join(escape(line) for line in promise.splitlines())
+        rows.append(f"<tr>{''.join(f'<td>{html_text(cell)}</td>' for cell in cells)}</tr>")
+    lines = "<br>".join(html_text(line) for line in promise.splitlines())
     return f"<p>{lines}</p><table>{''.join(rows)}</table>"

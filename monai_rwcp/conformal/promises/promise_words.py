@@ -12,6 +12,8 @@ from monai_rwcp.conformal.promises.promise import Promise
 from monai_rwcp.conformal.promises.weighted_losses import WeightedLosses
 from monai_rwcp.provenance.guard import guard_in_words
 from monai_rwcp.provenance.record import ScoreRecord
+from monai_rwcp.utils.names import UNNAMED
+from monai_rwcp.utils.shown_text import one_line
 
 __all__ = ["promise_in_words"]
 
@@ -38,14 +40,15 @@ def promise_in_words(
         provenance: how the scores were made.
         classes, groups, weighted: what was calibrated, see :py:class:`monai_rwcp.Calibration`.
     """
+    unit = one_line(unit)
     lines = []
     for group, of_group in {None: classes}.items() if groups is None else groups.items():
         for c, name in names.items():
             entry = of_group.get(c)
             if entry is None:
-                lines.append(_nothing(name, unit, group))
+                lines.append(_nothing(one_line(name), unit, group))
                 continue
-            sentence = _sentence(promise, counting, loss.subject(name), unit, group)
+            sentence = _sentence(promise, counting, one_line(loss.subject(name)), unit, group)
             effective_n = None if weighted is None else weighted[c].effective_n
             lines.append(f"{sentence} {_calibrated_on(entry, unit, loss, effective_n)}.")
     if weighted is not None:
@@ -53,8 +56,14 @@ def promise_in_words(
             f"This is for the population that the weights describe, and as true as they are; each {unit} has a "
             "threshold of its own."
         )
+    lines.append(promise.scope_of(unit))
+    if unit in UNNAMED:
+        lines.append(
+            f"Every {unit} counts by itself, because no units such as patients were named: where several are of one "
+            "patient, the promise may not hold."
+        )
     unguarded = guard_in_words(provenance)
-    return "\n".join([*lines, promise.scope_of(unit), *([] if unguarded is None else [unguarded])])
+    return "\n".join(lines if unguarded is None else [*lines, unguarded])
 
 
 def _sentence(promise: Promise, counting: CountingOptions, subject: str, unit: str, group: str | None) -> str:

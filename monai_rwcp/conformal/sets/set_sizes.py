@@ -8,6 +8,8 @@ from functools import lru_cache
 import numpy as np
 import torch
 
+from monai_rwcp.conformal.counting.labels import check_score
+
 __all__ = ["curve_thresholds", "set_sizes"]
 
 # Every half between -4 and 4, coarser outside: probabilities crowd at 0 and 1, where an even grid sees nothing.
@@ -45,11 +47,15 @@ def set_sizes(score: torch.Tensor, classes: Sequence[int]) -> dict[int, list[int
     Returns:
         for each class the number of voxels at each threshold, never rising.
 
+    Raises:
+        ValueError: when the score is a mask, leaves [0, 1], is batched or not finite.
+
     Example:
         >>> sizes = set_sizes(torch.tensor([[[0.2, 0.6, 0.7]]]), [0])[0]
         >>> sizes[0], sizes[16], sizes[-1]
         (3, 2, 0)
     """
+    check_score(score)
     dtype = torch.promote_types(score.dtype, torch.float32)
     thresholds = torch.tensor(curve_thresholds(), dtype=dtype, device=score.device)
     sizes = {}

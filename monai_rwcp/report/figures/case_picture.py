@@ -10,6 +10,7 @@ import numpy as np
 
 from monai_rwcp.report.figures.canvas import new_figure
 from monai_rwcp.utils.files import written_whole
+from monai_rwcp.utils.shown_text import figure_text
 
 __all__ = ["draw_case"]
 
@@ -54,7 +55,7 @@ def draw_case(
     extent = (0.0, width, 0.0, height)
     # A page as high as its panels need; a very flat or very tall image gets white space rather than a strange page.
     figure = new_figure((12, 1.2 + 7.4 * min(max(height / width, 0.4), 2.0)))
-    figure.suptitle(title, fontsize=13)
+    figure.suptitle(figure_text(title), fontsize=13)
     panels = figure.subplots(2, 3).ravel()
 
     def show(panel: Any, values: np.ndarray, heading: str, **options: Any) -> Any:

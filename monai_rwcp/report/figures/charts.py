@@ -12,6 +12,7 @@ from monai_rwcp.conformal.promises.calibration import Calibration
 from monai_rwcp.conformal.sets.set_sizes import curve_thresholds
 from monai_rwcp.report.figures.canvas import LIMIT_COLOUR, new_figure
 from monai_rwcp.report.figures.promise_plots import plot_observed
+from monai_rwcp.utils.shown_text import figure_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -47,7 +48,7 @@ def missed_histogram(rates: Sequence[float], alpha: float | None, unit_name: str
     axes.axvline(100 * float(np.mean(rates)) if len(rates) else 0.0, color="black")
     if alpha is not None:
         axes.axvline(100 * alpha, color=LIMIT_COLOUR, linestyle="--")
-    axes.set(xlabel="missed share in %", ylabel=f"{unit_name}s")
+    axes.set(xlabel="missed share in %", ylabel=figure_text(f"{unit_name}s"))
     return _svg(figure, "missed")
 
 

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 
 from monai_rwcp.report.figures.canvas import new_figure
 from monai_rwcp.utils.files import written_whole
+from monai_rwcp.utils.shown_text import figure_text
 
 __all__ = ["draw_features", "principal_colours", "similarity_to_point"]
 
@@ -139,7 +140,7 @@ def draw_features(
     width, height = (n * s for n, s in zip(image.shape, spacing, strict=True))
     extent = (0.0, width, 0.0, height)
     figure = new_figure((14, 1.3 + 4.2 * min(max(height / width, 0.4), 2.0)))
-    figure.suptitle(title, fontsize=12)
+    figure.suptitle(figure_text(title), fontsize=12)
     panels = figure.subplots(1, 3)
 
     def show(panel: Any, values: np.ndarray, heading: str, **options: Any) -> Any:

@@ -15,6 +15,7 @@ from monai_rwcp.conformal.promises.calibration import Calibration
 from monai_rwcp.report.cautions import is_compared
 from monai_rwcp.report.figures.canvas import LIMIT_COLOUR, new_figure
 from monai_rwcp.report.intervals import observed_interval
+from monai_rwcp.utils.shown_text import figure_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -82,7 +83,7 @@ def plot_risk(
     # The empty set of an inner calibration has lambda -1.
     axes.set(xlim=(min(0.0, entry.lambda_hat), 1.0), ylim=(0.0, 1.0), ylabel="loss")
     axes.set_xlabel(r"$\lambda$ (prediction sets grow to the right)")
-    axes.set_title(_plain_text(calibration.class_name(class_index)))
+    axes.set_title(figure_text(calibration.class_name(class_index)))
     axes.legend()
     return axes
 
@@ -119,7 +120,7 @@ def plot_observed(
     ends = np.array([observed_interval(of_class) for of_class in figures.values()])
     margins = np.nan_to_num(np.abs(ends.T - rates))
     axes.errorbar(100 * rates, range(len(rates)), xerr=100 * margins, fmt="o", color="black", capsize=4)
-    axes.set_yticks(range(len(rates)), [_plain_text(calibration.class_name(c)) for c in figures])
+    axes.set_yticks(range(len(rates)), [figure_text(calibration.class_name(c)) for c in figures])
     shown = np.nan_to_num(np.append(rates + margins[1], calibration.promised.alpha if compared else 0.0))
     right = 100 * min(1.0, 1.15 * float(shown.max()) + 0.01)
     axes.set(xlim=(-0.02 * right, right), ylim=(len(rates) - 0.4, -0.6))
@@ -127,8 +128,3 @@ def plot_observed(
     if compared:
         axes.axvline(100 * calibration.promised.alpha, color=LIMIT_COLOUR, linestyle="--")
     return axes
-
-
-def _plain_text(text: str) -> str:
-    """Not a formula, whatever signs are in it."""
-    return text.replace("$", r"\$")

@@ -15,6 +15,7 @@ from monai_rwcp.scores.walked import WalkedScore
 from monai_rwcp.tune.choice import CandidateResult, Choice
 from monai_rwcp.tune.objectives import Objective
 from monai_rwcp.utils.files import written_whole
+from monai_rwcp.utils.shown_text import figure_text
 
 __all__ = ["draw_tuning"]
 
@@ -52,8 +53,8 @@ def draw_tuning(choice: Choice, path: str | Path) -> None:
     shown = [value for cells in maps.values() for value in cells.values()]
     for place, (source, cells) in enumerate(maps.items(), start=1):
         _draw_map(axes[place], cells, (min(shown), max(shown)), choice.objective)
-        axes[place].set_title(f"walks on {source}: {choice.objective}", fontsize=9)
-    figure.suptitle("\n".join(textwrap.wrap(choice.why, 40 + 40 * len(maps))), fontsize=9)
+        axes[place].set_title(figure_text(f"walks on {source}: {choice.objective}"), fontsize=9)
+    figure.suptitle("\n".join(map(figure_text, textwrap.wrap(choice.why, 40 + 40 * len(maps)))), fontsize=9)
     with written_whole(path) as temporary:
         figure.savefig(temporary, format="png", dpi=110)
 

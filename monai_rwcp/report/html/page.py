@@ -6,7 +6,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from html import escape
+from dataclasses import replace
 
 import numpy as np
 
@@ -18,18 +18,27 @@ from monai_rwcp.report.figures.charts import missed_histogram, observed_chart, s
 from monai_rwcp.report.html.page_tables import calibration_table, class_table, unit_table
 from monai_rwcp.report.html.parts import chart, shown_cases
 from monai_rwcp.report.html.style import SCRIPT, STYLE
+from monai_rwcp.utils.names import UNNAMED
+from monai_rwcp.utils.shown_text import html_text
 from monai_rwcp.version import __version__
 
 __all__ = ["report_page"]
 
 
-def report_page(calibration: Calibration, cases: Sequence[ReportCase], shown: Sequence[ShownCase]) -> str:
+def report_page(
+    calibration: Calibration,
+    cases: Sequence[ReportCase],
+    shown: Sequence[ShownCase],
+    *,
+    unit_name: str | None = None,
+) -> str:
     """Write the page.
 
     Args:
         calibration: what the sets were made with.
         cases: labelled cases of patients that were not calibrated on.
         shown: cases whose slices are shown, the worst first.
+        unit_name: what a unit of these cases is; None for what it was at calibration.
 
     Returns:
         HTML, self-contained: pictures are inside, and the page itself forbids that anything is fetched.
@@ -49,28 +58,29 @@ def report_page(calibration: Calibration, cases: Sequence[ReportCase], shown: Se
         c: [ImageFigures(case.figures[c], case.unit, case.stratum) for case in cases] for c in calibration.classes
     }
     figures = {c: class_figures(of_class, calibration.promised.alpha) for c, of_class in images.items()}
-    unit = calibration.unit_name
+    unit = unit_name or calibration.unit_name
+    observed = replace(calibration, unit_name=unit)
     n_units = len({case.unit for case in cases})
     parts = [
         "<h1>Prediction sets: promised and observed</h1>",
-        f"<p>{len(cases)} images of {n_units} {escape(unit)}s.</p>",
-        _warnings(report_warnings(calibration, figures)),
+        f"<p>{len(cases)} images of {n_units} {html_text(unit)}s.</p>",
+        _warnings([*_other_units(calibration, unit), *report_warnings(observed, figures)]),
         f'<section class="promise"><h2>The promise</h2>{_paragraphs(calibration.promise.splitlines())}</section>',
         "<h2>By class</h2>",
-        class_table(calibration, figures, images, "mm" if cases[0].in_mm else "voxels"),
+        class_table(observed, figures, images, "mm" if cases[0].in_mm else "voxels"),
         chart(
             observed_chart(calibration, figures),
             "Missed share by class: the observed mean with its 95 % interval, and the promise.",
         ),
-        *(_class_charts(calibration, c, images[c], cases, figures[c]) for c in images),
+        *(_class_charts(observed, c, images[c], cases, figures[c]) for c in images),
         _where_worst(calibration, shown, cases[0].in_mm),
-        f"<h2>By {escape(unit)}</h2>",
-        unit_table(calibration, images),
+        f"<h2>By {html_text(unit)}</h2>",
+        unit_table(observed, images),
         "<h2>How it was made</h2>",
         calibration_table(calibration),
-        f"<pre>{escape(json.dumps(calibration.provenance.to_json(), indent=1))}</pre>",
-        f"<p>Calibrated {escape(calibration.created)} with "
-        + escape(", ".join(f"{name} {release}" for name, release in calibration.packages.items()))
+        f"<pre>{_lines(json.dumps(calibration.provenance.to_json(), indent=1))}</pre>",
+        f"<p>Calibrated {html_text(calibration.created)} with "
+        + html_text(", ".join(f"{name} {release}" for name, release in calibration.packages.items()))
         + f", on {calibration.n_images} images. Report by monai-rwcp {__version__}.</p>",
         "<p>Research software, not a medical device. The promise is an average over new patients like those of the "
         "calibration, not a promise about one case.</p>",
@@ -88,14 +98,25 @@ def report_page(calibration: Calibration, cases: Sequence[ReportCase], shown: Se
     )
 
 
+def _other_units(calibration: Calibration, unit: str) -> list[str]:
+    """What is to be said where units were named at calibration and not here, or the other way round."""
+    if (unit in UNNAMED) == (calibration.unit_name in UNNAMED):
+        return []
+    return [f"The promise is about {calibration.unit_name}s, but what is observed here is by {unit}: name units alike."]
+
+
 def _paragraphs(lines: Sequence[str]) -> str:
-    return "".join(f"<p>{escape(line)}</p>" for line in lines)
+    return "".join(f"<p>{html_text(line)}</p>" for line in lines)
+
+
+def _lines(text: str) -> str:
+    return "\n".join(map(html_text, text.split("\n")))
 
 
 def _warnings(found: Sequence[str]) -> str:
     if not found:
         return "<p>Nothing stands out that must be looked at first.</p>"
-    items = "".join(f"<li>{escape(text)}</li>" for text in found)
+    items = "".join(f"<li>{html_text(text)}</li>" for text in found)
     return f'<section class="warning"><h2>Look at this first</h2><ul>{items}</ul></section>'
 
 
@@ -109,7 +130,7 @@ def _class_charts(
     rates = list(unit_false_negative_rates(images).values())
     name = calibration.class_name(c)
     if not rates:
-        return f"<h3>{escape(name)}</h3><p>No image here shows it.</p>"
+        return f"<h3>{html_text(name)}</h3><p>No image here shows it.</p>"
     alpha = calibration.promised.alpha if is_compared(calibration) else None
     charts = [
         chart(
@@ -122,7 +143,9 @@ def _class_charts(
             "Stretch of images. Dotted: as large as the truth.",
         ),
     ]
-    return f'<h3>{escape(name)}</h3><div class="charts">{"".join(charts)}{_curve(calibration, c, cases, figures)}</div>'
+    return (
+        f'<h3>{html_text(name)}</h3><div class="charts">{"".join(charts)}{_curve(calibration, c, cases, figures)}</div>'
+    )
 
 
 def _curve(calibration: Calibration, c: int, cases: Sequence[ReportCase], figures: Mapping[str, float]) -> str:

@@ -6,11 +6,11 @@ import base64
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 
 from monai_rwcp.conformal.promises.calibration import Calibration
 from monai_rwcp.report.case_maps import ShownCase
 from monai_rwcp.report.figures.slices import legend_pictures
+from monai_rwcp.utils.shown_text import html_text
 
 __all__ = ["TableCell", "chart", "number", "percent", "shown_cases", "table"]
 
@@ -56,12 +56,12 @@ def table(about: str, heads: Sequence[str], rows: Sequence[Sequence[TableCell]])
         heads: of the columns.
         rows: cells, of which the first names the row.
     """
-    head = "".join(f'<th scope="col"><button type="button">{escape(text)}</button></th>' for text in heads)
+    head = "".join(f'<th scope="col"><button type="button">{html_text(text)}</button></th>' for text in heads)
     body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
     # The text stays where it is when a wide table is scrolled.
     return (
-        f'<p class="about">{escape(about)}</p>'
-        f'<div class="wide" tabindex="0" role="region" aria-label="{escape(about)}"><table>'
+        f'<p class="about">{html_text(about)}</p>'
+        f'<div class="wide" tabindex="0" role="region" aria-label="{html_text(about)}"><table>'
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
@@ -70,7 +70,7 @@ def chart(svg: str, described: str) -> str:
     """A chart with what it shows below."""
     # The text says to a screen reader what the lines cannot.
     drawn = svg.replace("<svg", '<svg aria-hidden="true"', 1)
-    return f"<figure>{drawn}<figcaption>{escape(described)}</figcaption></figure>"
+    return f"<figure>{drawn}<figcaption>{html_text(described)}</figcaption></figure>"
 
 
 def shown_cases(cases: Sequence[ShownCase], calibration: Calibration) -> str:
@@ -98,19 +98,21 @@ def _slices(case: ShownCase, calibration: Calibration) -> str:
     first, last = case.slices[0][0], case.slices[-1][0]
     slider = (
         f'<input type="range" min="0" max="{len(case.slices) - 1}" value="{case.start}" '
-        f'aria-label="{escape(what)}, slice">'
+        f'aria-label="{html_text(what)}, slice">'
     )
     return (
-        f'<figure class="slices"><figcaption>{escape(what)}: {percent(case.missed).text} missed</figcaption>{frames}'
+        f'<figure class="slices"><figcaption>{html_text(what)}: {percent(case.missed).text} missed</figcaption>{frames}'
         f"<div>{slider if last > first else ''} slice <output>{case.slices[case.start][0]}</output>"
         f"{f' of {first} to {last}' if last > first else ''}</div></figure>"
     )
 
 
 def _picture(png: bytes, described: str, attributes: str = "") -> str:
-    return f'<img src="data:image/png;base64,{base64.b64encode(png).decode()}" alt="{escape(described)}"{attributes}>'
+    return (
+        f'<img src="data:image/png;base64,{base64.b64encode(png).decode()}" alt="{html_text(described)}"{attributes}>'
+    )
 
 
 def _cell(cell: TableCell) -> str:
     value = "" if cell.value is None else f' data-value="{"" if math.isnan(cell.value) else repr(float(cell.value))}"'
-    return f"<td{value}>{escape(cell.text)}</td>"
+    return f"<td{value}>{html_text(cell.text)}</td>"

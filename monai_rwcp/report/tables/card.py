@@ -9,7 +9,7 @@ from monai_rwcp.conformal.promises.calibration import Calibration
 from monai_rwcp.provenance.guard import guard_in_words
 from monai_rwcp.report.cautions import is_compared
 from monai_rwcp.report.tables.evaluation_table import evaluation_table
-from monai_rwcp.report.tables.markdown import markdown_cell
+from monai_rwcp.utils.shown_text import markdown_text
 
 __all__ = ["calibration_card"]
 
@@ -47,23 +47,25 @@ def calibration_card(
         >>> print(calibration_card(calibration).splitlines()[0])
         # Calibration card: heart
     """
+    unit = markdown_text(calibration.unit_name)
+    packages = ", ".join(f"{name} {number}" for name, number in calibration.packages.items())
     names = ", ".join(calibration.class_name(c) for c in calibration.classes)
-    lines = [f"# Calibration card: {names}", ""]
+    lines = [f"# Calibration card: {markdown_text(names)}", ""]
     warnings = _warnings(calibration, figures)
     if warnings:
-        lines += ["## Look at this first", "", *(f"- {warning}" for warning in warnings), ""]
-    lines += ["## Promise", "", *(f"> {line}" for line in calibration.promise.splitlines()), ""]
+        lines += ["## Look at this first", "", *(f"- {markdown_text(warning)}" for warning in warnings), ""]
+    lines += ["## Promise", "", *(f"> {markdown_text(line)}" for line in calibration.promise.splitlines()), ""]
     lines += ["## Patients", "", population or _NOT_STATED, ""]
     lines += [
-        f"{calibration.n_images} images; what counts as one is the {calibration.unit_name}.",
+        f"{calibration.n_images} images; what counts as one is the {unit}.",
         "",
-        f"| class | {calibration.unit_name}s | threshold | mean loss of them | allowed |",
+        f"| class | {unit}s | threshold | mean loss of them | allowed |",
         "|---|---|---|---|---|",
     ]
     for c, entry in calibration.classes.items():
         level = "-" if entry.working_level is None else f"{entry.working_level:.4f}"
         cells = (
-            markdown_cell(calibration.class_name(c)),
+            markdown_text(calibration.class_name(c)),
             str(entry.n),
             f"{entry.threshold:.4f}",
             f"{entry.empirical_risk:.4f}",
@@ -72,13 +74,13 @@ def calibration_card(
         lines.append(f"| {' | '.join(cells)} |")
     for group, of_group in (calibration.groups or {}).items():
         shown = ", ".join(f"{calibration.class_name(c)} {e.threshold:.4f} (n = {e.n})" for c, e in of_group.items())
-        lines += ["", f"Group {group}: {shown}."]
+        lines += ["", markdown_text(f"Group {group}: {shown}.")]
     lines += ["", "## Observed on other patients", ""]
     if figures is None:
         lines += ["*Not evaluated. `monai-rwcp evaluate` measures the sets of labelled patients of your own.*", ""]
     else:
         lines += [evaluation_table(figures, calibration)]
-    lines += ["## What it does not say", "", *(f"- {limit}" for limit in _limits(calibration)), ""]
+    lines += ["## What it does not say", "", *(f"- {markdown_text(limit)}" for limit in _limits(calibration)), ""]
     if known_failures:
         lines += ["## Known failures", "", known_failures, ""]
     lines += [
@@ -100,7 +102,7 @@ def calibration_card(
         "",
         "## Made with",
         "",
-        f"{calibration.created}; " + ", ".join(f"{name} {number}" for name, number in calibration.packages.items()),
+        markdown_text(f"{calibration.created}; {packages}"),
         "",
     ]
     return "\n".join(lines)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from monai_rwcp.conformal.promises.calibration import Calibration
 from monai_rwcp.report.cautions import is_compared
-from monai_rwcp.report.tables.markdown import markdown_cell
+from monai_rwcp.utils.shown_text import markdown_text
 
 __all__ = ["evaluation_table"]
 
@@ -44,7 +44,7 @@ def evaluation_table(figures: Mapping[str, float], calibration: Calibration) -> 
             )
         values = (figures[f"pred_set_{name}_{c}"] for name in names.values())
         cells = ["-" if math.isnan(value) else f"{value:.4g}" for value in values]
-        lines.append(f"| {markdown_cell(calibration.class_name(c))} | {promised} | {' | '.join(cells)} |")
+        lines.append(f"| {markdown_text(calibration.class_name(c))} | {promised} | {' | '.join(cells)} |")
     if not compared:
-        lines += ["", f"What is promised is not this rate, but: {calibration.promise.splitlines()[0]}"]
+        lines += ["", f"What is promised is not this rate, but: {markdown_text(calibration.promise.splitlines()[0])}"]
     return "\n".join(lines) + "\n"

@@ -1,10 +1,12 @@
-"""Cells and tables of markdown."""
+"""Tables of markdown."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["aligned_table", "markdown_cell"]
+from monai_rwcp.utils.shown_text import markdown_text
+
+__all__ = ["aligned_table"]
 
 
 def aligned_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -24,19 +26,10 @@ def aligned_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         | left ventricle | 12 |
         <BLANKLINE>
     """
+    heads, rows = list(map(markdown_text, heads)), [list(map(markdown_text, row)) for row in rows]
     widths = [max(len(cell) for cell in column) for column in zip(heads, *rows, strict=True)]
     lines = [
         "| " + " | ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)) + " |" for line in (heads, *rows)
     ]
     rule = "|" + "|".join("-" * (w + 2) for w in widths) + "|"
     return "\n".join([lines[0], rule, *lines[1:]]) + "\n"
-
-
-def markdown_cell(text: str) -> str:
-    r"""A text that does not end its cell.
-
-    Example:
-        >>> print(markdown_cell("left|right"))
-        left\|right
-    """
-    return text.replace("|", "\\|")

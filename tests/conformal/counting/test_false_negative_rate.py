@@ -117,7 +117,7 @@ LABEL = torch.zeros(1, 4, 4)
     ("score", "label", "options", "message"),
     [
         (GOOD * torch.nan, LABEL, {}, "NaN or infinite"),
-        (GOOD * 5, LABEL, {}, "looks like logits.*Activationsd"),
+        (GOOD * 5, LABEL, {}, "no probabilities, nor anything known"),
         (GOOD - 1, LABEL, {}, "looks like logits"),
         (GOOD.long(), LABEL, {}, "looks like a mask"),
         (GOOD[None, None], LABEL, {}, "split into items"),

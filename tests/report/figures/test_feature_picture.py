@@ -104,16 +104,19 @@ def test_network_of_a_configuration_file(tmp_path: Path) -> None:
     }  # fmt: skip
     extractor = {"_target_": "monai_rwcp.NetworkFeatures", "network": network, "layers": "model.0"}
     config.write_text(json.dumps({"extractor": extractor}))
-    code, output = run(write_volume(tmp_path), "--extractor", config, "--out", tmp_path / "look.png", "--volume")
+    code, output = run(
+        write_volume(tmp_path), "--extractor", config, "--out", tmp_path / "look.png", "--volume", "--trust"
+    )
     assert code == 0, output
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--point", "60,3"], r"`point` to lie in the image of (48, 40), but got (60, 3)"),
-        (["--point", "6"], "`point` to lie in"),
-        (["--k", "5000"], "`k` from 1 to the number of cells minus 1 (1919), but got 5000"),
+        (["--point", "60,3"], r"--point to lie in the image of (48, 40), but got (60, 3)"),
+        (["--point", "6"], "--point to lie in"),
+        (["--point", "a"], "Expected I,J, two whole numbers such as 107,127, but got 'a'."),
+        (["--k", "5000"], "--k from 1 to the number of cells minus 1 (1919), but got 5000"),
         (["--slice", "2"], "Expected a volume for --slice"),
         (["--channel", "2"], "--channel from 0 to 0"),
         (["--intensity", "percentiles"], "mind needs none"),
@@ -122,8 +125,8 @@ def test_network_of_a_configuration_file(tmp_path: Path) -> None:
 def test_command_says_what_is_wrong(tmp_path: Path, options: list[str], message: str) -> None:
     out = tmp_path / "look.png"
     code, output = run(phantom(tmp_path), "--extractor", "mind", "--out", out, *options)
-    assert code == 1
-    assert message in output
+    assert code in (1, 2)
+    assert message in " ".join(output.split())
     assert not out.exists()
 
 
@@ -131,7 +134,7 @@ def test_command_says_what_is_missing(tmp_path: Path) -> None:
     image = phantom(tmp_path)
     for extractor, message in (
         ("none.pt2", "no exported program at 'none.pt2'"),
-        ("none.json", "no file 'none.json'"),
+        ("none.json", "no file at 'none.json'"),
         (str(tmp_path / "none"), "There is no folder"),
     ):
         code, output = run(image, "--extractor", extractor, "--out", tmp_path / "look.png")
@@ -195,7 +198,7 @@ def test_drawing_refuses_what_does_not_fit(tmp_path: Path) -> None:
     ("written", "message"),
     [
         ('{"extractor": {"_target_": "monai_rwcp.MINDFeatures", "radius": -1}}', "cannot be made: Expected `radius`"),
-        ("{", "is no JSON file: Expecting property name"),
+        ("{", "is damaged: it is not JSON .Expecting property name"),
         ("{}", "to have an entry 'extractor'"),
     ],
 )

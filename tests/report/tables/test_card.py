@@ -46,7 +46,7 @@ def test_a_card_says_what_was_promised_on_whom_and_how() -> None:
 def test_what_has_to_be_looked_at_stands_first() -> None:
     card = calibration_card(CALIBRATION, figures=figures(one=0.115, two=0.125))
     head, _, rest = card.partition("## Promise")
-    assert "Of a<b 12.5% was missed" in head
+    assert "Of a\\<b 12.5% was missed" in head
     assert "organ" not in head.split("## Look at this first")[1]
     assert "| organ | 0.1 | 0.115 | 0.01 |" in rest
     whole = replace(

@@ -16,7 +16,7 @@ from monai_rwcp.conformal.counting.losses.voxels import (
     WeightedFalseNegativeRate,
 )
 
-__all__ = ["LossChoice", "loss_from", "loss_from_record"]
+__all__ = ["LossChoice", "loss_from", "loss_from_record", "readable_record"]
 
 LossChoice = SetLoss | Literal["fnr", "weighted_fnr", "instance_fnr", "inner", "false_discovery"]
 
@@ -78,3 +78,29 @@ def loss_from_record(record: Mapping[str, Any]) -> SetLoss:
             except TypeError as error:
                 raise ValueError(f"the loss {record['name']!r} has not these numbers: {options}.") from error
     raise ValueError(f"the loss {record['name']!r} is unknown to this release.")
+
+
+def readable_record(loss: SetLoss) -> dict[str, Any]:
+    """Give the record of a loss for a file, from which it can be read again.
+
+    Args:
+        loss: which is to be written.
+
+    Raises:
+        ValueError: when nothing could read it back: it is of a class that this release does not know.
+
+    Example:
+        >>> readable_record(InstanceFalseNegativeRate(0.25))
+        {'name': 'instance_fnr', 'fraction': 0.25}
+    """
+    record = loss.record()
+    try:
+        read: SetLoss | None = loss_from_record(record)
+    except (KeyError, TypeError, ValueError):
+        read = None
+    if type(read) is not type(loss) or read != loss:
+        raise ValueError(
+            f"The loss {loss!r} could not be read back from a file: {type(loss).__name__} is none of "
+            "this package. Write it as a CustomLoss, which files can name, or keep the result in memory."
+        )
+    return record

@@ -1,0 +1,260 @@
+"""Files of torch.export that would run code: each way is refused, and nothing has run; honest ones load."""
+
+from __future__ import annotations
+
+import io
+import json
+import pickle
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from monai_rwcp.features import ExportedFeatures
+
+
+class Encoder(torch.nn.Module):
+    """Parameters, buffers, a constant, a layer without gradients, and a text argument."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 4, stride=4), torch.nn.BatchNorm2d(4))
+        self.shift = torch.rand(4, 1, 1)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            found = torch.nn.functional.gelu(self.body(image), approximate="tanh")
+        low, high = found.split(2, dim=1)
+        return torch.cat([low, high], dim=1) + self.shift
+
+
+@pytest.fixture(scope="module")
+def honest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("program") / "encoder.pt2"
+    torch.export.save(torch.export.export(Encoder().eval(), (torch.rand(1, 3, 32, 32),)), path)
+    return path
+
+
+class Payload:
+    def __init__(self, witness: Path) -> None:
+        self.witness = witness
+
+    def __reduce__(self) -> Any:
+        return open, (str(self.witness), "w")
+
+
+def payload(witness: Path) -> bytes:
+    """What torch.save would write of a tensor beside which a file is made."""
+    buffer = io.BytesIO()
+    torch.save((torch.rand(1), Payload(witness)), buffer)
+    return buffer.getvalue()
+
+
+Members = dict[str, bytes]
+
+
+def rebuilt(path: Path, source: Path, change: Callable[[Members], None]) -> Path:
+    with zipfile.ZipFile(source) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    change(members)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return path
+
+
+def named(members: Members, ending: str) -> str:
+    return next(name for name in members if name.endswith(ending))
+
+
+def in_graph(change: Callable[[dict[str, Any]], None]) -> Callable[[Members, Path], None]:
+    def changed(members: Members, witness: Path) -> None:
+        name = named(members, "models/model.json")
+        document = json.loads(members[name])
+        change(document["graph_module"])
+        members[name] = json.dumps(document).replace("WITNESS", str(witness)).encode()
+
+    return changed
+
+
+def _expression(module: dict[str, Any], name: str = "image") -> None:
+    values = module["graph"]["tensor_values"]
+    values[name] = values.get("image")
+    code = "open('WITNESS', 'w')"
+    values[name] = {**values["image"], "sizes": [{"as_expr": {"expr_str": code, "hint": {"as_int": 1}}}]}
+
+
+def _argument_name(module: dict[str, Any]) -> None:
+    module["module_call_graph"][0]["signature"]["forward_arg_names"] = ["image=open('WITNESS', 'w')"]
+
+
+def _call(target: str) -> Callable[[dict[str, Any]], None]:
+    def changed(module: dict[str, Any]) -> None:
+        module["graph"]["nodes"][0]["target"] = target
+
+    return changed
+
+
+def _enum(module: dict[str, Any]) -> None:
+    spec = {
+        "type": "builtins.dict",
+        "context": '[{"__enum__": true, "fqn": "this:c", "name": "d"}]',
+        "children_spec": [],
+    }
+    module["module_call_graph"][0]["signature"]["out_spec"] = json.dumps([1, spec])
+
+
+def _default_dict(module: dict[str, Any]) -> None:
+    context = {"default_factory_module": "antigravity", "default_factory_name": "webbrowser", "dict_context": []}
+    spec = {"type": "collections.defaultdict", "context": json.dumps(context), "children_spec": []}
+    module["module_call_graph"][0]["signature"]["in_spec"] = json.dumps([1, spec])
+
+
+def _sample_inputs(members: Members, witness: Path) -> None:
+    members[named(members, "sample_inputs/model.pt")] = payload(witness)
+
+
+def _pickled(folder: str) -> Callable[[Members, Path], None]:
+    def changed(members: Members, witness: Path) -> None:
+        config = named(members, f"model_{folder}_config.json")
+        document = json.loads(members[config])
+        entry = next(iter(document["config"].values()))
+        entry["use_pickle"] = True
+        members[config] = json.dumps(document).encode()
+        members[config.rsplit("/", 1)[0] + "/" + entry["path_name"]] = payload(witness)
+
+    return changed
+
+
+def _legacy(folder: str) -> Callable[[Members, Path], None]:
+    def changed(members: Members, witness: Path) -> None:
+        root = named(members, "archive_format").split("/")[0]
+        members[f"{root}/data/{folder}/model.pt"] = payload(witness)
+
+    return changed
+
+
+def _object(kind: str) -> Callable[[Members, Path], None]:
+    def changed(members: Members, witness: Path) -> None:
+        config = named(members, "model_constants_config.json")
+        document = json.loads(members[config])
+        next(iter(document["config"].values())).update(path_name=f"{kind}_0", use_pickle=True)
+        members[config] = json.dumps(document).encode()
+        members[config.rsplit("/", 1)[0] + f"/{kind}_0"] = pickle.dumps(Payload(witness))
+
+    return changed
+
+
+def _library(members: Members, witness: Path) -> None:
+    members[named(members, "archive_format").split("/")[0] + "/data/aotinductor/model/model.so"] = b"\x7fELF"
+
+
+def _second_models_file(members: Members, witness: Path) -> None:
+    name = named(members, "models/model.json")
+    document = json.loads(members[name])
+    _expression(document["graph_module"])
+    text = json.dumps(document).replace("WITNESS", str(witness))
+    members[name.replace("model.json", "other.json")] = text.encode()
+    members[named(members, "sample_inputs/model.pt").replace("model.pt", "other.pt")] = b""
+
+
+WAYS: dict[str, tuple[Callable[[Members, Path], None], str]] = {
+    "sample inputs": (_sample_inputs, r"pickled member '\w+/data/sample_inputs/model\.pt' holds more than tensors"),
+    "pickled weight": (_pickled("weights"), r"pickled member '\w+/data/weights/weight_\d' holds more"),
+    "pickled constant": (_pickled("constants"), r"pickled member '\w+/data/constants/tensor_\d' holds more"),
+    "weights as torch 2.8 wrote them": (_legacy("weights"), r"data/weights/model\.pt' holds more"),
+    "constants as torch 2.8 wrote them": (_legacy("constants"), r"data/constants/model\.pt' holds more"),
+    "object": (_object("custom_obj"), r"'\w+/data/constants/custom_obj_0' is an object"),
+    "opaque object": (_object("opaque_obj"), r"'\w+/data/constants/opaque_obj_0' is an object"),
+    "library": (_library, r"aotinductor/model/model\.so' belongs to a compiled library"),
+    "size": (in_graph(_expression), r"models/model\.json', holds the expression \"open\("),
+    "size of a value called metadata": (
+        in_graph(lambda m: _expression(m, "metadata")),
+        r"holds the expression \"open\(",
+    ),
+    "size of a value called as_string": (
+        in_graph(lambda m: _expression(m, "as_string")),
+        r"holds the expression \"open\(",
+    ),
+    "name of an argument": (in_graph(_argument_name), r"holds the text \"image=open\("),
+    "call": (in_graph(_call("torch.os.system")), "holds a call of 'torch.os.system'"),
+    "loader of libraries": (in_graph(_call("torch.ops.load_library.__self__.load_library")), "holds a call of"),
+    "call of what was found": (in_graph(_call("_operator.methodcaller")), "holds a call of '_operator.methodcaller'"),
+    "import by an enumeration": (in_graph(_enum), r"unusual classes \(out_spec\)"),
+    "import by a dictionary": (in_graph(_default_dict), r"unusual classes \(in_spec\)"),
+    "second program": (_second_models_file, r"models/other\.json', holds the expression"),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_could_run_code_is_refused_before_it_runs(way: str, honest: Path, tmp_path: Path) -> None:
+    change, message = WAYS[way]
+    witness = tmp_path / "witness"
+    path = rebuilt(tmp_path / "crafted.pt2", honest, lambda members: change(members, witness))
+    extractor = ExportedFeatures(path)
+    with pytest.raises(ValueError, match=message) as caught:
+        extractor(torch.rand(1, 32, 32))
+    assert "crafted.pt2' could run code of whoever made it: " in str(caught.value)
+    assert str(caught.value).endswith("say so: `trust=True`.")
+    assert not witness.exists()
+
+
+@pytest.mark.parametrize("way", ["sample inputs", "pickled weight", "size", "opaque object"])
+def test_the_payloads_do_run_where_the_file_is_trusted(way: str, honest: Path, tmp_path: Path) -> None:
+    """Otherwise the test above would prove nothing."""
+    witness = tmp_path / "witness"
+    path = rebuilt(tmp_path / "crafted.pt2", honest, lambda members: WAYS[way][0](members, witness))
+    with pytest.raises((ValueError, AttributeError, TypeError, AssertionError)):
+        ExportedFeatures(path, trust=True)(torch.rand(1, 32, 32))
+    assert witness.exists()
+
+
+def old_format(path: Path, honest: Path, inputs: bytes) -> Path:
+    """As torch 2.3 to 2.7 wrote it."""
+    with zipfile.ZipFile(honest) as archive:
+        graph = archive.read(named(dict.fromkeys(archive.namelist(), b""), "models/model.json"))
+    program = torch.export.load(honest)
+    state, constants = io.BytesIO(), io.BytesIO()
+    torch.save(program.state_dict, state)
+    torch.save(program.constants, constants)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("version", "{major}.{minor}".format(**json.loads(graph)["schema_version"]))
+        archive.writestr("serialized_exported_program.json", graph)
+        archive.writestr("serialized_state_dict.pt", state.getvalue())
+        archive.writestr("serialized_constants.pt", constants.getvalue())
+        archive.writestr("serialized_example_inputs.pt", inputs)
+    return path
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_the_format_of_earlier_releases(honest: Path, tmp_path: Path) -> None:
+    image, witness = torch.rand(1, 32, 32), tmp_path / "witness"
+    inputs = io.BytesIO()
+    torch.save(((torch.rand(1, 3, 32, 32),), {}), inputs)
+    good = old_format(tmp_path / "good.pt2", honest, inputs.getvalue())
+    assert torch.equal(ExportedFeatures(good)(image), ExportedFeatures(honest)(image))
+    bad = old_format(tmp_path / "bad.pt2", honest, payload(witness))
+    with pytest.raises(ValueError, match=r"'serialized_example_inputs\.pt' holds more than tensors"):
+        ExportedFeatures(bad)(image)
+    assert not witness.exists()
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_two_members_of_one_name_are_refused(honest: Path, tmp_path: Path) -> None:
+    path = tmp_path / "twice.pt2"
+    with zipfile.ZipFile(honest) as source, zipfile.ZipFile(path, "w") as copy:
+        for name in source.namelist():
+            copy.writestr(name, source.read(name))
+        copy.writestr(next(name for name in source.namelist() if name.endswith("model.pt")), b"")
+    with pytest.raises(ValueError, match="damaged or was not written .* two members of one name"):
+        ExportedFeatures(path)(torch.rand(1, 32, 32))
+
+
+def test_an_honest_program_gives_the_same_with_trust_and_without(honest: Path) -> None:
+    image = torch.rand(1, 32, 24)
+    plain, trusted = ExportedFeatures(honest), ExportedFeatures(honest, trust=True)
+    assert torch.equal(plain(image), trusted(image))
+    assert plain.name == trusted.name
