@@ -8,13 +8,14 @@ import numpy as np
 import torch
 from monai.data import MetaTensor
 
+from monai_rwcp.conformal.counting.channel_sums import check_softmax
 from monai_rwcp.folders.forms import MapForm
 from monai_rwcp.folders.nnunet import nnunet_values, segmentation_beside
 from monai_rwcp.utils.nifti_files import read_nifti
 from monai_rwcp.utils.same_grid import check_same_grid
 from monai_rwcp.utils.unpacking import unreadable
 
-__all__ = ["read_grid_file", "read_image", "read_map", "read_set_like"]
+__all__ = ["read_grid_file", "read_image", "read_map", "read_probabilities", "read_set_like"]
 
 
 def read_map(path: Path, form: MapForm, warned: set[tuple[str, str]] | None = None) -> MetaTensor:
@@ -57,6 +58,22 @@ def read_map(path: Path, form: MapForm, warned: set[tuple[str, str]] | None = No
             raise ValueError(_other_form(path, values.shape, "[x, y, z]"))
         values = values[None]
     return _on_grid(values, affine, path)
+
+
+def read_probabilities(path: Path, form: MapForm, warned: set[tuple[str, str]]) -> MetaTensor:
+    """Read a network's own map: as :py:func:`read_map`, and softmax where it has several channels.
+
+    Args:
+        path, form, warned: see :py:func:`read_map`.
+
+    Raises:
+        FileNotFoundError: when a file is missing.
+        ValueError: as :py:func:`read_map`, and when it is not softmax; the message tells what its channels sum to.
+    """
+    found = read_map(path, form, warned)
+    if form != "nnunet" and found.shape[0] > 1:  # which knows of regions, and has looked itself
+        check_softmax(found.as_tensor(), f"'{path}'", _NO_SOFTMAX)
+    return found
 
 
 def read_grid_file(
@@ -152,6 +169,11 @@ def _placed_like(read: MetaTensor, like: MetaTensor, path: Path, what: str, warn
     read.affine = like.affine
     return read
 
+
+_NO_SOFTMAX = (
+    "Take the network's own map, before it was walked or clipped. Regions that overlap have no background, and may be "
+    "in another order than the labels: give each in a folder of its own, with labels of 0 and 1, as --form one-class."
+)
 
 _MEND = (
     "They do not show the same place: one of them was cropped or flipped, or has lost or changed its header. Export "

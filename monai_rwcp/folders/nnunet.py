@@ -78,15 +78,21 @@ def nnunet_values(
         raise ValueError(f"Expected probabilities [C, z, y, x] in '{path}', but its shape is {values.shape}.")
     check_score(torch.from_numpy(values), str(path))
     _check_channels(path, values, folder)
-    frames = _frames(values, affine, segmentation.shape)
-    if not frames:
+    shape = (*segmentation.shape, 1)[:3]
+    frames = _frames(values, affine) if segmentation.ndim == 3 else {_AS_FILE: values.transpose(0, 3, 2, 1)}
+    found = {
+        frame: agreement(placed, segmentation.reshape(shape), folder.regions)
+        for frame, placed in frames.items()
+        if placed.shape[1:] == shape and segmentation.ndim in (2, 3)
+    }
+    told = _FRAMES.get(folder.reader or "")
+    if not found:
         raise ValueError(
             f"Expected probabilities [C, z, y, x] in '{path}' for the segmentation of shape {segmentation.shape} in "
             f"'{beside.name}', but got {values.shape}. They are of different runs, or the axes were changed."
         )
-    label = segmentation.reshape((*segmentation.shape, 1)[:3])
-    found = {frame: agreement(placed, label, folder.regions) for frame, placed in frames.items()}
-    frame = _chosen(path, beside, found, folder)
+    # Where turning changes nothing, there is one frame by two names.
+    frame = _chosen(path, beside, found, folder, told if told in frames or told is None else _AS_FILE)
     removed = ("post-processed", "segmentation")
     if found[frame].removed and removed not in warned:
         warned.add(removed)
@@ -129,43 +135,40 @@ _NO_DATASET = (
 )
 
 
-def _frames(values: np.ndarray, affine: np.ndarray, shape: tuple[int, ...]) -> dict[str, np.ndarray]:
+def _frames(values: np.ndarray, affine: np.ndarray) -> dict[str, np.ndarray]:
     """The map on the grid of a segmentation, by the frame in which it would have been written; none twice."""
     placed = values.transpose(0, 3, 2, 1)
-    frames = {_AS_FILE: placed}
-    # Readers that turn images do not read those of two axes.
-    if len(shape) == 3 and np.isfinite(affine).all():
-        turn = ornt_transform(axcodes2ornt("RAS"), io_orientation(affine))
-        turned = np.moveaxis(apply_orientation(np.moveaxis(placed, 0, -1), turn), -1, 0)
-        if not np.array_equal(turned, placed):
-            frames[_AS_RAS] = turned
-    return {frame: at for frame, at in frames.items() if at.shape[1:] == (*shape, 1)[:3]}
+    if not np.isfinite(affine).all():
+        return {_AS_FILE: placed}
+    turn = ornt_transform(axcodes2ornt("RAS"), io_orientation(affine))
+    turned = np.moveaxis(apply_orientation(np.moveaxis(placed, 0, -1), turn), -1, 0)
+    return {_AS_FILE: placed} if np.array_equal(turned, placed) else {_AS_FILE: placed, _AS_RAS: turned}
 
 
-def _chosen(path: Path, beside: Path, found: Mapping[str, Agreement], folder: NnunetFolder) -> str:
+def _chosen(path: Path, beside: Path, found: Mapping[str, Agreement], folder: NnunetFolder, told: str | None) -> str:
     """The one frame that is told, or else the one that fits.
 
     Raises:
         ValueError: when the segmentation does not fit there, fits nowhere, or in both.
     """
-    told = _FRAMES.get(folder.reader or "")
-    # Where turning changes nothing, there is one frame by two names.
-    frames = [frame for frame in found if told in (None, frame)] or list(found)
-    fitting = [frame for frame in frames if found[frame].fits]
-    if len(fitting) == 1:
-        return fitting[0]
-    if fitting:
+    fitting = [frame for frame in found if found[frame].fits]
+    asked = [frame for frame in fitting if told in (None, frame)]
+    if len(asked) == 1:
+        return asked[0]
+    if asked:
         raise ValueError(
             f"'{path}' agrees with nnU-Net's segmentation '{beside.name}' in two ways: {_by_name(_AS_FILE)}, and "
             f"{_by_name(_AS_RAS)}. Which is right would be a guess: put the plans.json or dataset.json that nnU-Net "
             "wrote beside the maps, which names the reader."
         )
-    nearest = max(frames, key=lambda frame: found[frame].worst_dice)
-    reader = f"{folder.reader} (by '{folder.reader_from}')" if folder.reader else "no reader (no plans.json is there)"
-    others = [_by_name(frame) for frame in found if frame not in frames and found[frame].fits]
+    reader = "" if folder.reader is None else f", read by {folder.reader} (by '{folder.reader_from}')"
+    nearest = max(
+        (found[frame] for frame in found if told in (None, frame)), key=lambda of: of.worst_dice, default=None
+    )
     raise ValueError(
-        f"The segmentation that nnU-Net makes of '{path}', read by {reader}, is not '{beside.name}': {found[nearest]}. "
-        + (f"It would fit {others[0]}: plans.json and maps are of different networks." if others else _WHY_NOT)
+        f"The segmentation that nnU-Net makes of '{path}'{reader} is not '{beside.name}': "
+        f"{'its axes have other lengths' if nearest is None else nearest}. "
+        + (f"It would fit {_by_name(fitting[0])}: the documents are of another network." if fitting else _WHY_NOT)
     )
 
 

@@ -106,6 +106,13 @@ def _regions(path: Path, labels: Mapping[str, int | tuple[int, ...]]) -> NnunetR
             f"Expected 'regions_class_order' in '{path}' to have a label for each of the regions {', '.join(found)}, "
             f"but got {painted!r:.200}. {_PUT_BACK}"
         )
+    for (name, of), label in zip(found.items(), painted, strict=True):
+        if label not in of:
+            raise ValueError(
+                f"'{path}' contradicts itself: by 'regions_class_order' the region {name} is painted as {label}, but "
+                f"'labels' has it made of {', '.join(map(str, of))}. Regions stand in the order of the channels. "
+                f"{_PUT_BACK}"
+            )
     return NnunetRegions(found, tuple(painted))
 
 

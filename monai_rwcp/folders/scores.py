@@ -10,7 +10,7 @@ from monai.data import MetaTensor
 
 from monai_rwcp.features.protocol import FeatureExtractor
 from monai_rwcp.folders.forms import MapForm
-from monai_rwcp.folders.maps import read_grid_file, read_map
+from monai_rwcp.folders.maps import read_grid_file, read_probabilities
 from monai_rwcp.folders.match import FolderCase
 from monai_rwcp.folders.truth import read_truth, truth_form
 from monai_rwcp.scores.walked import WalkedScore
@@ -95,7 +95,7 @@ def score_item(
     Raises:
         ValueError: when a file cannot be read, or does not fit; the message names it.
     """
-    found: MetaTensor = read_map(case.map, form, warned)
+    found: MetaTensor = read_probabilities(case.map, form, warned)
     item: dict[Hashable, Any] = {"pred": found, "case": case.name, "patient": case.unit}
     if case.label is not None:
         item["label"] = read_truth(case.label, found, truth_form(form, [case.map]), warned)

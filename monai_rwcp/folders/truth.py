@@ -130,7 +130,7 @@ def read_truth(path: Path, like: MetaTensor, of: TruthForm, warned: set[tuple[st
             "of their labels, or to 0."
         )
     masks = [torch.isin(label, torch.tensor(of_one, dtype=label.dtype)) for of_one in of.regions.values()]
-    return MetaTensor(torch.cat(masks).to(label.dtype), affine=label.affine, meta=label.meta)
+    return MetaTensor(torch.cat(masks).to(label.dtype), meta=label.meta)
 
 
 def _ordered(regions: Mapping[str, tuple[int, ...]] | None) -> list[tuple[str, tuple[int, ...]]] | None:

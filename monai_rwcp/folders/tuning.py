@@ -11,7 +11,7 @@ from typing import Any, overload
 
 from monai_rwcp.features.protocol import FeatureExtractor
 from monai_rwcp.folders.forms import MapForm
-from monai_rwcp.folders.maps import read_grid_file, read_map
+from monai_rwcp.folders.maps import read_grid_file, read_probabilities
 from monai_rwcp.folders.truth import read_truth, truth_form
 from monai_rwcp.report.figures.tuning_picture import draw_tuning
 from monai_rwcp.report.tables.tuning_table import tuning_table
@@ -209,7 +209,7 @@ class _FileCase(Mapping[Hashable, Any]):
 
     def _from_files(self) -> dict[Hashable, Any]:
         path, form, warned, extractor = Path(self._item["pred"]), self._of.form, self._of.warned, self._of.extractor
-        found = read_map(path, form, warned)
+        found = read_probabilities(path, form, warned)
         label = read_truth(Path(self._item["label"]), found, truth_form(form, [path]), warned)
         read: dict[Hashable, Any] = {"pred": found, "label": label}
         if extractor is not None:

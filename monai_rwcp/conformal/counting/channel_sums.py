@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 import torch
 
-__all__ = ["ChannelSums", "check_softmax", "sums_of_channels"]
+from monai_rwcp.conformal.counting.labels import LabelMode
 
-# Half precision, files of 8 bits and linear resampling stay within; the sigmoid of regions does not come near.
-_ROUNDED = 0.01
+__all__ = ["ChannelSums", "check_background", "check_softmax", "sums_of_channels"]
 
 
 @dataclass(frozen=True)
@@ -18,15 +17,18 @@ class ChannelSums:
 
     Args:
         low, high: the lowest and the highest.
+        n_channels: how many channels there are.
     """
 
     low: float
     high: float
+    n_channels: int
 
     @property
     def are_one(self) -> bool:
-        """Whether all of them are 1 up to rounding."""
-        return self.low >= 1 - _ROUNDED and self.high <= 1 + _ROUNDED
+        """Whether all of them are 1 up to what half precision, files of 8 bits and linear resampling round."""
+        slack = 0.01 + self.n_channels / 500
+        return self.low >= 1 - slack and self.high <= 1 + slack
 
     def __str__(self) -> str:
         return f"from {self.low:.3f} to {self.high:.3f}"
@@ -42,13 +44,14 @@ def sums_of_channels(score: torch.Tensor) -> ChannelSums | None:
         >>> print(sums_of_channels(torch.tensor([[0.9, 0.2, 0.0], [0.6, 0.3, 0.0]])))
         from 0.500 to 1.500
     """
-    sums = score.sum(dim=0, dtype=torch.promote_types(score.dtype, torch.float32))
-    sums = sums[(score != 0).any(dim=0)]
-    return None if not sums.numel() else ChannelSums(*(float(value) for value in sums.aminmax()))
+    sums = _sums(score)
+    return None if not sums.numel() else ChannelSums(float(sums.min()), float(sums.max()), score.shape[0])
 
 
 def check_softmax(score: torch.Tensor, named: str, mend: str) -> None:
-    """Refuse a map whose channels do not sum to 1 in every voxel.
+    """Refuse a map of probabilities whose channels do not sum to 1 in every voxel.
+
+    What holds no probabilities is left to :py:func:`monai_rwcp.conformal.counting.labels.check_score`.
 
     Args:
         score: float ``[C, *spatial]``.
@@ -62,8 +65,47 @@ def check_softmax(score: torch.Tensor, named: str, mend: str) -> None:
         >>> check_softmax(torch.tensor([[0.9, 0.2], [0.1, 0.8]]), "'anna.npz'", "Mend it.")
     """
     sums = sums_of_channels(score)
-    if sums is not None and not sums.are_one:
+    if sums is not None and not sums.are_one and _are_probabilities(score):
         raise ValueError(
             f"Expected softmax in {named}, whose channels sum to 1 in every voxel, but they sum to numbers {sums}, as "
             f"those of sigmoid do. {mend}"
         )
+
+
+def check_background(score: torch.Tensor, label_mode: LabelMode) -> None:
+    """Refuse a network's own map that has no channel for the background, where labels are class numbers.
+
+    Softmax sums to 1, and sigmoid of classes about to 1, for most voxels are background. Of overlapping regions there
+    is no background, and most voxels sum to nearly 0: channel 1 would be taken for class 1, which it is not. What holds
+    no probabilities is left to :py:func:`monai_rwcp.conformal.counting.labels.check_score`.
+
+    Args:
+        score: float ``[C, *spatial]``, as the network gave it: neither walked nor blurred.
+        label_mode: what the labels are.
+
+    Raises:
+        ValueError: when most voxels sum to less than a half.
+
+    Example:
+        >>> check_background(torch.tensor([[0.9, 0.2], [0.1, 0.8]]), "index")
+    """
+    if label_mode == "regions" or score.shape[0] == 1 or not score[0].any():
+        return
+    sums = _sums(score)
+    if sums.numel() and (sums < 0.5).float().mean() > 0.5 and _are_probabilities(score):
+        raise ValueError(
+            "Expected a map whose channels are the classes, the background first, but in most voxels they sum to less "
+            f"than a half (the median is {float(sums.median()):.3f}; softmax sums to 1). This looks like the sigmoid "
+            'of overlapping regions, which have no background: use label_mode="regions" with a label of a channel for '
+            "each region."
+        )
+
+
+def _are_probabilities(score: torch.Tensor) -> bool:
+    low, high = score.aminmax()
+    return bool(low >= -0.01 and high <= 1.01)
+
+
+def _sums(score: torch.Tensor) -> torch.Tensor:
+    sums = score.sum(dim=0, dtype=torch.promote_types(score.dtype, torch.float32))
+    return sums[(score != 0).any(dim=0)]
