@@ -57,11 +57,12 @@ def nnunet_folder(maps: Path) -> NnunetFolder:
     if places[0].name == "validation" and places[0].parent.name.startswith("fold_"):
         places.append(places[0].parent.parent)
     dataset, plans = (next((p / n for p in places if (p / n).is_file()), None) for n in ("dataset.json", "plans.json"))
-    labels: dict[str, Any] = {} if dataset is None else _labels(dataset)
+    labels: dict[str, int | tuple[int, ...]] = {} if dataset is None else _labels(dataset)
     told: dict[str, Any] = {}
     if dataset is not None:
         regions = _regions(dataset, labels)
-        n_classes = None if regions is not None else len({*labels.values()})
+        numbers = {number for of in labels.values() for number in (of if isinstance(of, tuple) else (of,))}
+        n_classes = None if regions is not None else len(numbers)
         told = {"dataset": dataset, "n_classes": n_classes, "regions": regions}
     # The plans hold the reader that was at work; the other is what was wished for when they were made.
     for path, key in ((plans, "image_reader_writer"), (dataset, "overwrite_image_reader_writer")):

@@ -137,8 +137,8 @@ def predict_folder(
         )
     chain, threshold = score_chain(score, extractor), ConformalThresholdd("pred", calibration)
     settings, truth = settings_file(score), truth_form(form, [case.map for case in cases])
-    if form == "nnunet":
-        truth.check_same(calibration, cases[0].map.parent)
+    for case in cases[:1] if form == "nnunet" else ():
+        truth.check_same(calibration, case.map.parent)
     made_with: dict[str, Any] = {
         "calibration": digest(json.loads(calibration_path.read_text(encoding="utf-8"))),
         "form": form,

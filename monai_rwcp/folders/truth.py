@@ -38,14 +38,16 @@ class TruthForm:
         return None if self.regions is None else list(self.regions)
 
     def check_same(self, calibration: Calibration, where: Path) -> None:
-        """Refuse maps of classes for a calibration of regions, and the other way round.
+        """Refuse maps of classes for a calibration of regions, the other way round, and regions in another order.
 
         Raises:
-            ValueError: when the one is for the other, or the regions have other names.
+            ValueError: when they do not fit.
         """
         names, kinds = calibration.class_names, {"regions": "overlapping regions", "index": "classes"}
-        calibrated = calibration.counting.label_mode
-        if calibrated != self.mode or (self.names and names and list(names) != self.names):
+        calibrated, own = calibration.counting.label_mode, self.names or []
+        # A user may have given names of their own.
+        moved = names is not None and list(names) != own and sorted(names) == sorted(own)
+        if calibrated != self.mode or moved:
             raise ValueError(
                 f"The calibration is of {kinds.get(calibrated, calibrated)}{_listed(names)}, but the maps in '{where}' "
                 f"are of {kinds[self.mode]}{_listed(self.names)}: they are of another network."

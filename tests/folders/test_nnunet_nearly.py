@@ -224,6 +224,14 @@ def test_labels_of_no_region_and_maps_of_another_kind(tmp_path: Path) -> None:
     assert "The calibration is of overlapping regions (whole, core, seed), but the maps in '" in ran.output
     assert "are of classes: they are of another network" in ran.output
 
+    moved = {"whole": [1, 2, 3], "seed": 1, "core": [1, 3]}
+    tell(tmp_path / "moved", labels={"background": 0, **moved}, regions_class_order=[2, 1, 3])
+    write(tmp_path / "moved", regions(), painted(regions(), (2, 1, 3)))
+    ran = run("predict", tmp_path / "moved", *predict)
+    assert ran.exit_code == 1
+    assert "(whole, core, seed), but the maps in '" in ran.output
+    assert "are of overlapping regions (whole, seed, core)" in ran.output
+
     (tmp_path / "c.json").unlink()
     wrong = label.copy()
     wrong[0, 0, 0] = 4
@@ -231,6 +239,22 @@ def test_labels_of_no_region_and_maps_of_another_kind(tmp_path: Path) -> None:
     ran = calibrated(tmp_path)
     assert ran.exit_code == 1
     assert "labels/c3.nii.gz' holds 4, of which no region is made: whole of 1, 2, 3, core of 1, 3" in ran.output
+
+
+def test_tuning_on_regions(tmp_path: Path) -> None:
+    maps = regions()[[0, 2, 1]]
+    tell(tmp_path, **OF_REGIONS)
+    items = []
+    for i in range(8):
+        write(tmp_path, maps, painted(regions(), (2, 1, 3)), f"c{i}")
+        items.append({"pred": f"c{i}.npz", "label": f"c{i}.nii.gz", "patient": f"p{i}"})
+    (tmp_path / "list.json").write_text(json.dumps({"tuning": items}))
+    ran = run("tune", tmp_path / "list.json", "--form", "nnunet", "--alpha", 0.2, "--out", tmp_path / "tuned")
+    assert ran.exit_code == 0, ran.output
+    (tmp_path / "dataset.json").unlink()
+    ran = run("tune", tmp_path / "list.json", "--form", "nnunet", "--alpha", 0.2, "--out", tmp_path / "again")
+    assert ran.exit_code == 1
+    assert "Expected softmax in '" in ran.output
 
 
 def test_regions_in_other_forms(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ class ToyTrainer(nnUNetTrainer):
         super().__init__(plans, configuration, fold, dataset_json, device)
         # With one stage below the first, nnU-Net's weights of deep supervision are 0 / 0.
         self.enable_deep_supervision = False
-        self.num_epochs, self.num_iterations_per_epoch, self.num_val_iterations_per_epoch = 1, 200, 1
+        self.num_epochs, self.num_iterations_per_epoch, self.num_val_iterations_per_epoch = 1, 60, 1
 '''
 # Lengths along R, A and S; the axes of the file; the angle by which it is tilted.
 CASES = [
@@ -74,12 +74,12 @@ def phantom(shape: tuple[int, ...], rng: np.random.Generator, *, regions: bool) 
         label = np.where(ball(at, 1.4), 1, np.where(ball(at, 2.4), 3, np.where(organ, 2, 0)))
         image = np.choose(label, [0.5, 3.0, 1.5, 2.2])
     else:
-        label = np.where(ball(at + 3.4, 2.0), 2, organ)
+        label = np.where(ball(at + 3.6, 1.6), 2, organ)
         image = np.choose(label, [0.5, 1.8, 3.0])
     image = image + rng.normal(0, 0.1, shape)
     margin = np.ones(shape, bool)
     margin[tuple(slice(1, -2) for _ in shape)] = False
-    return np.where(margin, 0, image).astype(np.float32), np.where(margin, 0, label).astype(np.uint8)
+    return np.where(margin, 0, image).astype(np.float32), label.astype(np.uint8)
 
 
 def tilted(degrees: float) -> np.ndarray:
