@@ -83,19 +83,22 @@ def nnunet_values(
     _check_channels(path, values, folder)
     shape = (*segmentation.shape, 1)[:3]
     frames = _frames(values, affine) if segmentation.ndim == 3 else {_AS_FILE: values.transpose(0, 3, 2, 1)}
-    found = {
-        frame: agreement(placed, segmentation.reshape(shape), folder.regions)
-        for frame, placed in frames.items()
-        if placed.shape[1:] == shape and segmentation.ndim in (2, 3)
-    }
+    fitting = {frame: placed for frame, placed in frames.items() if placed.shape[1:] == shape}
     told = _FRAMES.get(folder.reader or "")
-    if not found:
+    if not fitting or segmentation.ndim not in (2, 3):
         raise ValueError(
             f"Expected probabilities [C, z, y, x] in '{path}' for the segmentation of shape {segmentation.shape} in "
             f"'{beside.name}', but got {values.shape}. They are of different runs, or the axes were changed."
         )
     # Where turning changes nothing, there is one frame by two names.
-    frame = _chosen(path, beside, found, folder, told if told in frames or told is None else _AS_FILE)
+    told = told if told in frames or told is None else _AS_FILE
+    if told is None and len(fitting) == 2 and np.array_equal(fitting[_AS_FILE], fitting[_AS_RAS]):
+        told = _AS_FILE
+    label = segmentation.reshape(shape)
+    found = {frame: agreement(of, label, folder.regions) for frame, of in fitting.items() if told in (None, frame)}
+    if told in found and not found[told].fits:  # does another one fit?
+        found |= {frame: agreement(of, label, folder.regions) for frame, of in fitting.items() if frame != told}
+    frame = _chosen(path, beside, found, folder, told)
     removed = ("post-processed", "segmentation")
     if found[frame].removed and removed not in warned:
         warned.add(removed)
@@ -143,9 +146,11 @@ def _frames(values: np.ndarray, affine: np.ndarray) -> dict[str, np.ndarray]:
     placed = values.transpose(0, 3, 2, 1)
     if not np.isfinite(affine).all():
         return {_AS_FILE: placed}
-    turn = ornt_transform(axcodes2ornt("RAS"), io_orientation(affine))
-    turned = np.moveaxis(apply_orientation(np.moveaxis(placed, 0, -1), turn), -1, 0)
-    return {_AS_FILE: placed} if np.array_equal(turned, placed) else {_AS_FILE: placed, _AS_RAS: turned}
+    axes = io_orientation(affine)
+    if np.array_equal(axes, axcodes2ornt("RAS")):
+        return {_AS_FILE: placed}
+    turned = apply_orientation(np.moveaxis(placed, 0, -1), ornt_transform(axcodes2ornt("RAS"), axes))
+    return {_AS_FILE: placed, _AS_RAS: np.moveaxis(turned, -1, 0)}
 
 
 def _chosen(path: Path, beside: Path, found: Mapping[str, Agreement], folder: NnunetFolder, told: str | None) -> str:

@@ -20,7 +20,7 @@ class Agreement:
     """How a segmentation agrees with what nnU-Net makes of a map.
 
     Args:
-        dice: of each class that one of both has, but the background.
+        dice: where there is a difference, of each class that one of both has, but the background.
         removed: voxels that post-processing has taken from each class, where that is the only difference.
         fits: whether there is no other difference, and something of each class remains.
     """
@@ -61,11 +61,12 @@ def agreement(values: np.ndarray, label: np.ndarray, regions: NnunetRegions | No
         >>> agreement(values, np.array([1, 0, 1, 0]).reshape(4, 1, 1), of).fits
         False
     """
-    made = _of_classes(values, label) if regions is None else _of_regions(values, label, regions.painted)
-    classes = [int(c) for c in np.union1d(np.unique(made), np.unique(label)) if c != 0]
-    wrong = made != label
+    wrong = ~_as_likely(values, label) if regions is None else _painted(values, label, regions.painted) != label
     if not wrong.any():
-        return Agreement(dict.fromkeys(classes, 1.0), {}, fits=True)
+        return Agreement({}, {}, fits=True)
+    made = label.copy()
+    made[wrong] = (values.argmax(axis=0) if regions is None else _painted(values, label, regions.painted))[wrong]
+    classes = [int(c) for c in np.union1d(made, label) if c != 0]
     masks = {c: (made == c, label == c) for c in classes}
     dice = {c: float(2 * (m & of).sum() / (m.sum() + of.sum())) for c, (m, of) in masks.items()}
     if label[wrong].any() or any(_touch(of, m & wrong) for m, of in masks.values()):
@@ -74,15 +75,18 @@ def agreement(values: np.ndarray, label: np.ndarray, regions: NnunetRegions | No
     return Agreement(dice, removed, fits=all(of.any() for _, of in masks.values()))
 
 
-def _of_classes(values: np.ndarray, label: np.ndarray) -> np.ndarray:
-    inside = (label >= 0) & (label < len(values)) & (label == np.round(label))
-    numbers = np.where(inside, label, 0).astype(np.intp)
-    own = np.take_along_axis(values, numbers[None], axis=0)[0]
-    as_likely = inside & (own >= values.max(axis=0) - _ROUNDED)
-    return np.where(as_likely, label, values.argmax(axis=0))
+def _as_likely(values: np.ndarray, label: np.ndarray) -> np.ndarray:
+    """Where the class of a label has the highest value, or one that is alike up to rounding."""
+    highest = values.max(axis=0)
+    highest -= _ROUNDED
+    found = np.zeros(label.shape, dtype=bool)
+    for number, channel in enumerate(values):
+        found |= (label == number) & (channel >= highest)
+    return found
 
 
-def _of_regions(values: np.ndarray, label: np.ndarray, painted: tuple[int, ...]) -> np.ndarray:
+def _painted(values: np.ndarray, label: np.ndarray, painted: tuple[int, ...]) -> np.ndarray:
+    """The segmentation that nnU-Net makes of regions; the label's own where rounding decides."""
     made, undecided = np.zeros_like(label), np.zeros(label.shape, dtype=bool)
     for channel, number in zip(values, painted, strict=True):
         made[channel > 0.5] = number

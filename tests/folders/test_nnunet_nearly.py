@@ -117,6 +117,13 @@ def test_two_frames_that_fit(tmp_path: Path) -> None:
             np.testing.assert_array_equal(found.numpy(), maps.astype(np.float32))
 
 
+def test_an_empty_image_lies_alike_in_every_frame(tmp_path: Path) -> None:
+    """Outside of what it crops, nnU-Net writes the background with 1."""
+    maps = np.zeros((3, *SHAPE), np.float32)
+    maps[0] = 1
+    np.testing.assert_array_equal(read_map(write(tmp_path, maps), "nnunet").numpy(), maps)
+
+
 def test_half_precision_is_the_same_map(tmp_path: Path) -> None:
     maps = softmax()
     maps[:, 9:12, 5:12, 4:9] = np.array([0.1, 0.45001, 0.45])[:, None, None, None]  # a tie when rounded

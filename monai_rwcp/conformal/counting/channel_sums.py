@@ -45,7 +45,9 @@ def sums_of_channels(score: torch.Tensor) -> ChannelSums | None:
         from 0.500 to 1.500
     """
     sums = _sums(score)
-    return None if not sums.numel() else ChannelSums(float(sums.min()), float(sums.max()), score.shape[0])
+    inside = sums.where(sums != 0, torch.inf)
+    low, high = float(inside.min()), float(sums.max())
+    return None if high == 0 and low == torch.inf else ChannelSums(low, high, score.shape[0])
 
 
 def check_softmax(score: torch.Tensor, named: str, mend: str) -> None:
@@ -92,12 +94,14 @@ def check_background(score: torch.Tensor, label_mode: LabelMode) -> None:
     if label_mode == "regions" or score.shape[0] == 1 or not score[0].any():
         return
     sums = _sums(score)
-    if sums.numel() and (sums < 0.5).float().mean() > 0.5 and _are_probabilities(score):
+    n_inside = int((sums != 0).sum())
+    n_low = int(((sums < 0.5) & (sums != 0)).sum())
+    if 2 * n_low > n_inside and _are_probabilities(score):
         raise ValueError(
             "Expected a map whose channels are the classes, the background first, but in most voxels they sum to less "
-            f"than a half (the median is {float(sums.median()):.3f}; softmax sums to 1). This looks like the sigmoid "
-            'of overlapping regions, which have no background: use label_mode="regions" with a label of a channel for '
-            "each region."
+            f"than a half (the median is {float(sums[sums != 0].median()):.3f}; softmax sums to 1). This looks like "
+            'the sigmoid of overlapping regions, which have no background: use label_mode="regions" with a label of a '
+            "channel for each region."
         )
 
 
@@ -107,5 +111,4 @@ def _are_probabilities(score: torch.Tensor) -> bool:
 
 
 def _sums(score: torch.Tensor) -> torch.Tensor:
-    sums = score.sum(dim=0, dtype=torch.promote_types(score.dtype, torch.float32))
-    return sums[(score != 0).any(dim=0)]
+    return score.sum(dim=0, dtype=torch.promote_types(score.dtype, torch.float32))
