@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import io
-import zipfile
 from pathlib import Path
 
 import numpy as np
 import torch
 from monai.data import MetaTensor
 
-from monai_rwcp.folders.forms import NIFTI, MapForm
+from monai_rwcp.conformal.counting.channel_sums import check_softmax
+from monai_rwcp.folders.forms import MapForm
+from monai_rwcp.folders.nnunet import nnunet_values, segmentation_beside
 from monai_rwcp.utils.nifti_files import read_nifti
 from monai_rwcp.utils.same_grid import check_same_grid
 from monai_rwcp.utils.unpacking import unreadable
 
-__all__ = ["read_grid_file", "read_image", "read_map", "read_set_like"]
+__all__ = ["read_grid_file", "read_image", "read_map", "read_probabilities", "read_set_like"]
 
 
-def read_map(path: Path, form: MapForm) -> MetaTensor:
+def read_map(path: Path, form: MapForm, warned: set[tuple[str, str]] | None = None) -> MetaTensor:
     """Read a probability map.
 
     Args:
@@ -26,8 +26,10 @@ def read_map(path: Path, form: MapForm) -> MetaTensor:
         form: how channels lie in it: ``"channels-last"`` (NIfTI ``[x, y, z, C]``, as MONAI's `SaveImage` writes; a 2D
             map has a z of 1), ``"channels-first"`` (NIfTI ``[C, x, y, z]``), ``"one-class"`` (NIfTI ``[x, y, z]``,
             the probability of one structure), or ``"nnunet"`` (the ``.npz`` of nnU-Net v2's ``--save_probabilities``,
-            ``[C, z, y, x]`` under ``probabilities``, whose affine is that of the segmentation nnU-Net wrote beside it).
-            The ``.pkl`` beside that is never opened: reading a pickle can run code.
+            ``[C, z, y, x]`` under ``probabilities``, whose affine is that of the segmentation nnU-Net wrote beside it,
+            see :py:func:`monai_rwcp.folders.nnunet.nnunet_values`). The ``.pkl`` beside that is never opened: reading
+            a pickle can run code.
+        warned: what this run has warned of; None warns of each file.
 
     Returns:
         float32 ``[C, x, y(, z)]`` with the affine of the file; trailing spatial axes of length 1 are dropped from 2D
@@ -36,11 +38,13 @@ def read_map(path: Path, form: MapForm) -> MetaTensor:
     Raises:
         FileNotFoundError: when a file is missing.
         ValueError: when it cannot be read, is of another form, or does not agree with nnU-Net's own segmentation.
-
-    Source: nnU-Net 2.8.1, nnunetv2/inference/export_prediction.py.
     """
     if form == "nnunet":
-        return _nnunet_map(path)
+        beside = segmentation_beside(path)
+        segmentation, affine = _nifti(beside)
+        return _on_grid(
+            nnunet_values(path, beside, segmentation, affine, set() if warned is None else warned), affine, path
+        )
     values, affine = _nifti(path)
     if form == "channels-last":
         if values.ndim != 4:
@@ -54,6 +58,22 @@ def read_map(path: Path, form: MapForm) -> MetaTensor:
             raise ValueError(_other_form(path, values.shape, "[x, y, z]"))
         values = values[None]
     return _on_grid(values, affine, path)
+
+
+def read_probabilities(path: Path, form: MapForm, warned: set[tuple[str, str]]) -> MetaTensor:
+    """Read a network's own map: as :py:func:`read_map`, and softmax where it has several channels.
+
+    Args:
+        path, form, warned: see :py:func:`read_map`.
+
+    Raises:
+        FileNotFoundError: when a file is missing.
+        ValueError: as :py:func:`read_map`, and when it is not softmax; the message tells what its channels sum to.
+    """
+    found = read_map(path, form, warned)
+    if form != "nnunet" and found.shape[0] > 1:  # which knows of regions, and has looked itself
+        check_softmax(found.as_tensor(), f"'{path}'", _NO_SOFTMAX)
+    return found
 
 
 def read_grid_file(
@@ -120,63 +140,12 @@ def read_set_like(path: Path, like: MetaTensor, warned: set[tuple[str, str]]) ->
     return _placed_like(read, like, path, "inner set", warned)
 
 
-def _nnunet_map(path: Path) -> MetaTensor:
-    values = _npz(path, "probabilities")
-    name = path.name.removesuffix(".npz")
-    beside = [path.with_name(name + ending) for ending in NIFTI if path.with_name(name + ending).exists()]
-    if len(beside) != 1:
-        raise FileNotFoundError(
-            f"Expected the segmentation that nnU-Net wrote beside '{path}', '{name}.nii.gz', but found "
-            f"{[p.name for p in beside]}. It has the affine, which the .npz has not; the .pkl is not opened, for "
-            "reading a pickle can run code. Data sets in other formats than NIfTI have to be converted."
-        )
-    segmentation, affine = _nifti(beside[0])
-    if values.ndim != 4 or values.shape[:0:-1] != (*segmentation.shape, 1)[:3]:
-        raise ValueError(
-            f"Expected probabilities [C, z, y, x] in '{path}' for the segmentation of shape {segmentation.shape} in "
-            f"'{beside[0].name}', but got {values.shape}. They are of different runs, or the axes were changed."
-        )
-    values = values.transpose(0, 3, 2, 1)
-    # Shapes cannot tell exchanged axes of the same length; where the classes lie can.
-    predicted = values.argmax(axis=0)
-    agree = float((predicted == segmentation.reshape(predicted.shape)).mean())
-    if agree < _AGREE:
-        raise ValueError(
-            f"The most probable classes in '{path}' agree with nnU-Net's segmentation '{beside[0].name}' in only "
-            f"{agree:.1%} of the voxels. They are of different runs, the segmentation was post-processed much, "
-            "nnU-Net's reader reorients images (which it undoes for the segmentation only), or the data set has "
-            "overlapping regions; the last two are not covered by this form."
-        )
-    return _on_grid(values if segmentation.ndim == 3 else values[..., 0], affine, path)
-
-
-# Half-precision ties and nnU-Net's post-processing change a few voxels.
-_AGREE = 0.98
-
-
 def _nifti(path: Path) -> tuple[np.ndarray, np.ndarray]:
     image = read_nifti(path)
     try:
         return np.asarray(image.dataobj, dtype=np.float32), np.asarray(image.affine)
     except Exception as error:  # whatever a damaged header can cause
         raise unreadable(path, error) from error
-
-
-def _npz(path: Path, name: str) -> np.ndarray:
-    """The array of a .npz that holds one. The whole member is read, so that its check sum is compared."""
-    if not path.exists():
-        raise FileNotFoundError(f"There is no '{path}'.")
-    content = path.read_bytes()
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as file:
-            names = [member.removesuffix(".npy") for member in file.namelist()]
-            array = io.BytesIO(file.read(f"{name}.npy")) if names == [name] else None
-        values = None if array is None else np.lib.format.read_array(array, allow_pickle=False)
-    except Exception as error:  # whatever a damaged file can cause
-        raise unreadable(path, error) from error
-    if values is None:
-        raise ValueError(f"Expected '{name}' alone in '{path}', but it holds {names}.")
-    return np.asarray(values)
 
 
 def _on_grid(values: np.ndarray, affine: np.ndarray, path: Path) -> MetaTensor:
@@ -200,6 +169,11 @@ def _placed_like(read: MetaTensor, like: MetaTensor, path: Path, what: str, warn
     read.affine = like.affine
     return read
 
+
+_NO_SOFTMAX = (
+    "Take the network's own map, before it was walked or clipped. Regions that overlap have no background, and may be "
+    "in another order than the labels: give each in a folder of its own, with labels of 0 and 1, as --form one-class."
+)
 
 _MEND = (
     "They do not show the same place: one of them was cropped or flipped, or has lost or changed its header. Export "

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from monai_rwcp.folders.forms import MapForm
 from monai_rwcp.folders.match import FolderCase
+from monai_rwcp.folders.nnunet_documents import nnunet_documents
 from monai_rwcp.provenance.guard import NAMED
 from monai_rwcp.provenance.record import ScoreRecord
 from monai_rwcp.utils.files import file_hash
@@ -17,9 +18,6 @@ from monai_rwcp.utils.names import name_as_text
 __all__ = ["check_network", "folder_records", "network_name"]
 
 _DIGITS = 23  # "sha256:" and 16 digits, as of weights
-
-# nnU-Net leaves them beside its predictions, and above the `fold_0/validation` of a training.
-_FOLDERS = (".", "../..")
 
 
 def folder_records(cases: Sequence[FolderCase], form: MapForm, network: str | None) -> dict[Path, ScoreRecord]:
@@ -92,11 +90,8 @@ def network_name(name_or_file: str | None) -> str | None:
 
 
 def _of_training(folder: Path) -> dict[str, str]:
-    found = {name: [folder / place / name for place in _FOLDERS] for name in ("plans.json", "dataset.json")}
-    there = {name: next((path for path in paths if path.is_file()), None) for name, paths in found.items()}
     # Of what they say: nnU-Net writes them anew beside every prediction.
     return {
         name: digest({name: read_json(path, f"{name} of nnU-Net", "nnU-Net writes it")})[:_DIGITS]
-        for name, path in there.items()
-        if path is not None
+        for name, path in nnunet_documents(folder).items()
     }

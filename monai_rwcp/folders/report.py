@@ -10,9 +10,10 @@ from monai.data import MetaTensor
 
 from monai_rwcp.conformal.promises.calibration import Calibration
 from monai_rwcp.conformal.sets.set_sizes import curve_thresholds
-from monai_rwcp.folders.maps import read_grid_file, read_image, read_set_like
+from monai_rwcp.folders.maps import read_image, read_set_like
 from monai_rwcp.folders.match import FolderCase
 from monai_rwcp.folders.sets import check_made_with, read_set
+from monai_rwcp.folders.truth import read_truth, truth_form_of_sets
 from monai_rwcp.report.case_maps import CaseMaps
 from monai_rwcp.report.gathered import GatheredReport
 from monai_rwcp.utils.names import UNNAMED
@@ -78,7 +79,7 @@ def _maps(
         case.name,
         case.unit,
         found,
-        read_grid_file(case.label, found, what="label", warned=warned),
+        read_truth(case.label, found, truth_form_of_sets(calibration, logs.get(case.map.parent)), warned),
         calibration.counting.label_mode,
         inner=None if case.inner is None else read_set_like(case.inner, found, warned),
         image=None if case.image is None else image,

@@ -11,9 +11,9 @@ from typing import Any
 from monai_rwcp.conformal.promises.calibration import Calibration
 from monai_rwcp.conformal.sets.set_sizes import set_sizes
 from monai_rwcp.features.protocol import FeatureExtractor
-from monai_rwcp.folders.forms import MapForm, label_mode_of
+from monai_rwcp.folders.forms import MapForm
 from monai_rwcp.folders.log import SetLog
-from monai_rwcp.folders.maps import read_grid_file, read_map
+from monai_rwcp.folders.maps import read_map
 from monai_rwcp.folders.match import FolderCase
 from monai_rwcp.folders.out_folder import check_apart
 from monai_rwcp.folders.records import check_network, folder_records, network_name
@@ -21,6 +21,7 @@ from monai_rwcp.folders.run_over import own_share, run_over
 from monai_rwcp.folders.scores import ScoreChoice, score_chain, score_item, settings_file
 from monai_rwcp.folders.set_files import made_of, refuse_failed, write_set
 from monai_rwcp.folders.sets import check_made_with, read_set
+from monai_rwcp.folders.truth import read_truth, truth_form, truth_form_of_sets
 from monai_rwcp.handlers.calibration import ConformalCalibrationHandler
 from monai_rwcp.handlers.metrics import PredictionSetMetricsHandler
 from monai_rwcp.transforms.conformal_threshold import ConformalThresholdd
@@ -54,7 +55,7 @@ def calibrate_folder(
         score: how the score is made of the map.
         extractor: source of features, for a walk; the cases then need images.
         alpha: highest expected false negative rate, in (0, 1).
-        class_names: by channel; None numbers them.
+        class_names: by channel; None numbers them, and calls nnU-Net's regions as its `dataset.json` does.
         network: checkpoint or name of the network that made the maps, see
             :py:func:`monai_rwcp.folders.records.network_name`; None takes what the files tell.
         progress: whether a progress bar is shown.
@@ -66,7 +67,7 @@ def calibrate_folder(
         OSError: when a file is missing, or the calibration cannot be written.
         ValueError: when a case does not fit; the message names it.
     """
-    chain = score_chain(score, extractor)
+    chain, truth = score_chain(score, extractor), truth_form(form, [case.map for case in cases])
     records = folder_records(cases, form, network)
     if class_names is not None and cases:
         n_channels = read_map(cases[0].map, form).shape[0]
@@ -84,9 +85,9 @@ def calibrate_folder(
         alpha=alpha,
         unit_key=unit,
         case_key="case",
-        label_mode=label_mode_of(form),
+        label_mode=truth.mode,
         output_path=output_path,
-        class_names=class_names,
+        class_names=truth.names if class_names is None else class_names,
         settings=settings,
     )
     told: set[tuple[str, str]] = set()
@@ -147,14 +148,18 @@ def predict_folder(
     records = folder_records(cases, form, network)
     check_network(records, calibration.provenance)
     chain, threshold = score_chain(score, extractor), ConformalThresholdd("pred", calibration)
-    settings = settings_file(score)
-    made_with = {
+    settings, truth = settings_file(score), truth_form(form, [case.map for case in cases])
+    for case in cases[:1] if form == "nnunet" else ():
+        truth.check_same(calibration, case.map.parent)
+    made_with: dict[str, Any] = {
         "calibration": digest(parsed_json(calibration_path.read_text(encoding="utf-8"))),
         "form": form,
         "score": score if settings is None else digest(parsed_json(Path(settings).read_text(encoding="utf-8"))),
         "extractor": None if extractor is None else extractor.name,
         "network": network_name(network),
     }
+    if truth.regions is not None:
+        made_with["regions"] = {name: list(labels) for name, labels in truth.regions.items()}
     failed: dict[str, str] = {}
     told: set[tuple[str, str]] = set()
     with SetLog(out, made_with, calibration.promise, [case.name for case in cases], overwrite) as log:
@@ -216,7 +221,8 @@ def evaluate_folder(
     def load(case: FolderCase) -> dict[Hashable, Any]:
         assert case.label is not None
         found = read_set(case, calibration, logs)
-        label = read_grid_file(case.label, found, what="label", warned=told)
+        of = truth_form_of_sets(calibration, logs.get(case.map.parent))
+        label = read_truth(case.label, found, of, told)
         return {"pred_set": found, "label": label, "case": case.name, "unit": case.unit}
 
     logs = check_made_with(cases, calibration)

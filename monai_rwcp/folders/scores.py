@@ -10,8 +10,9 @@ from monai.data import MetaTensor
 
 from monai_rwcp.features.protocol import FeatureExtractor
 from monai_rwcp.folders.forms import MapForm
-from monai_rwcp.folders.maps import read_grid_file, read_map
+from monai_rwcp.folders.maps import read_grid_file, read_probabilities
 from monai_rwcp.folders.match import FolderCase
+from monai_rwcp.folders.truth import read_truth, truth_form
 from monai_rwcp.provenance.record import ScoreRecord
 from monai_rwcp.provenance.score_maps import provenance_key
 from monai_rwcp.scores.walked import WalkedScore
@@ -101,12 +102,13 @@ def score_item(
     Raises:
         ValueError: when a file cannot be read, or does not fit; the message names it.
     """
-    found: MetaTensor = read_map(case.map, form)
+    found: MetaTensor = read_probabilities(case.map, form, warned)
     item: dict[Hashable, Any] = {"pred": found, "case": case.name, case.unit_name: case.unit}
     item[provenance_key("pred")] = record.to_json()
-    for key, path in (("label", case.label), ("image", case.image)):
-        if path is not None:
-            item[key] = read_grid_file(path, found, what=key, warned=warned)
+    if case.label is not None:
+        item["label"] = read_truth(case.label, found, truth_form(form, [case.map]), warned)
+    if case.image is not None:
+        item["image"] = read_grid_file(case.image, found, what="image", warned=warned)
     # Not as a chain of MONAI's, whose errors say only which transform was at work.
     for step in chain:
         try:

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, overload
 
 from monai_rwcp.features.protocol import FeatureExtractor
-from monai_rwcp.folders.forms import MapForm, label_mode_of
-from monai_rwcp.folders.maps import read_grid_file, read_map
+from monai_rwcp.folders.forms import MapForm
+from monai_rwcp.folders.maps import read_grid_file, read_probabilities
+from monai_rwcp.folders.truth import read_truth, truth_form
 from monai_rwcp.report.figures.tuning_picture import draw_tuning
 from monai_rwcp.report.tables.tuning_table import tuning_table
 from monai_rwcp.transforms.dense_features import DenseFeaturesd
@@ -87,7 +88,7 @@ def tune_from_files(
             candidates=default_candidates(sources, grid=grid, fine_grid=fine_grid),
             objective=objective,
             unit_key=unit_key,
-            label_mode=label_mode_of(form),
+            label_mode=truth_form(form, [Path(item["pred"]) for item in items]).mode,
             keep_apart=others,
             seed=seed,
             progress=progress,
@@ -203,11 +204,12 @@ class _FileCase(Mapping[Hashable, Any]):
         return len(list(iter(self)))
 
     def _from_files(self) -> dict[Hashable, Any]:
-        found, extractor = read_map(Path(self._item["pred"]), self._of.form), self._of.extractor
-        read: dict[Hashable, Any] = {"pred": found}
-        for key in ("label",) if extractor is None else ("label", "image"):
-            read[key] = read_grid_file(Path(self._item[key]), found, what=key, warned=self._of.warned)
+        path, form, warned, extractor = Path(self._item["pred"]), self._of.form, self._of.warned, self._of.extractor
+        found = read_probabilities(path, form, warned)
+        label = read_truth(Path(self._item["label"]), found, truth_form(form, [path]), warned)
+        read: dict[Hashable, Any] = {"pred": found, "label": label}
         if extractor is not None:
+            read["image"] = read_grid_file(Path(self._item["image"]), found, what="image", warned=warned)
             try:
                 read = DenseFeaturesd("image", extractor)(read)
             except KeyError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from monai_rwcp.conformal.counting.channel_sums import check_background
 from monai_rwcp.conformal.counting.count_case import count_case
 from monai_rwcp.conformal.counting.loss_table import LossTable
 from monai_rwcp.conformal.counting.losses.base import SetLoss
@@ -112,7 +113,9 @@ class CaseCounter:
     def _table(self, item: dict[str, Any], image: str) -> LossTable:
         keys = self.keys
         score, label = item_value(item, keys.score_key), item_value(item, keys.label_key)
-        values = item_score(item, keys.score_key)
+        values, record = item_score(item, keys.score_key), item_record(item, keys.score_key)
+        if not record.steps:
+            check_background(values, self.counting.label_mode)
         maps = {
             name: None if key is None else item_tensor(item_value(item, key)).to(values.device)
             for name, key in (("mask", keys.mask_key), ("weight", keys.weight_key))
@@ -128,7 +131,7 @@ class CaseCounter:
             shift_weight=None if keys.shift_weight_key is None else float(item_value(item, keys.shift_weight_key)),
             spacing=map_spacing(score) or map_spacing(label),
             unit_name="image" if keys.unit_key is None else keys.unit_key,
-            provenance=item_record(item, keys.score_key),
+            provenance=record,
             **maps,
         )
 

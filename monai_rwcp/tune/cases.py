@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from monai.data import MetaTensor
 
+from monai_rwcp.conformal.counting.channel_sums import check_background
 from monai_rwcp.conformal.counting.labels import LabelMode
 from monai_rwcp.provenance.score_maps import map_spacing
 from monai_rwcp.scores.choice import Score
@@ -75,10 +76,15 @@ class ScoredCase:
         Raises:
             KeyError: when it has no such key.
             TypeError: when something else than an array lies there.
-            ValueError: when label, mask or features lie elsewhere than the score; the message names both keys.
+            ValueError: when label, mask or features lie elsewhere than the score; the message names both keys; or when
+                the map is of regions where the labels are class numbers.
         """
         given = _value(case, keys.score, number)
         score = _tensor(given, keys.score, number)
+        try:
+            check_background(score, keys.label_mode)
+        except ValueError as error:
+            raise ValueError(f"'{keys.score}' of case {number}: {error}") from error
         spacing = map_spacing(given)
         named = {"score": keys.score, "label": keys.label} | ({} if keys.mask is None else {"mask": keys.mask})
         check_same_grid({what: (key, _value(case, key, number)) for what, key in named.items()}, warned)

@@ -75,7 +75,10 @@ def test_exchanged_axes_of_one_length_are_noticed(tmp_path: Path) -> None:
     shares = np.random.default_rng(0).dirichlet(np.ones(3), (6, 6, 6)).astype(np.float32)
     save(shares.argmax(-1).astype(np.uint8), tmp_path / "anna.nii.gz")
     np.savez_compressed(tmp_path / "anna.npz", probabilities=np.moveaxis(shares, -1, 0))
-    with pytest.raises(ValueError, match="agree with nnU-Net's segmentation"):
+    with pytest.raises(
+        ValueError,
+        match=r"is not 'anna.nii.gz': label \d has a Dice of 0\.\d+ between both.*an axis was flipped or exchanged",
+    ):
         read_map(tmp_path / "anna.npz", "nnunet")
 
 
