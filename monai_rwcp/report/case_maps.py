@@ -15,6 +15,7 @@ from monai_rwcp.provenance.score_maps import map_spacing
 from monai_rwcp.report.figures.slices import slice_pictures
 from monai_rwcp.utils.same_grid import lie_alike
 from monai_rwcp.utils.tensors import item_tensor
+from monai_rwcp.utils.voxels import voxel_of
 
 __all__ = ["CaseMaps", "ReportCase", "ShownCase", "measured", "shown"]
 
@@ -99,14 +100,14 @@ def measured(case: CaseMaps, classes: Sequence[int]) -> ReportCase:
         ValueError: when a map does not fit the others, or the inner set is not inside the outer one.
         ImportError: when scipy is missing.
     """
-    found, spacing = item_tensor(case.found), map_spacing(case.found)
+    found, voxel = item_tensor(case.found), voxel_of(case.found)
     if case.inner is not None:
         _check_inside(item_tensor(case.inner).to(found.device), found, classes)
     return ReportCase(
         case.name,
         case.unit,
-        spacing is not None,
-        {c: prediction_set_metrics(found[c], truth, spacing=spacing) for c, truth in _truths(case, classes).items()},
+        voxel is not None,
+        {c: prediction_set_metrics(found[c], truth, spacing=voxel) for c, truth in _truths(case, classes).items()},
         case.stratum,
         case.sizes,
     )
