@@ -7,8 +7,10 @@ from pathlib import Path
 import click
 
 from monai_rwcp.commands import options
+from monai_rwcp.commands.matching import say_left_out
 from monai_rwcp.commands.outputs import check_new_file
 from monai_rwcp.commands.telling import told
+from monai_rwcp.utils.left_out import told_left_out
 
 __all__ = ["dicom_seg"]
 
@@ -25,7 +27,7 @@ __all__ = ["dicom_seg"]
 @click.option("--anatomy", multiple=True, required=True, help="CHANNEL=VALUE,SCHEME,MEANING; for every class.")
 @click.option("--out", type=options.NEW_FILE, required=True, help="The DICOM file.")
 def dicom_seg(sets: Path, series: Path, calibration: Path, anatomy: tuple[str, ...], out: Path) -> None:
-    """Write the prediction sets in SETS, NIfTI [x, y, z, C], as a DICOM segmentation object."""
+    """Write the prediction sets in SETS, NIfTI, NRRD or MHA [x, y, z, C], as a DICOM segmentation object."""
     with told():
         check_new_file(out)
 
@@ -34,5 +36,9 @@ def dicom_seg(sets: Path, series: Path, calibration: Path, anatomy: tuple[str, .
         from monai_rwcp.dicom.series import read_series
 
         codes = dict(parsed_anatomy(text) for text in anatomy)
-        write_nifti_sets(sets, read_series(series), Calibration.load(calibration), codes, out)
+        images = read_series(series)
+        used = {Path(image.filename).name for image in images.slices}
+        others = sorted(path.name for path in series.iterdir() if path.name not in used)
+        say_left_out(told_left_out(series, dict.fromkeys(others, "no DICOM image")))
+        write_nifti_sets(sets, images, Calibration.load(calibration), codes, out)
     click.echo(f"{out}")

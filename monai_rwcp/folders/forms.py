@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
+
+from monai_rwcp.utils.endings import IMAGES
 
 if TYPE_CHECKING:
     from monai_rwcp.conformal.counting.labels import LabelMode
 
-__all__ = ["IMAGES", "NIFTI", "MapForm", "ending_of", "label_mode_of", "map_endings"]
+__all__ = ["NIFTI", "MapForm", "label_mode_of", "map_endings"]
 
 MapForm = Literal["channels-last", "channels-first", "one-class", "nnunet"]
 
 NIFTI = (".nii.gz", ".nii")
 """Endings of NIfTI files."""
-
-IMAGES = (*NIFTI, ".nrrd", ".mha")
-"""Endings of the files of images and labels, and of maps in most forms."""
-
-
-def ending_of(name: str, endings: Sequence[str]) -> str | None:
-    """Which of some endings a file's name has, as it is written there; None for none of them.
-
-    Example:
-        >>> ending_of("anna.NII.GZ", NIFTI)
-        '.NII.GZ'
-    """
-    found = next((ending for ending in endings if name.lower().endswith(ending)), None)
-    return None if found is None else name[-len(found) :]
 
 
 def map_endings(form: MapForm) -> tuple[str, ...]:

@@ -19,9 +19,9 @@ from monai_rwcp.handlers.items import (
     item_score,
     item_value,
 )
+from monai_rwcp.utils.lengths import voxel_of
 from monai_rwcp.utils.processes import from_all
 from monai_rwcp.utils.tensors import item_tensor
-from monai_rwcp.utils.voxels import voxel_of
 
 __all__ = ["CaseCounter", "ItemKeys"]
 

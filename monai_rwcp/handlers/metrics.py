@@ -12,8 +12,8 @@ from monai_rwcp.conformal.counting.options import CountingOptions
 from monai_rwcp.handlers.epoch import attach_to_epoch
 from monai_rwcp.handlers.items import check_grids, engine_items, errors_of_case, id_of_image, item_name, item_value
 from monai_rwcp.metrics.cumulative import PredictionSetMetrics
+from monai_rwcp.utils.lengths import voxel_of
 from monai_rwcp.utils.tensors import item_tensor
-from monai_rwcp.utils.voxels import voxel_of
 
 __all__ = ["PredictionSetMetricsHandler"]
 

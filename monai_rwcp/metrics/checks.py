@@ -7,7 +7,8 @@ from collections.abc import Sequence, Sized
 
 import torch
 
-from monai_rwcp.utils.voxels import Voxel, voxel_of
+from monai_rwcp.utils.lengths import voxel_of
+from monai_rwcp.utils.voxels import Voxel
 
 __all__ = ["check_entries", "check_mask", "check_spacing", "checked_voxel"]
 

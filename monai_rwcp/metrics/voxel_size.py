@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from monai.metrics.utils import prepare_spacing
 
-from monai_rwcp.utils.voxels import Voxel, voxel_of
+from monai_rwcp.utils.lengths import voxel_of
+from monai_rwcp.utils.voxels import Voxel
 
 __all__ = ["Batch", "Spacing", "volume_ml", "voxels_of"]
 

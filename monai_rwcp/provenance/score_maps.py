@@ -11,8 +11,8 @@ from monai.config import NdarrayOrTensor
 from monai.data import MetaTensor
 
 from monai_rwcp.provenance.record import UNRECORDED, ScoreRecord
+from monai_rwcp.utils.lengths import voxel_of
 from monai_rwcp.utils.same_grid import lie_alike
-from monai_rwcp.utils.voxels import voxel_of
 
 __all__ = ["completed_record", "features_record", "grid_side", "map_spacing", "provenance_key", "record_of"]
 

@@ -13,9 +13,9 @@ from monai_rwcp.conformal.counting.labels import LabelMode, truth_masks
 from monai_rwcp.metrics.prediction_set import SetMetrics, prediction_set_metrics
 from monai_rwcp.provenance.score_maps import map_spacing
 from monai_rwcp.report.figures.slices import slice_pictures
+from monai_rwcp.utils.lengths import affine_in_mm, voxel_of
 from monai_rwcp.utils.same_grid import lie_alike
 from monai_rwcp.utils.tensors import item_tensor
-from monai_rwcp.utils.voxels import voxel_of
 
 __all__ = ["CaseMaps", "ReportCase", "ShownCase", "measured", "shown"]
 
@@ -163,9 +163,12 @@ def _truths(case: CaseMaps, classes: Sequence[int]) -> dict[int, torch.Tensor]:
 def _on_grid_of(case: CaseMaps, image: torch.Tensor) -> torch.Tensor:
     found = case.found
     if isinstance(image, MetaTensor) and isinstance(found, MetaTensor):
-        here, there = (value.affine.cpu().numpy() for value in (found, image))
+        here, there = (affine_in_mm(value) for value in (found, image))
         same = image.shape[1:] == found.shape[1:] and lie_alike(here, there, found.shape[1:])
-        return image if same else ResampleToMatch()(image.cpu().float(), found.cpu())
+        if same:
+            return image
+        lying = [MetaTensor(item_tensor(v).cpu().float(), affine=a) for v, a in ((image, there), (found, here))]
+        return ResampleToMatch()(*lying)
     if image.shape[1:] != found.shape[1:]:
         raise ValueError(
             f"Expected the image on the grid of the set, {tuple(found.shape[1:])}, but its shape is "

@@ -16,9 +16,10 @@ from monai_rwcp.scores.choice import Score
 from monai_rwcp.scores.together import make_together
 from monai_rwcp.scores.walked import WalkedScore
 from monai_rwcp.utils.field_of_view import check_field_of_view
+from monai_rwcp.utils.lengths import voxel_of
 from monai_rwcp.utils.names import name_as_text
 from monai_rwcp.utils.same_grid import check_same_grid
-from monai_rwcp.utils.voxels import Voxel, voxel_of
+from monai_rwcp.utils.voxels import Voxel
 
 __all__ = ["CaseKeys", "ScoredCase", "case_owner", "keys_of_sources", "names_of_units"]
 

@@ -9,7 +9,9 @@ import numpy as np
 import torch
 from monai.data import MetaTensor
 
-__all__ = ["MM_PER_UNIT", "affine_in_mm", "mm_per_unit"]
+from monai_rwcp.utils.voxels import Voxel
+
+__all__ = ["MM_PER_UNIT", "affine_in_mm", "mm_per_unit", "voxel_of"]
 
 MM_PER_UNIT = {0: 1.0, 1: 1e3, 2: 1.0, 3: 1e-3}
 """How many mm the unit of length of a NIfTI header has, by its number: unknown (taken for mm, as everywhere), metre,
@@ -54,3 +56,16 @@ def affine_in_mm(value: MetaTensor) -> np.ndarray:
     affine = torch.as_tensor(value.affine).detach().cpu().double().numpy().copy()
     affine[..., :-1, :] *= mm_per_unit(value.meta)
     return affine
+
+
+def voxel_of(value: object) -> Voxel | None:
+    """The voxel of a map ``[C, *spatial]``; None where it carries no affine.
+
+    Example:
+        >>> voxel_of(MetaTensor(torch.zeros(1, 4, 4), affine=torch.diag(torch.tensor([2.0, 3.0, 1.0])))).lengths
+        [2.0, 3.0]
+    """
+    if not isinstance(value, MetaTensor):
+        return None
+    columns = affine_in_mm(value)[:-1, : value.ndim - 1]
+    return Voxel(tuple(map(tuple, columns.T.tolist())))

@@ -8,11 +8,8 @@ from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
-from monai.data import MetaTensor
 
-from monai_rwcp.utils.lengths import affine_in_mm
-
-__all__ = ["Voxel", "voxel_of"]
+__all__ = ["Voxel"]
 
 # Cosine between two edges; rounding in headers stays below, and lengths change by half of it at most.
 _STRAIGHT = 1e-3
@@ -80,17 +77,3 @@ class Voxel:
         else:
             per_step = (1 / np.linalg.norm(np.linalg.pinv(np.array(self.edges)), axis=0)).tolist()
         return [math.floor(radius / length * (1 + 1e-12)) for length in per_step]
-
-
-def voxel_of(value: object) -> Voxel | None:
-    """The voxel of a map ``[C, *spatial]``; None where it carries no affine.
-
-    Example:
-        >>> import torch
-        >>> voxel_of(MetaTensor(torch.zeros(1, 4, 4), affine=torch.diag(torch.tensor([2.0, 3.0, 1.0])))).lengths
-        [2.0, 3.0]
-    """
-    if not isinstance(value, MetaTensor):
-        return None
-    columns = affine_in_mm(value)[:-1, : value.ndim - 1]
-    return Voxel(tuple(map(tuple, columns.T.tolist())))

@@ -16,8 +16,9 @@ from monai_rwcp.conformal.counting.losses.base import ClassCase, SetLoss
 from monai_rwcp.conformal.counting.options import CountingOptions
 from monai_rwcp.provenance.record import ScoreRecord
 from monai_rwcp.utils.arguments import check_weight
+from monai_rwcp.utils.lengths import voxel_of
 from monai_rwcp.utils.names import name_as_text, optional_name
-from monai_rwcp.utils.voxels import Voxel, voxel_of
+from monai_rwcp.utils.voxels import Voxel
 
 __all__ = ["count_case"]
 
