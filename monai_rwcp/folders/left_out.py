@@ -63,6 +63,6 @@ def nested_by_case(folder: Path, endings: Sequence[str]) -> str | None:
         return None
     return (
         f"No file of a case in '{folder}', but a folder for each (such as '{first.relative_to(folder)}'), as "
-        'SaveImaged makes them by itself. Give SaveImaged separate_folder=False and output_postfix="", or move the files '
-        "into one folder, each called as its case."
+        'SaveImaged makes them by itself. Give SaveImaged separate_folder=False and output_postfix="", or move the '
+        "files into one folder, each called as its case."
     )
