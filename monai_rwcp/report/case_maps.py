@@ -167,8 +167,11 @@ def _on_grid_of(case: CaseMaps, image: torch.Tensor) -> torch.Tensor:
         same = image.shape[1:] == found.shape[1:] and lie_alike(here, there, found.shape[1:])
         if same:
             return image
-        lying = [MetaTensor(item_tensor(v).cpu().float(), affine=a) for v, a in ((image, there), (found, here))]
-        return ResampleToMatch()(*lying)
+        moved, kept = (
+            MetaTensor(item_tensor(value).cpu().float(), affine=torch.from_numpy(affine))
+            for value, affine in ((image, there), (found, here))
+        )
+        return ResampleToMatch()(moved, kept)
     if image.shape[1:] != found.shape[1:]:
         raise ValueError(
             f"Expected the image on the grid of the set, {tuple(found.shape[1:])}, but its shape is "

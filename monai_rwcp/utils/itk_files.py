@@ -7,6 +7,7 @@ import gzip
 import re
 import zlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ def is_itk_file(path: Path) -> bool:
 def read_itk(path: Path) -> tuple[np.ndarray, np.ndarray, str, bool]:
     """Read an NRRD or MHA file to its end.
 
-    SimpleITK takes a damaged stream for other values; so the streams are unpacked here once more, and compared.
+    SimpleITK takes damaged and short streams for other values; so they are unpacked here once more, and compared.
 
     Returns:
         the values ``[x, y(, z)(, C)]`` in the file's type; the affine from voxels to mm, RAS; ``"mm"``; whether each
@@ -96,9 +97,9 @@ def _nrrd(content: bytes, path: Path) -> Callable[[], bytes] | None:
     _check_mm(re.findall(r'"(.*?)"', fields.get("space units", "")), path)
     packed = parts[1] if len(parts) == 2 else b""
     encoding = fields.get("encoding", "").lower()
-    if encoding in ("gzip", "gz"):
-        return lambda: gzip.decompress(packed)
-    return (lambda: bz2.decompress(packed)) if encoding in ("bzip2", "bz2") else None
+    unpackers: dict[str, Callable[[bytes], bytes]] = {"raw": bytes, "bz2": bz2.decompress, "bzip2": bz2.decompress}
+    unpackers |= {"gz": gzip.decompress, "gzip": gzip.decompress}
+    return partial(unpackers[encoding], packed) if encoding in unpackers else None
 
 
 def _mha(content: bytes, path: Path) -> Callable[[], bytes] | None:
@@ -110,4 +111,4 @@ def _mha(content: bytes, path: Path) -> Callable[[], bytes] | None:
         )
     fields = dict(re.findall(r"^(\w+) *= *(.*?) *\r?$", head.decode("utf-8", "replace"), re.MULTILINE))
     _check_mm([fields.get("DistanceUnits", "mm")], path)
-    return (lambda: zlib.decompress(packed)) if fields.get("CompressedData", "False").lower() == "true" else None
+    return partial(zlib.decompress if fields.get("CompressedData", "False").lower() == "true" else bytes, packed)

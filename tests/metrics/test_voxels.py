@@ -20,7 +20,7 @@ from monai_rwcp.conformal.counting.levels import threshold_levels
 from monai_rwcp.metrics import prediction_set_metrics, sandwich_metrics, volume_ml
 from monai_rwcp.metrics.surfaces import surface_distances
 from monai_rwcp.provenance.score_maps import map_spacing
-from monai_rwcp.report.case_maps import CaseMaps, measured
+from monai_rwcp.report.case_maps import CaseMaps, measured, shown
 from monai_rwcp.tune.distances import set_distances
 from monai_rwcp.utils.lengths import voxel_of
 from monai_rwcp.utils.voxels import Voxel
@@ -150,6 +150,21 @@ def test_maps_in_two_units_lie_at_one_place_or_do_not() -> None:
     assert metric.aggregate()["size_ml"].item() == pytest.approx(0.7 * 1.1 * 2.5 * masks()[0].sum() / 1000)
     with pytest.raises(ValueError, match="does a header tell lengths in another unit, such as micron"):
         metric([maps(in_micron)[0]], [maps(grid())[1]])
+
+
+def test_a_reports_image_in_another_unit_is_brought_to_the_set() -> None:
+    mirrored = grid()
+    mirrored[:3, 3] += 8 * mirrored[:3, 0]
+    mirrored[:3, 0] *= -1
+    in_micron = mirrored.copy()
+    in_micron[:3] *= 1000
+    values = torch.rand(1, 9, 8, 7, generator=torch.Generator().manual_seed(0))
+    images = [MetaTensor(values, affine=mirrored), MetaTensor(values, affine=in_micron, meta={"xyzt_units": 3})]
+    the_set, truth = maps(grid())
+    drawn = [shown(CaseMaps("a", "a", the_set, truth[1:], image=lambda i=i: i), 1, 0.1).slices for i in images]
+    assert [png for _, png in drawn[0]] == [png for _, png in drawn[1]]
+    lost = shown(CaseMaps("a", "a", the_set, truth[1:], image=lambda: MetaTensor(values, affine=in_micron)), 1, 0.1)
+    assert [png for _, png in lost.slices] != [png for _, png in drawn[0]]
 
 
 def test_pixels_of_two_lengths_and_oblique_slices() -> None:
