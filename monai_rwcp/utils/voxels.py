@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 
 import numpy as np
@@ -34,12 +35,12 @@ class Voxel:
         """A voxel of right angles."""
         return Voxel(tuple(map(tuple, np.diag([float(length) for length in lengths]).tolist())))
 
-    @property
+    @cached_property
     def lengths(self) -> list[float]:
         """Of its edges, in mm."""
         return [math.hypot(*edge) for edge in self.edges]
 
-    @property
+    @cached_property
     def is_straight(self) -> bool:
         """Whether its angles are right, up to what headers round."""
         matrix, lengths = np.array(self.edges), np.array(self.lengths)
