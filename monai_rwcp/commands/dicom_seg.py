@@ -7,10 +7,8 @@ from pathlib import Path
 import click
 
 from monai_rwcp.commands import options
-from monai_rwcp.commands.matching import say_left_out
 from monai_rwcp.commands.outputs import check_new_file
 from monai_rwcp.commands.telling import told
-from monai_rwcp.utils.left_out import told_left_out
 
 __all__ = ["dicom_seg"]
 
@@ -32,13 +30,9 @@ def dicom_seg(sets: Path, series: Path, calibration: Path, anatomy: tuple[str, .
         check_new_file(out)
 
         from monai_rwcp.conformal.promises.calibration import Calibration
-        from monai_rwcp.dicom.nifti_sets import parsed_anatomy, write_nifti_sets
+        from monai_rwcp.dicom.nifti_sets import parsed_anatomies, write_nifti_sets
         from monai_rwcp.dicom.series import read_series
 
-        codes = dict(parsed_anatomy(text) for text in anatomy)
-        images = read_series(series)
-        used = {Path(image.filename).name for image in images.slices}
-        others = sorted(path.name for path in series.iterdir() if path.name not in used)
-        say_left_out(told_left_out(series, dict.fromkeys(others, "no DICOM image")))
-        write_nifti_sets(sets, images, Calibration.load(calibration), codes, out)
+        codes = parsed_anatomies(anatomy)
+        write_nifti_sets(sets, read_series(series), Calibration.load(calibration), codes, out)
     click.echo(f"{out}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -63,5 +64,16 @@ def features(
             point=None if point is None else [int(part) for part in point.split(",")],
             k=k,
             center=center,
+            read=_reader(image),
         )
     click.echo(f"{out}")
+
+
+def _reader(image: Path) -> Any:
+    """What reads DICOM as `dicom-seg` does; None where MONAI's readers do."""
+    with image.open("rb") as stream:
+        if stream.read(132)[128:] != b"DICM":
+            return None
+    from monai_rwcp.dicom.series import read_slice
+
+    return read_slice

@@ -47,6 +47,10 @@ def maps(command: AnyCommand) -> AnyCommand:
         click.option("--images", type=FOLDER, help="Folder of the images, for a score that walks."),
         click.option("--extractor", help="Source of features, as of `features`."),
         click.option("--intensity", help="As of `features`."),
+        click.option(
+            "--network",
+            help="Checkpoint (or a name) of the network that made the maps: others are then refused by `predict`.",
+        ),
         click.option("--dry-run", is_flag=True, help="Only tell which files belong together."),
     )
     for option in reversed(given):

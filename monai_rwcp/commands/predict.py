@@ -26,6 +26,7 @@ def predict(
     images: Path | None,
     extractor: str | None,
     intensity: str | None,
+    network: str | None,
     dry_run: bool,
     calibration: Path,
     out: Path,
@@ -50,6 +51,7 @@ def predict(
                 form=form,
                 score=score,
                 extractor=optional_extractor(extractor, intensity),
+                network=network,
                 overwrite=overwrite,
                 progress=True,
             )

@@ -1,4 +1,4 @@
-from .segmentation import Anatomy as Anatomy
+from .anatomy import Anatomy as Anatomy
 from .segmentation import Segment as Segment
 from .segmentation import write_scores as write_scores
 from .segmentation import write_sets as write_sets

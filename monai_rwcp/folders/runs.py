@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
-
-import torch.distributed
-from ignite.engine import Engine
 
 from monai_rwcp.conformal.promises.calibration import Calibration
 from monai_rwcp.conformal.sets.set_sizes import set_sizes
@@ -20,6 +17,8 @@ from monai_rwcp.folders.log import SetLog
 from monai_rwcp.folders.maps import read_grid_file, read_map
 from monai_rwcp.folders.match import FolderCase
 from monai_rwcp.folders.out_folder import check_apart
+from monai_rwcp.folders.records import check_network, folder_records, network_name
+from monai_rwcp.folders.run_over import own_share, run_over
 from monai_rwcp.folders.scores import ScoreChoice, score_chain, score_item, settings_file
 from monai_rwcp.folders.set_files import made_of, refuse_failed, write_set
 from monai_rwcp.folders.sets import check_made_with, read_set
@@ -28,7 +27,7 @@ from monai_rwcp.handlers.metrics import PredictionSetMetricsHandler
 from monai_rwcp.transforms.conformal_threshold import ConformalThresholdd
 from monai_rwcp.tune.settings_file import TunedSettings
 from monai_rwcp.utils.json_documents import digest
-from monai_rwcp.utils.processes import from_all, is_first_process, n_processes
+from monai_rwcp.utils.processes import from_all, is_first_process
 from monai_rwcp.utils.progress import shown_progress
 
 __all__ = ["ScoreChoice", "calibrate_folder", "evaluate_folder", "predict_folder"]
@@ -43,6 +42,7 @@ def calibrate_folder(
     extractor: FeatureExtractor | None = None,
     alpha: float = 0.1,
     class_names: Sequence[str] | None = None,
+    network: str | None = None,
     progress: bool = False,
 ) -> Calibration:
     """Calibrate the false negative rate on labelled maps, unit by unit.
@@ -55,6 +55,8 @@ def calibrate_folder(
         extractor: source of features, for a walk; the cases then need images.
         alpha: highest expected false negative rate, in (0, 1).
         class_names: by channel; None numbers them.
+        network: checkpoint or name of the network that made the maps, see
+            :py:func:`monai_rwcp.folders.records.network_name`; None takes what the files tell.
         progress: whether a progress bar is shown.
 
     Returns:
@@ -65,6 +67,7 @@ def calibrate_folder(
         ValueError: when a case does not fit; the message names it.
     """
     chain = score_chain(score, extractor)
+    records = folder_records(cases, form, network)
     if class_names is not None and cases:
         n_channels = read_map(cases[0].map, form).shape[0]
         if len(class_names) != n_channels:
@@ -85,7 +88,11 @@ def calibrate_folder(
         settings=settings,
     )
     told: set[tuple[str, str]] = set()
-    _run(handler, cases, lambda case: {**score_item(case, form, chain, told), unit: case.unit}, "calibrate", progress)
+
+    def load(case: FolderCase) -> dict[Hashable, Any]:
+        return {**score_item(case, form, chain, told, records[case.map.parent]), unit: case.unit}
+
+    run_over(handler, cases, load, "calibrate", progress)
     return handler.calibration
 
 
@@ -97,6 +104,7 @@ def predict_folder(
     form: MapForm = "channels-last",
     score: ScoreChoice = "plain",
     extractor: FeatureExtractor | None = None,
+    network: str | None = None,
     overwrite: bool = False,
     progress: bool = False,
 ) -> dict[str, Any]:
@@ -111,7 +119,7 @@ def predict_folder(
         cases: what is predicted.
         calibration_path: the file of the calibration.
         out: a folder of its own, which is made.
-        form, score, extractor: as the calibration was made; a score that was made another way is refused.
+        form, score, extractor, network: as the calibration was made; a score that was made another way is refused.
         overwrite: whether the sets of an earlier run there are taken away and made anew.
         progress: whether a progress bar is shown.
 
@@ -134,6 +142,8 @@ def predict_folder(
             "weight, and no folder tells those of a case. Use ConformalThresholdd in Python, with its group_key or "
             "weight_key."
         )
+    records = folder_records(cases, form, network)
+    check_network(records, calibration.provenance)
     chain, threshold = score_chain(score, extractor), ConformalThresholdd("pred", calibration)
     settings = settings_file(score)
     made_with = {
@@ -141,20 +151,21 @@ def predict_folder(
         "form": form,
         "score": score if settings is None else digest(json.loads(Path(settings).read_text(encoding="utf-8"))),
         "extractor": None if extractor is None else extractor.name,
+        "network": network_name(network),
     }
     failed: dict[str, str] = {}
     told: set[tuple[str, str]] = set()
     with SetLog(out, made_with, calibration.promise, [case.name for case in cases], overwrite) as log:
         # Before any file is read: one that changes meanwhile is then made anew by the next run.
         of = {case.name: made_of(case) for case in cases}
-        left = _share([case for case in cases if log.cases.get(case.name, {}).get("made_of") != of[case.name]])
+        left = own_share([case for case in cases if log.cases.get(case.name, {}).get("made_of") != of[case.name]])
         with shown_progress(len(left), progress and is_first_process(), "predict", "case") as advance:
             for case in left:
                 start = time.perf_counter()
                 log.drop(case.name)
                 advance(1)
                 try:
-                    item = score_item(case, form, [*chain, threshold], told)
+                    item = score_item(case, form, [*chain, threshold], told, records[case.map.parent])
                 except (OSError, ValueError) as error:
                     failed[case.name] = str(error)
                     continue
@@ -207,32 +218,4 @@ def evaluate_folder(
         return {"pred_set": found, "label": label, "case": case.name, "patient": case.unit}
 
     logs = check_made_with(cases, calibration)
-    return _run(handler, cases, load, "evaluate", progress)
-
-
-def _run(
-    handler: Any,
-    cases: Sequence[FolderCase],
-    load: Callable[[FolderCase], dict[Hashable, Any]],
-    title: str,
-    progress: bool,
-) -> dict[str, float]:
-    if len(cases) < n_processes():
-        raise ValueError(
-            f"Expected a case for each of the {n_processes()} processes, but got {len(cases)} in all. Start fewer."
-        )
-    own = _share(cases)
-    with shown_progress(len(own), progress and is_first_process(), title, "case") as advance:
-
-        def step(engine: Engine, case: FolderCase) -> list[dict[Hashable, Any]]:
-            advance(1)
-            return [load(case)]
-
-        engine = Engine(step)
-        handler.attach(engine)
-        return dict(engine.run(own).metrics)
-
-
-def _share(cases: Sequence[FolderCase]) -> Sequence[FolderCase]:
-    """The cases of this process, dealt out in turn."""
-    return cases if n_processes() == 1 else cases[torch.distributed.get_rank() :: n_processes()]
+    return run_over(handler, cases, load, "evaluate", progress)

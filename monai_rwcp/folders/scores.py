@@ -12,6 +12,8 @@ from monai_rwcp.features.protocol import FeatureExtractor
 from monai_rwcp.folders.forms import MapForm
 from monai_rwcp.folders.maps import read_grid_file, read_map
 from monai_rwcp.folders.match import FolderCase
+from monai_rwcp.provenance.record import ScoreRecord
+from monai_rwcp.provenance.score_maps import provenance_key
 from monai_rwcp.scores.walked import WalkedScore
 from monai_rwcp.transforms.dense_features import DenseFeaturesd
 from monai_rwcp.transforms.random_walk_diffusion import RandomWalkDiffusiond
@@ -77,7 +79,11 @@ def score_chain(score: ScoreChoice, extractor: FeatureExtractor | None) -> Seque
 
 
 def score_item(
-    case: FolderCase, form: MapForm, chain: Sequence[ScoreStep], warned: set[tuple[str, str]]
+    case: FolderCase,
+    form: MapForm,
+    chain: Sequence[ScoreStep],
+    warned: set[tuple[str, str]],
+    record: ScoreRecord,
 ) -> dict[Hashable, Any]:
     """Load a case and make its score.
 
@@ -86,9 +92,10 @@ def score_item(
         form: of the map.
         chain: of :py:func:`score_chain`.
         warned: see :py:func:`monai_rwcp.folders.read_grid_file`.
+        record: of the maps in its folder, see :py:func:`monai_rwcp.folders.records.folder_records`.
 
     Returns:
-        item with ``pred`` (the score), ``pred_provenance`` where it was walked or blurred, ``label`` where there is
+        item with ``pred`` (the score), ``pred_provenance`` (its record), ``label`` where there is
         one, ``case`` and ``patient``.
 
     Raises:
@@ -96,6 +103,7 @@ def score_item(
     """
     found: MetaTensor = read_map(case.map, form)
     item: dict[Hashable, Any] = {"pred": found, "case": case.name, "patient": case.unit}
+    item[provenance_key("pred")] = record.to_json()
     for key, path in (("label", case.label), ("image", case.image)):
         if path is not None:
             item[key] = read_grid_file(path, found, what=key, warned=warned)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 from monai.data import MetaTensor
 
@@ -13,10 +13,26 @@ from monai_rwcp.folders.maps import read_map
 from monai_rwcp.folders.match import FolderCase
 from monai_rwcp.utils.files import file_hash, is_plain_name
 from monai_rwcp.utils.json_documents import read_json
+from monai_rwcp.utils.json_types import check_types
 
 __all__ = ["LOG_NAME", "check_as_logged", "check_made_with", "read_log", "read_set"]
 
 LOG_NAME = "run.json"
+
+
+class _Set(TypedDict):
+    made_of: dict[str, list[int]]
+    voxels: list[int]
+    voxels_at: NotRequired[dict[str, list[int]]]
+    seconds: float
+    hash: str
+
+
+class _Log(TypedDict):
+    made_with: dict[str, Any]
+    promise: str
+    thresholds: list[float]
+    cases: dict[str, _Set]
 
 
 def read_log(path: Path) -> dict[str, Any]:
@@ -27,18 +43,18 @@ def read_log(path: Path) -> dict[str, Any]:
         ValueError: when it is damaged or something else, or names files elsewhere.
     """
     log = read_json(path, "log of prediction sets", "Make the sets with monai-rwcp predict")
-    if not isinstance(log, dict) or not all(isinstance(log.get(name), dict) for name in ("made_with", "cases")):
-        raise ValueError(f"'{path}' is not the log of monai-rwcp predict, or was changed. Make the sets anew.")
-    for name, entry in log["cases"].items():
+    try:
+        check_types(log, _Log, "it")
+    except ValueError as error:
+        raise ValueError(
+            f"'{path}' is not the log of monai-rwcp predict, is of an earlier release, or was changed: {error}. Make "
+            "the sets anew in another folder."
+        ) from error
+    for name in log["cases"]:
         if not is_plain_name(name):
             raise ValueError(
                 f"'{path}' names {name!r}, which is no name of a file in its folder: it was changed. Make the sets "
                 "anew in another folder."
-            )
-        if not isinstance(entry, dict) or not isinstance(entry.get("hash"), str):
-            raise ValueError(
-                f"'{path}' does not tell the hash of the set of '{name}': it was changed, or is of an earlier release. "
-                "Make the sets anew in another folder."
             )
     return log
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, TypedDict
 
 from monai_rwcp.monitoring.summarising import check_summary_thresholds
 from monai_rwcp.provenance.record import UNRECORDED, ScoreRecord
@@ -16,12 +16,29 @@ from monai_rwcp.utils.names import name_as_text
 
 __all__ = ["CaseSummaries", "ImageSummary"]
 
+
+class _Image(TypedDict):
+    image: str
+    unit: str
+    values: dict[str, float]
+
+
+class _Content(TypedDict):
+    unit_name: str
+    thresholds: list[float]
+    include_background: bool
+    with_image: bool
+    provenance: dict[str, Any]
+    images: list[_Image]
+
+
 _DOCUMENT = DocumentKind(
     "summary of the calibration cases",
     "monai_rwcp.case_summaries",
     version=2,
     first_step="Run the evaluator over the calibration cases with CaseSummaryHandler(output_path='{path}') first",
     anew="CaseSummaryHandler",
+    content=_Content,
     earlier={1: "0.1"},
 )
 

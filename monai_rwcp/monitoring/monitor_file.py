@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from monai_rwcp.monitoring.judged_cases import MonitoredCase
 from monai_rwcp.utils.json_documents import DocumentKind
@@ -15,12 +15,32 @@ __all__ = [
     "check_settings_for_life",
 ]
 
+
+class _Case(TypedDict):
+    case: str
+    date: str
+    summaries: dict[str, float]
+
+
+class _Losses(TypedDict):
+    case: str
+    date: str
+    losses: dict[str, float]
+
+
+class _Content(TypedDict):
+    cases: list[_Case]
+    losses: list[_Losses]
+    left_out: list[Any]
+
+
 MONITOR_DOCUMENT = DocumentKind(
     "monitor",
     "monai_rwcp.monitor",
     version=2,
     first_step="Run the evaluator with ExchangeabilityMonitorHandler first",
     anew="ExchangeabilityMonitorHandler over the same cases",
+    content=_Content,
     earlier={1: "0.1"},
 )
 

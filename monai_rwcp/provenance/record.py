@@ -5,12 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, NotRequired, TypedDict
 
-__all__ = ["UNRECORDED", "VARIES", "ComparedField", "RecordedStep", "ScoreRecord"]
+from monai_rwcp.utils.json_types import check_types
+
+__all__ = ["UNRECORDED", "VARIES", "WRITTEN_BY", "ComparedField", "RecordedStep", "ScoreRecord"]
 
 VARIES = "varies"
-"""Stands for the spacing of cases that do not share one."""
+"""Stands for what cases do not share, where they need not: the spacing, the program that wrote a map."""
+
+WRITTEN_BY = "written_by"
+"""Where the record of files names the program that wrote them."""
 
 
 class ComparedField(NamedTuple):
@@ -70,12 +75,32 @@ class RecordedStep:
         return {"features": self.features, **self.settings, "side": self.side}
 
 
+class _JsonStep(TypedDict):
+    kind: str
+    settings: dict[str, Any]
+    side: NotRequired[Any]
+    features: NotRequired[Any]
+
+
+class _Json(TypedDict, total=False):
+    network: str | None
+    maps: dict[str, Any] | None
+    inferer: dict[str, Any] | None
+    flips: list[list[int]] | None
+    spacing: list[float] | Literal["varies"] | None
+    steps: list[_JsonStep]
+    dtype: str | None
+    side: str | None
+
+
 @dataclass(frozen=True)
 class ScoreRecord:
     """How a score was made; None where it is not recorded.
 
     Args:
-        network: hash of the weights of the network that made the probabilities.
+        network: hash of the weights of the network that made the probabilities, or the name that a person gave it.
+        maps: what the files of the probabilities tell of where they are from, as JSON values; None where they were
+            not read from files.
         inferer: what its inferer does to values, see :py:func:`monai_rwcp.provenance.inferer_record`.
         flips: the flipped copies of the image that were averaged, as spatial axes.
         spacing: size of a voxel along each axis in mm, or ``"varies"`` where cases do not share one.
@@ -95,6 +120,7 @@ class ScoreRecord:
     """
 
     network: str | None = None
+    maps: Mapping[str, Any] | None = None
     inferer: Mapping[str, Any] | None = None
     flips: list[list[int]] | None = None
     spacing: list[float] | str | None = None
@@ -105,7 +131,8 @@ class ScoreRecord:
     @property
     def is_recorded(self) -> bool:
         """Whether anything is known but what can be read from the score itself."""
-        return self.network is not None or self.inferer is not None or self.flips is not None or bool(self.steps)
+        known = (self.network, self.maps, self.inferer, self.flips)
+        return any(value is not None for value in known) or bool(self.steps)
 
     def with_step(self, step: RecordedStep) -> ScoreRecord:
         """The record after one more step."""
@@ -132,22 +159,19 @@ class ScoreRecord:
                 f"Expected the record of a score, with {', '.join(sorted(known))}, but got {wrong}. Let the transforms "
                 "of monai_rwcp write it."
             )
-        spacing = values.get("spacing")
-        sizes = isinstance(spacing, list) and all(isinstance(size, (int, float)) for size in spacing)
-        if spacing not in (None, VARIES) and not sizes:
-            raise ValueError(f"Expected the spacing of a score's record to be sizes in mm, but got {spacing!r}.")
-        steps = values.get("steps", [])
+        check_types(dict(values), _Json, "the record of a score")
         try:
-            made = tuple(RecordedStep(**{**step, "settings": dict(step["settings"])}) for step in steps)
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"Expected the steps of a score's record, but got {steps!r}.") from error
-        return ScoreRecord(**{**values, "steps": made})
+            steps = tuple(RecordedStep(**step) for step in values.get("steps", []))
+        except TypeError as error:
+            raise ValueError(f"a step of the record of a score: {error}") from error
+        return ScoreRecord(**{**values, "steps": steps})
 
     @staticmethod
     def join(records: Iterable[ScoreRecord]) -> ScoreRecord:
         """Join the records of several cases into the one they share.
 
-        Only the spacing may differ from case to case (scans at their native resolution); it then becomes "varies".
+        Only the spacing (scans at their native resolution) and the program that wrote a file may differ from case to
+        case; they then become "varies".
 
         Args:
             records: at least one.
@@ -167,6 +191,8 @@ class ScoreRecord:
                 continue
             if not _same_spacing(joined.spacing, record.spacing):
                 joined = replace(joined, spacing=VARIES)
+            if joined.maps and record.maps and joined.maps.get(WRITTEN_BY) != record.maps.get(WRITTEN_BY):
+                joined = replace(joined, maps={**joined.maps, WRITTEN_BY: VARIES})
             differing = joined.first_difference(record)
             if differing is not None:
                 raise ValueError(
@@ -181,13 +207,13 @@ class ScoreRecord:
         """The first field in which another record differs from this one, the expected; None when nothing does.
 
         Numbers count as equal within a relative tolerance of 1e-3 in the spacing (headers round it) and exactly
-        elsewhere; an expected spacing of "varies" equals any.
+        elsewhere; what is expected to vary equals anything.
         """
         return next((compared for compared in self.compared_with(got) if not compared.agrees), None)
 
     def compared_with(self, got: ScoreRecord) -> Iterator[ComparedField]:
         """Go through all fields that either record knows, as :py:meth:`first_difference` compares them."""
-        for name in ("network", "inferer", "flips"):
+        for name in ("network", "maps", "inferer", "flips"):
             yield from _compared(name, getattr(self, name), getattr(got, name))
         if self.spacing is not None or got.spacing is not None:
             agrees = self.spacing == VARIES or _same_spacing(self.spacing, got.spacing)
@@ -214,7 +240,7 @@ def _compared(name: str, one: Any, other: Any) -> Iterator[ComparedField]:
         for part in [*one, *(part for part in other if part not in one)]:
             yield from _compared(f"{name}.{part}", one.get(part), other.get(part))
     elif one is not None or other is not None:
-        yield ComparedField(name, one, other, bool(one == other))
+        yield ComparedField(name, one, other, one == VARIES or bool(one == other))
 
 
 def _same_spacing(one: Any, other: Any) -> bool:

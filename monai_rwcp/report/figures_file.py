@@ -8,6 +8,7 @@ from pathlib import Path
 
 from monai_rwcp.conformal.promises.calibration import Calibration
 from monai_rwcp.utils.json_documents import read_json, write_json
+from monai_rwcp.utils.json_types import check_types
 
 __all__ = ["read_figures", "write_figures"]
 
@@ -50,8 +51,7 @@ def read_figures(path: str | Path, calibration: Calibration) -> dict[str, float]
     for name, value in document.items():
         if name == _CALIBRATION:
             continue
-        if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float))):
-            raise ValueError(f"Expected '{name}' in '{path}' to be a number or null, but got {value!r}. {_MADE}.")
+        check_types(value, float | None, f"'{path}': {name}")
         share = name.rpartition("_")[0].endswith(("_fnr", "_dice", "false_alarm_rate"))
         if share and value is not None and not 0 <= value <= 1:
             raise ValueError(f"Expected '{name}' in '{path}' to be a share in [0, 1], but got {value!r}. {_MADE}.")

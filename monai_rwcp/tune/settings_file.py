@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypedDict
 
 from monai_rwcp.scores.choice import Score, score_from
 from monai_rwcp.tune.cases import names_of_units
@@ -13,12 +14,24 @@ from monai_rwcp.utils.json_documents import DocumentKind, write_json
 
 __all__ = ["TunedSettings"]
 
+
+class _Content(TypedDict):
+    method: str
+    settings: dict[str, Any]
+    alpha: float
+    objective: str
+    why: str
+    unit_name: str
+    tuning_units: list[str]
+
+
 _DOCUMENT = DocumentKind(
     "settings file",
     "monai_rwcp.tuned_settings",
     version=2,
     first_step="Make one with tune_settings or `monai-rwcp tune`",
     anew="tune_settings or `monai-rwcp tune`",
+    content=_Content,
     earlier={1: "0.1"},
 )
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from monai_rwcp.utils.files import written_whole
+from monai_rwcp.utils.json_types import check_types
 
 __all__ = ["DocumentKind", "dataclass_from_document", "digest", "read_json", "write_json"]
 
@@ -27,6 +28,7 @@ class DocumentKind:
         version: its ``version``.
         first_step: how one is made, for the message where there is none; ``{path}`` in it is the file.
         anew: what makes one anew, such as "ConformalCalibrationHandler".
+        content: the types of what is in it, see :py:func:`monai_rwcp.utils.json_types.check_types`.
         earlier: versions that this release does not read any more, and the release that wrote each.
 
     Example:
@@ -39,6 +41,7 @@ class DocumentKind:
     version: int
     first_step: str
     anew: str
+    content: Any = dict[str, Any]
     earlier: Mapping[int, str] = field(default_factory=dict)
 
     def signed(self, content: Mapping[str, Any]) -> dict[str, Any]:
@@ -85,6 +88,12 @@ class DocumentKind:
                 f"'{path}' was changed after it was written: its digest does not fit. A changed {self.what} keeps no "
                 "promise. Restore the file or make it anew."
             )
+        try:
+            check_types(document, self.content, "content")
+        except ValueError as error:
+            raise ValueError(
+                f"The {self.what} '{path}' lacks a field or has one of the wrong kind: {error}."
+            ) from error
 
     @contextmanager
     def contents_of(self, path: str | Path) -> Iterator[None]:

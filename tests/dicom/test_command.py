@@ -8,6 +8,7 @@ import nibabel
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from pydicom import dcmread
 
 from monai_rwcp.cli import main
 from monai_rwcp.conformal import Calibration, ClassCalibration, Promise
@@ -65,6 +66,8 @@ def test_what_cannot_be_written(series_folder: Path, tmp_path: Path) -> None:
     nibabel.save(nibabel.Nifti1Image(values(), affine), sets)
     refused("none was given for 2 (lung)", "--anatomy", "1=80891009,SCT,Heart")
     refused("Expected CHANNEL=VALUE,SCHEME,MEANING", "--anatomy", "heart")
+    refused("Expected one code for channel 1, but got two", *CODES, "--anatomy", "1=10200004,SCT,Liver")
+    refused("for channel 0, but only 1 (heart), 2 (lung) are calibrated", *CODES, "--anatomy", "0=1,99X,Background")
     moved = affine.copy()
     moved[0, 3] += 1
     nibabel.save(nibabel.Nifti1Image(values(), moved), sets)
@@ -73,6 +76,16 @@ def test_what_cannot_be_written(series_folder: Path, tmp_path: Path) -> None:
     refused("does not lie on the grid of the series")
     nibabel.save(nibabel.Nifti1Image(values()[..., :2], affine), sets)
     refused("a channel for each of the calibration's")
+    file = series_folder / "003.dcm"
+    dataset = dcmread(file)
+    dataset.RescaleSlope = float("nan")
+    dataset.save_as(file)
+    refused(f"Expected RescaleSlope of '{file}' to be a number of a sensible size, but got nan")
+    del dataset.RescaleSlope, dataset.RescaleIntercept
+    dataset.save_as(file)
+    refused(f"do not share one scale: '{series_folder / '000.dcm'}' has a rescale, '{file}' no rescale")
+    dataset.RescaleSlope, dataset.RescaleIntercept = 2, -1024
+    dataset.save_as(file)
     sets.write_bytes(sets.read_bytes()[:200])
     refused("cannot be read; it may be truncated")
     ran = CliRunner().invoke(main, ["dicom-seg", str(sets), "--calibration", str(tmp_path / "c.json")])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import nibabel
 import numpy as np
 import pytest
 
@@ -43,17 +42,3 @@ def test_values_that_are_no_set_are_not_rounded(wrong: float, series_folder: Pat
     assert ran.exit_code == 1
     assert "lung' holds other values than 0 and 1" in ran.output
     assert not out.exists()
-
-
-def test_files_beside_the_series_are_named(series_folder: Path, tmp_path: Path) -> None:
-    affine = read_series(series_folder).volume.affine.numpy()
-    nibabel.save(nibabel.Nifti1Image(values(), affine), tmp_path / "sets.nii.gz")
-    ran = run(series_folder, tmp_path / "sets.nii.gz", tmp_path / "one.dcm")
-    assert "Not used" not in ran.output
-    for name in ("notes.txt", "IM0007", "DICOMDIR"):
-        (series_folder / name).write_bytes(b"something else")
-    (series_folder / "more").mkdir()
-    ran = run(series_folder, tmp_path / "sets.nii.gz", tmp_path / "two.dcm")
-    assert ran.exit_code == 0, ran.output
-    assert all(f"{name} (no DICOM image" in ran.stderr for name in ("notes.txt", "IM0007", "DICOMDIR", "more"))
-    assert "4 in all" in ran.stderr

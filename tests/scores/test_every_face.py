@@ -24,6 +24,7 @@ from monai_rwcp.scores import BlurredScore, PlainScore, Score, WalkedScore, make
 from monai_rwcp.tune.cases import CaseKeys, ScoredCase
 from monai_rwcp.walk import WalkSettings
 
+OF_FILES = ScoreRecord(maps={"form": "channels-last"})
 AFFINE = np.diag([1.5, 1.5, 3.0, 1.0])
 KINDS: dict[str, Score] = {
     "plain": PlainScore(),
@@ -57,7 +58,7 @@ def folder(tmp_path: Path) -> Path:
 
 def loaded(folder: Path, chain: Any = ()) -> dict[Hashable, Any]:
     (case,) = match_folders(folder / "maps", endings=(".nii.gz",), images=folder / "images", labels=folder / "labels")
-    return score_item(case, "channels-last", chain, set())
+    return score_item(case, "channels-last", chain, set(), OF_FILES)
 
 
 def saved(score: Score, folder: Path) -> str:
@@ -73,7 +74,7 @@ def test_one_score_and_one_record_at_every_face(name: str, folder: Path, extract
     known = features_record(extractor.name)
     spacing = [1.5, 1.5, 3.0]
     expected = score.make(item["pred"].as_tensor(), item["features"].as_tensor(), spacing=spacing)
-    record = score.record(ScoreRecord(), side="original", spacing=spacing, features=known)
+    record = score.record(OF_FILES, side="original", spacing=spacing, features=known)
 
     tuned = TunedScored("pred", saved(score, folder), output_keys="score")(item)
     assert torch.equal(tuned["score"].as_tensor(), expected)
@@ -112,7 +113,7 @@ def test_named_scores_of_folders_are_the_walks_of_these_settings(folder: Path, e
     assert record_of(of_folder, "pred") == record_of(walked, "pred")
     plain = loaded(folder, score_chain("plain", None))
     assert torch.equal(plain["pred"].as_tensor(), item["pred"].as_tensor())
-    assert not record_of(plain, "pred").is_recorded
+    assert record_of(plain, "pred") == OF_FILES
 
 
 @pytest.mark.parametrize(("first", "second"), [("blur", "walk"), ("walk", "blur"), ("blur", "blur, keep_peak")])

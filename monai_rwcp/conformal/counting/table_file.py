@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -15,12 +15,44 @@ from monai_rwcp.utils.json_documents import DocumentKind
 
 __all__ = ["TABLE_DOCUMENT", "images_from_document", "images_to_document"]
 
+
+class _Histogram(TypedDict):
+    levels: list[int]
+    counts: list[int]
+
+
+class _TrueVoxels(TypedDict):
+    all: int
+    at_zero: int
+
+
+class _Image(TypedDict):
+    unit: str
+    group: str | None
+    shift_weight: float | None
+    true: dict[str, _Histogram]
+    false: dict[str, _Histogram]
+    true_voxels: dict[str, _TrueVoxels]
+
+
+class _Content(TypedDict):
+    n_channels: int
+    classes: list[int]
+    counting: dict[str, Any]
+    loss: dict[str, Any]
+    unit_name: str
+    level_grid: str
+    provenance: dict[str, Any]
+    images: dict[str, _Image]
+
+
 TABLE_DOCUMENT = DocumentKind(
     "loss table",
     "monai_rwcp.loss_table",
     version=2,
     first_step="Save one with LossTable.save",
     anew="ConformalCalibrationHandler, whose `table` it is, or case_loss_table",
+    content=_Content,
     earlier={1: "0.1"},
 )
 
@@ -81,7 +113,7 @@ def _true_voxels(image: str, entry: dict[str, Any], classes: tuple[int, ...]) ->
     voxels = {}
     for c in classes:
         of_class = TrueVoxels(**entry[str(c)])
-        if not all(type(number) is int for number in of_class) or not 0 <= of_class.at_zero <= of_class.all:
+        if not 0 <= of_class.at_zero <= of_class.all:
             raise ValueError(f"image {image!r}, class {c}: {of_class.at_zero!r} of {of_class.all!r} true voxels at 0.")
         voxels[c] = of_class
     return voxels

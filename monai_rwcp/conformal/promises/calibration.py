@@ -154,6 +154,7 @@ class Calibration:
             self.classes,
             groups=self.groups,
             weighted=self.weighted,
+            provenance=self.provenance,
         )
 
     def _repr_html_(self) -> str:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypedDict
 
 from monai_rwcp.conformal.counting.levels import EMPTY_SET
 from monai_rwcp.conformal.counting.losses.base import SetLoss
@@ -23,12 +22,53 @@ __all__ = [
     "weighted_to_document",
 ]
 
+
+class _Promised(TypedDict):
+    alpha: float
+    method: str
+    delta: float | None
+    tau: float | None
+    bound: str | None
+
+
+class _Class(TypedDict):
+    lambda_hat: float
+    threshold: float
+    n: int
+    empirical_risk: float
+    working_level: float | None
+
+
+class _Weighted(TypedDict):
+    thresholds: list[float]
+    losses: list[float]
+    total: float
+    effective_n: float
+
+
+class _Content(TypedDict):
+    promised: _Promised
+    loss: dict[str, Any]
+    counting: dict[str, Any]
+    unit_name: str
+    n_channels: int
+    n_images: int
+    class_names: list[str] | None
+    classes: dict[str, _Class]
+    groups: dict[str, dict[str, _Class]] | None
+    weighted: dict[str, _Weighted] | None
+    provenance: dict[str, Any]
+    packages: dict[str, str]
+    created: str
+
+
 CALIBRATION_DOCUMENT = DocumentKind(
     "calibration",
     "monai_rwcp.calibration",
     version=3,
     first_step="Run the evaluator with ConformalCalibrationHandler(output_path='{path}') first",
     anew="ConformalCalibrationHandler or `monai-rwcp calibrate`",
+    content=_Content,
     earlier={1: "0.1", 2: "0.1"},
 )
 
@@ -91,7 +131,7 @@ def check_contents(document: Mapping[str, Any], promise: Promise, loss: SetLoss)
         ValueError: when its numbers contradict each other or the promise.
     """
     for name in ("n_channels", "n_images"):
-        if not isinstance(document[name], int) or document[name] < 1:
+        if document[name] < 1:
             raise ValueError(f"{name} is {document[name]!r}, which is not a positive whole number.")
     names = document["class_names"]
     if names is not None and len(names) != document["n_channels"]:
@@ -99,6 +139,8 @@ def check_contents(document: Mapping[str, Any], promise: Promise, loss: SetLoss)
     check_class_names(names)
     if not document["classes"]:
         raise ValueError("it holds no class.")
+    if document["weighted"] is not None and document["weighted"].keys() != document["classes"].keys():
+        raise ValueError("its weighted losses are of other classes.")
     groups = document["groups"] or {}
     for classes in (document["classes"], *groups.values()):
         for c, entry in classes.items():
@@ -112,7 +154,7 @@ def _check_class(c: str, entry: dict[str, Any], promise: Promise, loss: SetLoss)
     known = _is_share(threshold) or (loss.of_excess and threshold == EMPTY_SET)
     if not known or not _is_share(risk) or entry["lambda_hat"] != 1.0 - threshold:
         raise ValueError(f"class {c}: threshold {threshold!r}, lambda_hat {entry['lambda_hat']!r}, risk {risk!r}.")
-    if not isinstance(n, int) or isinstance(n, bool) or n < 0:
+    if n < 0:
         raise ValueError(f"class {c}: n is {n!r}.")
     safest = EMPTY_SET if loss.of_excess else 0
     too_much = promise.bound != "betting" and n * risk > promise.allowance(n) + 1e-9
@@ -123,5 +165,5 @@ def _check_class(c: str, entry: dict[str, Any], promise: Promise, loss: SetLoss)
         )
 
 
-def _is_share(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value) and 0 <= value <= 1
+def _is_share(value: float) -> bool:
+    return 0 <= value <= 1

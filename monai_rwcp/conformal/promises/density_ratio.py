@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
 
@@ -14,12 +15,21 @@ from monai_rwcp.utils.json_documents import DocumentKind, write_json
 
 __all__ = ["DensityRatio", "fit_density_ratio"]
 
+
+class _Content(TypedDict):
+    means: list[float]
+    scales: list[float]
+    coefficients: list[float]
+    intercept: float
+
+
 _DOCUMENT = DocumentKind(
     "density ratio",
     "monai_rwcp.density_ratio",
     version=1,
     first_step="Save one with DensityRatio.save",
     anew="fit_density_ratio",
+    content=_Content,
 )
 
 
@@ -95,11 +105,9 @@ class DensityRatio:
             ValueError: when it is something else, of another version, damaged, or edited after it was written.
         """
         document = _DOCUMENT.read(path)
-        try:
+        with _DOCUMENT.contents_of(path):
             vectors = {name: tuple(float(v) for v in document[name]) for name in ("means", "scales", "coefficients")}
             return cls(**vectors, intercept=float(document["intercept"]))
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"The density ratio '{path}' lacks a field or has a wrong one: {error}") from error
 
 
 def fit_density_ratio(source: np.ndarray, target: np.ndarray) -> DensityRatio:

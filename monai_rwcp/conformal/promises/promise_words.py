@@ -10,6 +10,8 @@ from monai_rwcp.conformal.counting.options import CountingOptions
 from monai_rwcp.conformal.promises.class_calibration import ClassCalibration
 from monai_rwcp.conformal.promises.promise import Promise
 from monai_rwcp.conformal.promises.weighted_losses import WeightedLosses
+from monai_rwcp.provenance.guard import guard_in_words
+from monai_rwcp.provenance.record import ScoreRecord
 
 __all__ = ["promise_in_words"]
 
@@ -23,8 +25,9 @@ def promise_in_words(
     classes: Mapping[int, ClassCalibration],
     groups: Mapping[str, Mapping[int, ClassCalibration]] | None,
     weighted: Mapping[int, WeightedLosses] | None,
+    provenance: ScoreRecord,
 ) -> str:
-    """Say what the sets of a new unit keep: a line for each class (of each group), and what the numbers are over.
+    """Say what the sets of a new unit keep, by class and group, what the numbers are over, and what guards them not.
 
     Args:
         promise: what is promised.
@@ -32,6 +35,7 @@ def promise_in_words(
         loss: which loss was counted.
         unit: what a unit is, such as "patient".
         names: name of each class.
+        provenance: how the scores were made.
         classes, groups, weighted: what was calibrated, see :py:class:`monai_rwcp.Calibration`.
     """
     lines = []
@@ -49,7 +53,8 @@ def promise_in_words(
             f"This is for the population that the weights describe, and as true as they are; each {unit} has a "
             "threshold of its own."
         )
-    return "\n".join([*lines, promise.scope_of(unit)])
+    unguarded = guard_in_words(provenance)
+    return "\n".join([*lines, promise.scope_of(unit), *([] if unguarded is None else [unguarded])])
 
 
 def _sentence(promise: Promise, counting: CountingOptions, subject: str, unit: str, group: str | None) -> str:

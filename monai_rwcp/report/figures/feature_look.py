@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -32,11 +32,12 @@ def look_at_features(
     point: Sequence[int] | None = None,
     k: int = 20,
     center: bool = False,
+    read: Callable[[str | Path], MetaTensor] | None = None,
 ) -> None:
     """Draw an image or one slice of a volume, its features as colour, and what is alike to one point.
 
     Args:
-        path: a NIfTI, NRRD or MHA file, or another that MONAI reads, such as DICOM, PNG or a NumPy array.
+        path: a NIfTI, NRRD or MHA file, or another that MONAI reads, such as PNG or a NumPy array.
         extractor: where features come from.
         out: where the PNG goes.
         channel: which channel of an image that has several.
@@ -46,12 +47,13 @@ def look_at_features(
         point: a pixel along the two axes shown; None takes the middle.
         k: how many nearest neighbours are marked.
         center: whether the image's mean feature is subtracted before the similarity.
+        read: gives the file's image ``[C, *spatial]``; None takes MONAI's readers.
 
     Raises:
         OSError: when the file cannot be opened.
         ValueError: when it cannot be read, or the image has other axes than these options expect.
     """
-    image = _image(path)
+    image = (_image if read is None else read)(path)
     spacing = [float(s) for s in image.pixdim[: image.ndim - 1]]
     pixels = _one_channel(image.as_tensor().float(), channel)
     title = Path(path).name
@@ -95,6 +97,10 @@ def _image(path: str | Path) -> MetaTensor:
     try:
         image: MetaTensor = LoadImage(image_only=True, ensure_channel_first=True)(path)
     except Exception as error:  # whatever a damaged file can cause in any of the readers
+        if type(error).__name__ == "InvalidDicomError":  # of the reader that comes last
+            raise ValueError(
+                f"'{path}' is no image that can be read; expected NIfTI, DICOM, PNG or a NumPy array."
+            ) from error
         raise unreadable(path, error) from error
     return image
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 
 from monai_rwcp.conformal.promises.calibration import Calibration
+from monai_rwcp.provenance.guard import guard_in_words
 from monai_rwcp.report.cautions import is_compared
 from monai_rwcp.report.tables.evaluation_table import evaluation_table
 from monai_rwcp.report.tables.markdown import markdown_cell
@@ -89,7 +90,7 @@ def calibration_card(
         "",
     ]
     lines += [
-        "Scores that were made another way are refused by `ConformalThresholdd`.",
+        "Scores that were made another way are refused by `ConformalThresholdd`, as far as this record tells.",
         "",
         "## How to make it anew",
         "",
@@ -126,6 +127,9 @@ def _warnings(calibration: Calibration, figures: Mapping[str, float] | None) -> 
                 f"{calibration.promised.alpha:.1%} by over two standard errors: those patients are not like the "
                 "calibration's, or their scores were made another way."
             )
+    unguarded = guard_in_words(calibration.provenance)
+    if unguarded is not None:
+        found.append(unguarded)
     if calibration.counting.masked:
         found.append("Nothing is promised outside the mask that the calibration counted in.")
     return found

@@ -139,7 +139,10 @@ def test_files_that_are_no_whole_table(change, message: str, tmp_path: Path) -> 
         (lambda d: d["images"]["n 0 slice 0"]["true_voxels"].pop("2"), "lacks a field"),
         (lambda d: d["images"]["n 0 slice 0"]["true_voxels"]["2"].update(at_zero=10**6), "class 2: 1000000 of"),
         (lambda d: d["images"]["n 0 slice 0"]["true_voxels"]["2"].update(at_zero=-1), "class 2: -1 of"),
-        (lambda d: d["images"]["n 0 slice 0"]["true_voxels"]["2"].update(all=7.5), "of 7.5 true voxels"),
+        (
+            lambda d: d["images"]["n 0 slice 0"]["true_voxels"]["2"].update(all=7.5),
+            "all is 7.5, which is no whole number",
+        ),
         (lambda d: d["images"]["n 0 slice 0"]["true_voxels"]["2"].pop("at_zero"), "lacks a field"),
         (lambda d: d["counting"].update(label_mode="maybe"), "label_mode"),
         (lambda d: d["counting"].update(masked="no"), "masked"),

@@ -21,7 +21,7 @@ CALIBRATION = Calibration(
     promised=Promise(0.1),
     unit_name="patient", n_channels=3, n_images=60, class_names=("background", "organ", "a<b"),
     classes={1: ClassCalibration(0.25, 30, 0.05, 0.07), 2: ClassCalibration(0.125, 28, 0.06, 0.0679)},
-    provenance=ScoreRecord(steps=(RecordedStep("walk", {"k": 20}),)),
+    provenance=ScoreRecord(network="sha256:12", steps=(RecordedStep("walk", {"k": 20}),)),
 )  # fmt: skip
 
 
@@ -131,8 +131,8 @@ def test_figures_come_back_and_are_strict_json(tmp_path: Path) -> None:
         ({"calibration": None}, "no file of figures that knows its calibration"),
         ({"pred_set_fnr_1": -0.5}, r"'pred_set_fnr_1' in .* a share in \[0, 1\], but got -0.5"),
         ({"pred_set_dice_2": 1.5}, "a share in"),
-        ({"pred_set_fnr_1": "0.1"}, "a number or null, but got '0.1'"),
-        ({"pred_set_fnr_1": True}, "a number or null, but got True"),
+        ({"pred_set_fnr_1": "0.1"}, "is '0.1', which is no finite number"),
+        ({"pred_set_fnr_1": True}, "is True, which is no finite number"),
     ],
 )
 def test_figures_that_are_none_are_refused(changed: dict[str, object], message: str, tmp_path: Path) -> None:
@@ -141,3 +141,18 @@ def test_figures_that_are_none_are_refused(changed: dict[str, object], message: 
     (tmp_path / "f.json").write_text(json.dumps(document | changed))
     with pytest.raises(ValueError, match=message):
         read_figures(tmp_path / "f.json", CALIBRATION)
+
+
+@pytest.mark.parametrize(
+    ("record", "words"),
+    [
+        (ScoreRecord(), "Nothing guards this promise"),
+        (ScoreRecord(maps={"form": "nnunet"}), "Nothing guards this promise"),
+        (ScoreRecord(maps={"form": "nnunet", "plans.json": "sha256:1"}), "do not tell its folds"),
+        (ScoreRecord(network="named a network"), "Only a name that a person gave ('named a network')"),
+    ],
+)
+def test_card_and_promise_say_what_does_not_guard_them(record: ScoreRecord, words: str) -> None:
+    calibration = replace(CALIBRATION, provenance=record)
+    assert words in calibration.promise.splitlines()[-1]
+    assert words in calibration_card(calibration).split("## Promise")[0]

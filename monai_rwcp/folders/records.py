@@ -1,0 +1,102 @@
+"""What the files of probability maps tell of the network that made them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from monai_rwcp.folders.forms import MapForm
+from monai_rwcp.folders.match import FolderCase
+from monai_rwcp.provenance.guard import NAMED
+from monai_rwcp.provenance.record import ScoreRecord
+from monai_rwcp.utils.files import file_hash
+from monai_rwcp.utils.json_documents import digest, read_json
+from monai_rwcp.utils.names import name_as_text
+
+__all__ = ["check_network", "folder_records", "network_name"]
+
+_DIGITS = 23  # "sha256:" and 16 digits, as of weights
+
+# nnU-Net leaves them beside its predictions, and above the `fold_0/validation` of a training.
+_FOLDERS = (".", "../..")
+
+
+def folder_records(cases: Sequence[FolderCase], form: MapForm, network: str | None) -> dict[Path, ScoreRecord]:
+    """Record what the folders of some maps tell of the network that made them.
+
+    Args:
+        cases: the maps.
+        form: of the maps.
+        network: of :py:func:`network_name`, or None where nobody named it.
+
+    Returns:
+        for each folder a record with the form, and hashes of nnU-Net's ``plans.json`` and ``dataset.json`` where it
+        left them. Both are those of the training: they do not tell its folds, configurations and checkpoints apart.
+
+    Raises:
+        FileNotFoundError: when the network is called like a file that is not there.
+        ValueError: when one of nnU-Net's files is damaged.
+    """
+    named = network_name(network)
+    return {
+        folder: ScoreRecord(network=named, maps={"form": form, **(_of_training(folder) if form == "nnunet" else {})})
+        for folder in {case.map.parent for case in cases}
+    }
+
+
+def check_network(records: Mapping[Path, ScoreRecord], expected: ScoreRecord) -> None:
+    """Refuse folders of maps of another network than the calibrated one's, as far as both tell, before any is read.
+
+    Raises:
+        ValueError: when a folder tells of another one; the message names it and the field.
+    """
+    for folder, record in sorted(records.items()):
+        for compared in expected.compared_with(record):
+            if not compared.agrees and compared.field.partition(".")[0] in ("network", "maps"):
+                raise ValueError(
+                    f"Nothing shows that the maps in '{folder}' are of the network that was calibrated: "
+                    f"{compared.in_words('the calibration')}. Take the maps of that network, with the plans.json and "
+                    "dataset.json that nnU-Net wrote where the calibration had them, and name the network as it was "
+                    "named there; or calibrate on maps of this one."
+                )
+
+
+def network_name(name_or_file: str | None) -> str | None:
+    """What a person says of the network, as it is recorded.
+
+    Args:
+        name_or_file: a file, whose contents tell the network (its checkpoint), or a name; None for neither.
+
+    Returns:
+        a hash of the file, or the name.
+
+    Raises:
+        FileNotFoundError: when it is no file but called like one.
+        ValueError: when it is empty.
+
+    Example:
+        >>> network_name("cardiac network of May")
+        'named cardiac network of May'
+    """
+    if name_or_file is None:
+        return None
+    if Path(name_or_file).is_file():
+        return f"file {file_hash(name_or_file)[:_DIGITS]}"
+    if re.search(r"[/\\]|\.[A-Za-z][A-Za-z0-9]*$", name_or_file):
+        raise FileNotFoundError(
+            f"There is no file '{name_or_file}' to know the network by. Give its checkpoint, or a name without "
+            "slashes and endings."
+        )
+    return NAMED + name_as_text(name_or_file, "the network's name")
+
+
+def _of_training(folder: Path) -> dict[str, str]:
+    found = {name: [folder / place / name for place in _FOLDERS] for name in ("plans.json", "dataset.json")}
+    there = {name: next((path for path in paths if path.is_file()), None) for name, paths in found.items()}
+    # Of what they say: nnU-Net writes them anew beside every prediction.
+    return {
+        name: digest({name: read_json(path, f"{name} of nnU-Net", "nnU-Net writes it")})[:_DIGITS]
+        for name, path in there.items()
+        if path is not None
+    }
