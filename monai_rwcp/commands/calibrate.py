@@ -7,10 +7,10 @@ from pathlib import Path
 import click
 
 from monai_rwcp.commands import options
+from monai_rwcp.commands.matching import matched
 from monai_rwcp.commands.outputs import check_new_calibration
 from monai_rwcp.commands.telling import say, say_cases, told
 from monai_rwcp.folders.forms import MapForm, map_endings
-from monai_rwcp.folders.match import match_folders
 
 __all__ = ["calibrate"]
 
@@ -42,7 +42,7 @@ def calibrate(
 ) -> None:
     """Calibrate on the probability maps in MAPS and their labels."""
     with told():
-        cases = match_folders(maps, endings=map_endings(form), labels=labels, images=images, units=units)
+        cases = matched(maps, endings=map_endings(form), labels=labels, images=images, units=units)
         if units is None:
             _refuse_tuned(score)
         if dry_run:

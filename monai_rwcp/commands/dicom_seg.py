@@ -25,7 +25,7 @@ __all__ = ["dicom_seg"]
 @click.option("--anatomy", multiple=True, required=True, help="CHANNEL=VALUE,SCHEME,MEANING; for every class.")
 @click.option("--out", type=options.NEW_FILE, required=True, help="The DICOM file.")
 def dicom_seg(sets: Path, series: Path, calibration: Path, anatomy: tuple[str, ...], out: Path) -> None:
-    """Write the prediction sets in SETS, NIfTI [x, y, z, C], as a DICOM segmentation object."""
+    """Write the prediction sets in SETS, NIfTI, NRRD or MHA [x, y, z, C], as a DICOM segmentation object."""
     with told():
         check_new_file(out)
 

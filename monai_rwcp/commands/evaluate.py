@@ -7,9 +7,9 @@ from pathlib import Path
 import click
 
 from monai_rwcp.commands import options
+from monai_rwcp.commands.matching import matched
 from monai_rwcp.commands.outputs import check_new_file
 from monai_rwcp.commands.telling import say, tell, told
-from monai_rwcp.folders.match import match_folders
 from monai_rwcp.utils.files import check_writable
 
 __all__ = ["evaluate"]
@@ -27,7 +27,7 @@ def evaluate(sets: Path, labels: Path, units: Path | None, calibration: Path, ou
         if out is not None:
             check_new_file(out)
             check_writable(out)
-        cases = match_folders(sets, labels=labels, units=units)
+        cases = matched(sets, labels=labels, units=units)
 
         from monai_rwcp.conformal.promises.calibration import Calibration
         from monai_rwcp.folders.runs import evaluate_folder

@@ -26,8 +26,9 @@ def form(**settings: Any) -> Decorator:
     return click.option(
         "--form",
         type=click.Choice(get_args(MapForm)),
-        help="NIfTI [x, y, z, C] (channels-last), [C, x, y, z] (channels-first) or one structure's [x, y, z] "
-        "(one-class); or the .npz of nnU-Net v2's --save_probabilities, with its segmentation beside it.",
+        help="[x, y, z, C] (channels-last), [C, x, y, z] (channels-first) or one structure's [x, y, z] "
+        "(one-class) in NIfTI, NRRD or MHA; or the .npz of nnU-Net v2's --save_probabilities, with its segmentation "
+        "beside it.",
         **settings,
     )
 
@@ -66,7 +67,10 @@ def maps(command: AnyCommand) -> AnyCommand:
 def labels(called_as: str) -> Decorator:
     """Add ``--labels``, whose files are called as those of the folder that is measured."""
     return click.option(
-        "--labels", type=FOLDER, required=True, help=f"Folder of the labels: NIfTI, called as the {called_as}."
+        "--labels",
+        type=FOLDER,
+        required=True,
+        help=f"Folder of the labels: NIfTI, NRRD or MHA, called as the {called_as}.",
     )
 
 

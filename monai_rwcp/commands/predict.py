@@ -7,9 +7,9 @@ from pathlib import Path
 import click
 
 from monai_rwcp.commands import options
+from monai_rwcp.commands.matching import matched
 from monai_rwcp.commands.telling import say, say_cases, told
 from monai_rwcp.folders.forms import MapForm, map_endings
-from monai_rwcp.folders.match import match_folders
 
 __all__ = ["predict"]
 
@@ -35,7 +35,7 @@ def predict(
 ) -> None:
     """Write the prediction sets of the probability maps in MAPS, NIfTI [x, y, z, C] of 0 and 1."""
     with told():
-        cases = match_folders(maps, endings=map_endings(form), images=images)
+        cases = matched(maps, endings=map_endings(form), images=images)
         if dry_run:
             say_cases(cases)
             return

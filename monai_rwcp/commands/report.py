@@ -7,9 +7,9 @@ from pathlib import Path
 import click
 
 from monai_rwcp.commands import options
+from monai_rwcp.commands.matching import matched
 from monai_rwcp.commands.outputs import check_new_file
 from monai_rwcp.commands.telling import tell, told
-from monai_rwcp.folders.match import match_folders
 from monai_rwcp.utils.files import check_writable, written_whole
 
 __all__ = ["report"]
@@ -46,7 +46,7 @@ def report(
     with told():
         check_new_file(out)
         check_writable(out)
-        cases = match_folders(sets, labels=labels, images=images, inner=inner, units=units)
+        cases = matched(sets, labels=labels, images=images, inner=inner, units=units)
 
         from monai_rwcp.conformal.promises.calibration import Calibration
         from monai_rwcp.folders.report import folder_report

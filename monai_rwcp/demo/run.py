@@ -29,7 +29,7 @@ from monai_rwcp.transforms.dense_features import DenseFeaturesd
 from monai_rwcp.transforms.network_provenance import NetworkProvenanced
 from monai_rwcp.transforms.random_walk_diffusion import RandomWalkDiffusiond
 from monai_rwcp.utils.files import written_whole
-from monai_rwcp.utils.nifti_files import read_nifti
+from monai_rwcp.utils.image_files import read_image_file
 from monai_rwcp.walk.settings import recommended
 
 __all__ = ["DemoSizes", "run_demo"]
@@ -202,7 +202,7 @@ def _draw(path: Path, cases: dict[str, dict[str, Any]], measured: Sequence[Measu
     item = {key: value.as_tensor().numpy() for key, value in cases[patient].items() if isinstance(value, MetaTensor)}
     truth = item["label"][0] == organ
     slice_index = int(truth.sum(axis=(0, 1)).argmax())
-    image = np.asanyarray(read_nifti(Path(cases[patient]["image"].meta["filename_or_obj"])).dataobj)
+    image = read_image_file(Path(cases[patient]["image"].meta["filename_or_obj"])).values
     draw_case(
         path,
         image=image[..., slice_index],

@@ -16,7 +16,7 @@ from monai_rwcp.dicom.anatomy import Anatomy
 from monai_rwcp.dicom.segmentation import Segment, write_sets
 from monai_rwcp.dicom.series import Series
 from monai_rwcp.dicom.texts import LINE, PARAGRAPH, PARAGRAPHS
-from monai_rwcp.utils.nifti_files import read_nifti
+from monai_rwcp.utils.image_files import read_image_file
 from monai_rwcp.utils.same_grid import check_same_grid
 
 __all__ = ["parsed_anatomies", "write_nifti_sets"]
@@ -47,12 +47,12 @@ def parsed_anatomies(texts: Iterable[str]) -> dict[int, Anatomy]:
 def write_nifti_sets(
     sets: Path, series: Series, calibration: Calibration, anatomy: Mapping[int, Anatomy], out: Path
 ) -> None:
-    """Write the sets of a NIfTI file, ``[x, y, z, C]`` of 0 and 1, as `monai-rwcp predict` and `SaveImage` leave them.
+    """Write the sets of a file, ``[x, y, z, C]`` of 0 and 1, as `monai-rwcp predict` and `SaveImage` leave them.
 
     Axes that run the other way round than the series' are turned; nothing is resampled.
 
     Args:
-        sets: the file.
+        sets: the NIfTI, NRRD or MHA file.
         series: the images that the sets were made of.
         calibration: what the sets were made with; its classes become segments.
         anatomy: a code for each of its classes, by channel.
@@ -70,30 +70,32 @@ def write_nifti_sets(
     if unknown:
         known = ", ".join(f"{c} ({calibration.class_name(c)})" for c in calibration.classes)
         raise ValueError(f"A code was given for channel {', '.join(unknown)}, but only {known} are calibrated.")
-    image = read_nifti(sets)
-    if image.ndim != 4 or image.shape[3] != calibration.n_channels:
+    image = read_image_file(sets)
+    shape_of_file = image.values.shape
+    if len(shape_of_file) != 4 or shape_of_file[3] != calibration.n_channels:
         raise ValueError(
             f"Expected [x, y, z, {calibration.n_channels}] in '{sets}', a channel for each of the calibration's, but "
-            f"its shape is {image.shape}."
+            f"its shape is {shape_of_file}."
         )
     wanted = series.volume.affine.numpy()
     # By the series' own axes: oblique ones may be as near to one direction of the body as to another.
-    turned = image.as_reoriented(nibabel.io_orientation(np.linalg.inv(wanted) @ image.affine))
+    turn = nibabel.io_orientation(np.linalg.inv(wanted) @ image.affine)
+    values = np.ascontiguousarray(nibabel.apply_orientation(image.values, turn))
+    affine = image.affine @ nibabel.orientations.inv_ornt_aff(turn, shape_of_file[:3])
     shape = tuple(series.volume.shape[1:])
     mend = "Is it of this series? Sets lie on it after Invertd, or when their maps were exported on it."
-    if turned.shape[:3] != shape:
+    if values.shape[:3] != shape:
         raise ValueError(
-            f"'{sets}' does not lie on the grid of the series '{series.name}': its shape is {turned.shape[:3]} instead "
+            f"'{sets}' does not lie on the grid of the series '{series.name}': its shape is {values.shape[:3]} instead "
             f"of {shape}. {mend}"
         )
-    placed = MetaTensor(series.volume.as_tensor(), affine=torch.from_numpy(turned.affine))
+    placed = MetaTensor(series.volume.as_tensor(), affine=torch.from_numpy(affine))
     check_same_grid({"file": (str(sets), placed), "series": (series.name, series.volume)}, set(), mend=mend)
-    values = np.asarray(turned.dataobj)
     segments = [
         Segment(
             _label(calibration, c, anatomy[c]),
             anatomy[c],
-            torch.from_numpy(np.array(values[..., c], dtype=np.uint8)),
+            torch.from_numpy(values[..., c]),
             _own_promise(calibration, c),
         )
         for c in calibration.classes

@@ -3,8 +3,8 @@ from .maps import read_grid_file as read_grid_file
 from .maps import read_map as read_map
 from .match import FolderCase as FolderCase
 from .match import match_folders as match_folders
-from .match import read_units as read_units
 from .runs import calibrate_folder as calibrate_folder
 from .runs import evaluate_folder as evaluate_folder
 from .runs import predict_folder as predict_folder
 from .scores import ScoreChoice as ScoreChoice
+from .units import read_units as read_units

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from monai_rwcp.utils.endings import IMAGES
+
 if TYPE_CHECKING:
     from monai_rwcp.conformal.counting.labels import LabelMode
 
-__all__ = ["NIFTI", "MapForm", "label_mode_of", "map_endings"]
+__all__ = ["MapForm", "label_mode_of", "map_endings"]
 
 MapForm = Literal["channels-last", "channels-first", "one-class", "nnunet"]
-
-NIFTI = (".nii.gz", ".nii")
-"""Endings of the files of images and labels, and of maps in most forms."""
 
 
 def map_endings(form: MapForm) -> tuple[str, ...]:
@@ -22,7 +21,7 @@ def map_endings(form: MapForm) -> tuple[str, ...]:
         >>> map_endings("nnunet")
         ('.npz',)
     """
-    return (".npz",) if form == "nnunet" else NIFTI
+    return (".npz",) if form == "nnunet" else IMAGES
 
 
 def label_mode_of(form: MapForm) -> LabelMode:

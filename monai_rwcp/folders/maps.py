@@ -11,11 +11,14 @@ from monai.data import MetaTensor
 from monai_rwcp.conformal.counting.channel_sums import check_softmax
 from monai_rwcp.folders.forms import MapForm
 from monai_rwcp.folders.nnunet import nnunet_values, segmentation_beside
-from monai_rwcp.utils.nifti_files import read_nifti
+from monai_rwcp.provenance.record import WRITTEN_BY
+from monai_rwcp.utils.image_files import StoredImage, read_image_file
 from monai_rwcp.utils.same_grid import check_same_grid
-from monai_rwcp.utils.unpacking import unreadable
 
-__all__ = ["read_grid_file", "read_image", "read_map", "read_probabilities", "read_set_like"]
+__all__ = ["UNIT_KEY", "read_grid_file", "read_image", "read_map", "read_probabilities", "read_set_like"]
+
+UNIT_KEY = "header_unit"
+"""Where the meta data of a map tell the unit of length of its header. The affine is in mm."""
 
 
 def read_map(path: Path, form: MapForm, warned: set[tuple[str, str]] | None = None) -> MetaTensor:
@@ -23,17 +26,17 @@ def read_map(path: Path, form: MapForm, warned: set[tuple[str, str]] | None = No
 
     Args:
         path: the file.
-        form: how channels lie in it: ``"channels-last"`` (NIfTI ``[x, y, z, C]``, as MONAI's `SaveImage` writes; a 2D
-            map has a z of 1), ``"channels-first"`` (NIfTI ``[C, x, y, z]``), ``"one-class"`` (NIfTI ``[x, y, z]``,
-            the probability of one structure), or ``"nnunet"`` (the ``.npz`` of nnU-Net v2's ``--save_probabilities``,
-            ``[C, z, y, x]`` under ``probabilities``, whose affine is that of the segmentation nnU-Net wrote beside it,
-            see :py:func:`monai_rwcp.folders.nnunet.nnunet_values`). The ``.pkl`` beside that is never opened: reading
-            a pickle can run code.
+        form: how channels lie in it: ``"channels-last"`` (``[x, y, z, C]``, as MONAI's `SaveImage` writes, or a vector
+            image, as ITK does; a 2D map has a z of 1), ``"channels-first"`` (``[C, x, y, z]``), ``"one-class"``
+            (``[x, y, z]``, the probability of one structure), all three in NIfTI, NRRD or MHA, or ``"nnunet"`` (the
+            ``.npz`` of nnU-Net v2's ``--save_probabilities``, ``[C, z, y, x]`` under ``probabilities``, whose affine is
+            that of the segmentation nnU-Net wrote beside it, see
+            :py:func:`monai_rwcp.folders.nnunet.nnunet_values`). The ``.pkl`` beside that is never opened: reading a
+            pickle can run code.
         warned: what this run has warned of; None warns of each file.
 
     Returns:
-        float32 ``[C, x, y(, z)]`` with the affine of the file; trailing spatial axes of length 1 are dropped from 2D
-        files only.
+        float32 ``[C, x, y(, z)]`` with the affine of the file in mm; one slice is an image, and its z of 1 is dropped.
 
     Raises:
         FileNotFoundError: when a file is missing.
@@ -41,23 +44,23 @@ def read_map(path: Path, form: MapForm, warned: set[tuple[str, str]] | None = No
     """
     if form == "nnunet":
         beside = segmentation_beside(path)
-        segmentation, affine = _nifti(beside)
-        return _on_grid(
-            nnunet_values(path, beside, segmentation, affine, set() if warned is None else warned), affine, path
-        )
-    values, affine = _nifti(path)
+        of = read_image_file(beside)
+        values = nnunet_values(path, beside, of.values, of.affine, set() if warned is None else warned)
+        return _on_grid(values, of, path)
+    read = read_image_file(path)
+    values = read.values
     if form == "channels-last":
         if values.ndim != 4:
             raise ValueError(_other_form(path, values.shape, "[x, y, z, C]"))
         values = np.moveaxis(values, -1, 0)
     elif form == "channels-first":
-        if values.ndim not in (3, 4):
+        if values.ndim not in (3, 4) or read.is_vector:
             raise ValueError(_other_form(path, values.shape, "[C, x, y, z]"))
     else:
         if values.ndim not in (2, 3):
             raise ValueError(_other_form(path, values.shape, "[x, y, z]"))
         values = values[None]
-    return _on_grid(values, affine, path)
+    return _on_grid(values, read, path)
 
 
 def read_probabilities(path: Path, form: MapForm, warned: set[tuple[str, str]]) -> MetaTensor:
@@ -82,7 +85,7 @@ def read_grid_file(
     """Read a label map or an image of one channel that lies on the grid of a map.
 
     Args:
-        path: a NIfTI file.
+        path: a NIfTI, NRRD or MHA file.
         like: the map.
         what: the file is, for messages.
         warned: kinds of files of which this run has warned that their headers were rounded; None warns of each file.
@@ -101,7 +104,7 @@ def read_image(path: Path) -> MetaTensor:
     """Read an image of one channel, wherever it lies.
 
     Args:
-        path: a NIfTI file.
+        path: a NIfTI, NRRD or MHA file.
 
     Returns:
         float32 ``[1, *spatial]``.
@@ -110,10 +113,11 @@ def read_image(path: Path) -> MetaTensor:
         FileNotFoundError: when it is missing.
         ValueError: when it cannot be read.
     """
-    values, affine = _nifti(path)
+    read = read_image_file(path)
+    values = read.values
     if values.ndim == 4 and values.shape[-1] == 1:
         values = values[..., 0]
-    return _on_grid(values[None], affine, path)
+    return _on_grid(values[None], read, path)
 
 
 def read_set_like(path: Path, like: MetaTensor, warned: set[tuple[str, str]]) -> MetaTensor:
@@ -140,22 +144,20 @@ def read_set_like(path: Path, like: MetaTensor, warned: set[tuple[str, str]]) ->
     return _placed_like(read, like, path, "inner set", warned)
 
 
-def _nifti(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    image = read_nifti(path)
-    try:
-        return np.asarray(image.dataobj, dtype=np.float32), np.asarray(image.affine)
-    except Exception as error:  # whatever a damaged header can cause
-        raise unreadable(path, error) from error
-
-
-def _on_grid(values: np.ndarray, affine: np.ndarray, path: Path) -> MetaTensor:
+def _on_grid(values: np.ndarray, of: StoredImage, path: Path) -> MetaTensor:
     array = np.ascontiguousarray(values, dtype=np.float32)
     if array.ndim == 4 and array.shape[-1] == 1:
         array = array[..., 0]
     if array.ndim not in (3, 4):
         raise ValueError(f"Expected 2 or 3 spatial axes in '{path}', but its shape is {values.shape}.")
-    meta = {"filename_or_obj": str(path), "original_affine": affine, "spatial_shape": np.array(array.shape[1:])}
-    return MetaTensor(torch.from_numpy(array), affine=torch.as_tensor(affine, dtype=torch.float64), meta=meta)
+    meta = {
+        "filename_or_obj": str(path),
+        "original_affine": of.affine,
+        "spatial_shape": np.array(array.shape[1:]),
+        UNIT_KEY: of.unit,
+        WRITTEN_BY: of.written_by,
+    }
+    return MetaTensor(torch.from_numpy(array), affine=torch.as_tensor(of.affine, dtype=torch.float64), meta=meta)
 
 
 def _placed_like(read: MetaTensor, like: MetaTensor, path: Path, what: str, warned: set[tuple[str, str]]) -> MetaTensor:

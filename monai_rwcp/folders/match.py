@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Sequence
+import unicodedata
+import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from monai_rwcp.folders.forms import NIFTI
-from monai_rwcp.utils.names import name_as_text
+from monai_rwcp.folders.left_out import left_out, nested_by_case
+from monai_rwcp.folders.units import read_units
+from monai_rwcp.utils.endings import IMAGES, ending_of
 
-__all__ = ["FolderCase", "match_folders", "read_units"]
+__all__ = ["FolderCase", "match_folders"]
 
 _SHOWN = 10
 
@@ -41,7 +43,7 @@ class FolderCase:
 def match_folders(
     maps: Path,
     *,
-    endings: Sequence[str] = NIFTI,
+    endings: Sequence[str] = IMAGES,
     labels: Path | None = None,
     images: Path | None = None,
     inner: Path | None = None,
@@ -50,15 +52,16 @@ def match_folders(
     """Find the files of every case.
 
     A case is called what its map is called without its ending; its label and inner set have the same
-    name, its image the same or that with nnU-Net's ``_0000`` behind it. Files that no map asks for are passed over.
+    name, its image the same or that with nnU-Net's ``_0000`` behind it. Endings may be in capitals, and letters
+    composed or not. Whatever else lies in the folders is not used, and a warning names it.
 
     Args:
         maps: folder of the maps.
-        endings: of the maps' names.
-        labels: folder of the labels, in NIfTI; None for none.
-        images: folder of the images, in NIfTI; None for none.
-        inner: folder of inner prediction sets, in NIfTI; None for none.
-        units: a CSV file with the columns ``case`` and ``unit``; None takes every case as a unit of its own.
+        endings: of the maps' names, in small letters.
+        labels: folder of the labels, in NIfTI, NRRD or MHA; None for none.
+        images: folder of the images, likewise; None for none.
+        inner: folder of inner prediction sets, likewise; None for none.
+        units: see :py:func:`read_units`; None takes every case as a unit of its own.
 
     Returns:
         the cases, by name.
@@ -70,7 +73,7 @@ def match_folders(
     Example:
         >>> import tempfile
         >>> folder = Path(tempfile.mkdtemp())
-        >>> _ = [(folder / name).touch() for name in ("anna.nii.gz", "ben.nii.gz", "notes.txt")]
+        >>> _ = [(folder / name).touch() for name in ("anna.nii.gz", "ben.NII.GZ")]
         >>> [case.name for case in match_folders(folder)]
         ['anna', 'ben']
     """
@@ -81,7 +84,7 @@ def match_folders(
             f"{sorted(path.name for path in maps.iterdir())[:_SHOWN]}. Name the right folder, or another form of maps."
         )
     folders = {"label": labels, "image": images, "inner": inner}
-    others = {kind: _by_name(folder, NIFTI) for kind, folder in folders.items() if folder}
+    others = {kind: _by_name(folder, IMAGES) for kind, folder in folders.items() if folder}
     owner = {name: name for name in found} if units is None else read_units(units)
     unit_name = "case" if units is None else "patient"
     cases, missing = [], []
@@ -99,39 +102,26 @@ def match_folders(
             missing.append(f"unit of {name}")
         else:
             cases.append(FolderCase(name, owner[name], path, **files, unit_name=unit_name))
+    unused = _unused(cases, {maps: endings} | {folder: IMAGES for folder in folders.values() if folder}, maps)
     if missing:
         more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
         raise FileNotFoundError(
             f"{len(found)} maps in '{maps}', but not found: {', '.join(missing[:_SHOWN])}{more}. Labels and inner "
             "sets are called as the map, images as the map or with _0000 behind it, and the CSV file of units "
-            "names all maps."
+            "names all maps. " + " ".join(unused)
         )
+    for sentence in unused:
+        warnings.warn(sentence, stacklevel=2)
     return cases
 
 
-def read_units(path: Path) -> dict[str, str]:
-    """Read which unit each case belongs to.
-
-    Args:
-        path: a CSV file with the columns ``case`` and ``unit``.
-
-    Raises:
-        FileNotFoundError: when it is not there.
-        ValueError: when it has other columns, an empty entry, a unit that is no name, or names a case twice.
-    """
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        if not {"case", "unit"} <= set(reader.fieldnames or ()):
-            raise ValueError(f"Expected columns 'case' and 'unit' in '{path}', but got {reader.fieldnames}.")
-        owner: dict[str, str] = {}
-        for row in reader:
-            case, unit = ((row[name] or "").strip() for name in ("case", "unit"))
-            where = f"Line {reader.line_num} of '{path}'"
-            if not case or not unit or case in owner:
-                what = f"case '{case}' twice" if case in owner else f"an empty entry: {row}"
-                raise ValueError(f"{where}: {what}.")
-            owner[case] = name_as_text(unit, f"'unit' in {where[0].lower()}{where[1:]}")
-    return owner
+def _unused(cases: Sequence[FolderCase], folders: Mapping[Path, Sequence[str]], maps: Path) -> list[str]:
+    used = [path for of in cases for path in (of.map, of.label, of.image, of.inner) if path is not None]
+    told = [
+        left_out(folder, endings, used, "no unit" if folder == maps else "no map of this name")
+        for folder, endings in folders.items()
+    ]
+    return [sentence for sentence in told if sentence is not None]
 
 
 def _by_name(folder: Path, endings: Sequence[str]) -> dict[str, Path]:
@@ -139,14 +129,16 @@ def _by_name(folder: Path, endings: Sequence[str]) -> dict[str, Path]:
         raise FileNotFoundError(f"There is no folder '{folder}'.")
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
-        ending = next((e for e in endings if path.name.endswith(e)), None)
+        ending = ending_of(path.name, endings)
         # A name that begins with a dot is hidden, or what a killed run left unfinished.
         if ending is None or path.name.startswith(".") or not path.is_file():
             continue
-        name = path.name.removesuffix(ending)
+        name = unicodedata.normalize("NFC", path.name[: -len(ending)])
         if name in found:
             raise ValueError(
                 f"'{found[name].name}' and '{path.name}' in '{folder}' are both called '{name}'. Keep one."
             )
         found[name] = path
+    if not found and (nested := nested_by_case(folder, endings)):
+        raise FileNotFoundError(nested)
     return found

@@ -14,9 +14,9 @@ from nibabel.orientations import apply_orientation, axcodes2ornt, io_orientation
 
 from monai_rwcp.conformal.counting.channel_sums import check_softmax, sums_of_channels
 from monai_rwcp.conformal.counting.labels import check_score
-from monai_rwcp.folders.forms import NIFTI
 from monai_rwcp.folders.nnunet_agreement import Agreement, agreement
 from monai_rwcp.folders.nnunet_documents import NnunetFolder, nnunet_folder
+from monai_rwcp.utils.endings import IMAGES, ending_of
 from monai_rwcp.utils.unpacking import unreadable
 
 __all__ = ["nnunet_values", "segmentation_beside"]
@@ -37,12 +37,13 @@ def segmentation_beside(path: Path) -> Path:
         FileNotFoundError: when there is none, or several.
     """
     name = path.name.removesuffix(".npz")
-    beside = [path.with_name(name + ending) for ending in NIFTI if path.with_name(name + ending).exists()]
+    others = path.parent.iterdir() if path.parent.is_dir() else ()
+    beside = sorted(p for p in others if (ending := ending_of(p.name, IMAGES)) and p.name[: -len(ending)] == name)
     if len(beside) != 1:
         raise FileNotFoundError(
             f"Expected the segmentation that nnU-Net wrote beside '{path}', '{name}.nii.gz', but found "
             f"{[p.name for p in beside]}. It has the affine, which the .npz has not; the .pkl is not opened, for "
-            "reading a pickle can run code. Data sets in other formats than NIfTI have to be converted."
+            "reading a pickle can run code."
         )
     return beside[0]
 
@@ -204,4 +205,6 @@ def _npz(path: Path, name: str) -> np.ndarray:
         raise unreadable(path, error) from error
     if values is None:
         raise ValueError(f"Expected '{name}' alone in '{path}', but it holds {names}.")
-    return np.asarray(values)
+    if values.dtype.kind not in "fiub":
+        raise ValueError(f"Expected probabilities in '{path}', but it holds {values.dtype}, which are no real numbers.")
+    return np.asarray(values, dtype=np.float32)

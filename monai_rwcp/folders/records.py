@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+
+from monai.data import MetaTensor
 
 from monai_rwcp.folders.forms import MapForm
 from monai_rwcp.folders.match import FolderCase
 from monai_rwcp.folders.nnunet_documents import nnunet_documents
 from monai_rwcp.provenance.guard import NAMED
-from monai_rwcp.provenance.record import ScoreRecord
+from monai_rwcp.provenance.record import WRITTEN_BY, ScoreRecord
 from monai_rwcp.utils.files import file_hash
 from monai_rwcp.utils.json_documents import digest, read_json
 from monai_rwcp.utils.names import name_as_text
 
-__all__ = ["check_network", "folder_records", "network_name"]
+__all__ = ["check_network", "folder_records", "network_name", "with_program"]
 
 _DIGITS = 23  # "sha256:" and 16 digits, as of weights
 
@@ -51,6 +54,8 @@ def check_network(records: Mapping[Path, ScoreRecord], expected: ScoreRecord) ->
     """
     for folder, record in sorted(records.items()):
         for compared in expected.compared_with(record):
+            if compared.field == f"maps.{WRITTEN_BY}":
+                continue  # which each file tells of itself
             if not compared.agrees and compared.field.partition(".")[0] in ("network", "maps"):
                 raise ValueError(
                     f"Nothing shows that the maps in '{folder}' are of the network that was calibrated: "
@@ -87,6 +92,12 @@ def network_name(name_or_file: str | None) -> str | None:
             "slashes and endings."
         )
     return NAMED + name_as_text(name_or_file, "the network's name")
+
+
+def with_program(record: ScoreRecord, read: MetaTensor) -> ScoreRecord:
+    """Add to the record of a folder what the file of one map says of the program that wrote it, if anything."""
+    program = read.meta.get(WRITTEN_BY)
+    return replace(record, maps={**(record.maps or {}), WRITTEN_BY: program}) if program else record
 
 
 def _of_training(folder: Path) -> dict[str, str]:

@@ -12,6 +12,7 @@ from monai_rwcp.features.protocol import FeatureExtractor
 from monai_rwcp.folders.forms import MapForm
 from monai_rwcp.folders.maps import read_grid_file, read_probabilities
 from monai_rwcp.folders.match import FolderCase
+from monai_rwcp.folders.records import with_program
 from monai_rwcp.folders.truth import read_truth, truth_form
 from monai_rwcp.provenance.record import ScoreRecord
 from monai_rwcp.provenance.score_maps import provenance_key
@@ -104,7 +105,7 @@ def score_item(
     """
     found: MetaTensor = read_probabilities(case.map, form, warned)
     item: dict[Hashable, Any] = {"pred": found, "case": case.name, case.unit_name: case.unit}
-    item[provenance_key("pred")] = record.to_json()
+    item[provenance_key("pred")] = with_program(record, found).to_json()
     if case.label is not None:
         item["label"] = read_truth(case.label, found, truth_form(form, [case.map]), warned)
     if case.image is not None:

@@ -9,8 +9,10 @@ import nibabel
 import numpy as np
 from monai.data import MetaTensor
 
+from monai_rwcp.folders.maps import UNIT_KEY
 from monai_rwcp.folders.match import FolderCase
 from monai_rwcp.utils.files import file_hash, written_whole
+from monai_rwcp.utils.lengths import MM_PER_UNIT
 from monai_rwcp.utils.processes import raised_by_first
 
 __all__ = ["made_of", "refuse_failed", "write_set"]
@@ -39,8 +41,18 @@ def write_set(found: MetaTensor, path: Path, announce: Callable[[str], None]) ->
     values = found.as_tensor().numpy().astype(np.uint8)
     values = values[..., None] if values.ndim == 3 else values
     with written_whole(path) as temporary:
-        nibabel.save(nibabel.Nifti1Image(np.moveaxis(values, 0, -1), found.affine.numpy()), temporary)
+        nibabel.save(_image(np.moveaxis(values, 0, -1), found), temporary)
         announce(file_hash(temporary))
+
+
+def _image(values: np.ndarray, found: MetaTensor) -> nibabel.Nifti1Image:
+    """In the unit of length of the map's header, so that programs that overlook it find both at one place."""
+    unit = found.meta.get(UNIT_KEY, "mm")
+    affine = found.affine.numpy().copy()
+    affine[:3] /= MM_PER_UNIT[int(str(nibabel.nifti1.unit_codes.code[unit]))]
+    image = nibabel.Nifti1Image(values, affine)
+    image.header.set_xyzt_units(unit)
+    return image
 
 
 def refuse_failed(failed: Mapping[str, str], n: int, out: Path) -> None:

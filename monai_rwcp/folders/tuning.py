@@ -20,6 +20,7 @@ from monai_rwcp.tune.choice import Choice
 from monai_rwcp.tune.objectives import Objective
 from monai_rwcp.tune.settings_file import TunedSettings
 from monai_rwcp.tune.tune import tune_settings
+from monai_rwcp.utils.file_names import as_on_disk
 from monai_rwcp.utils.files import check_writable, written_whole
 from monai_rwcp.utils.json_documents import read_json
 from monai_rwcp.utils.names import name_as_text
@@ -129,7 +130,7 @@ def read_section(
         missing = [key for key in (*files, unit_key) if not isinstance(item, Mapping) or key not in item]
         if missing:
             raise ValueError(f"Item {number} of '{section}' in '{path}' lacks {missing}.")
-        found_files = {key: path.parent / str(item[key]) for key in files}
+        found_files = {key: as_on_disk(path.parent / str(item[key])) for key in files}
         for key, file in found_files.items():
             if not file.is_file():
                 raise FileNotFoundError(f"Item {number} of '{section}': its '{key}' is '{file}', which is no file.")
@@ -152,7 +153,7 @@ def read_section(
 
 def _counted_files(item: Mapping[str, Any], folder: Path) -> list[Path]:
     """The map and the label of an item, as far as it names them; several names of a file are one."""
-    return [(folder / str(item[key])).resolve() for key in ("pred", "label") if key in item]
+    return [as_on_disk(folder / str(item[key])).resolve() for key in ("pred", "label") if key in item]
 
 
 def _owners(group: object, unit_key: str, where: str, folder: Path, places: Mapping[Path, str]) -> set[str]:

@@ -20,7 +20,7 @@ from monai_rwcp.handlers.items import (
     item_score,
     item_value,
 )
-from monai_rwcp.provenance.score_maps import map_spacing
+from monai_rwcp.utils.lengths import voxel_of
 from monai_rwcp.utils.processes import from_all
 from monai_rwcp.utils.tensors import item_tensor
 
@@ -129,7 +129,7 @@ class CaseCounter:
             image=image,
             group=None if keys.group_key is None else item_name(item, keys.group_key),
             shift_weight=None if keys.shift_weight_key is None else float(item_value(item, keys.shift_weight_key)),
-            spacing=map_spacing(score) or map_spacing(label),
+            spacing=voxel_of(score) or voxel_of(label),
             unit_name="image" if keys.unit_key is None else keys.unit_key,
             provenance=record,
             **maps,

@@ -12,7 +12,7 @@ from monai_rwcp.conformal.counting.options import CountingOptions
 from monai_rwcp.handlers.epoch import attach_to_epoch
 from monai_rwcp.handlers.items import check_grids, engine_items, errors_of_case, id_of_image, item_name, item_value
 from monai_rwcp.metrics.cumulative import PredictionSetMetrics
-from monai_rwcp.provenance.score_maps import map_spacing
+from monai_rwcp.utils.lengths import voxel_of
 from monai_rwcp.utils.tensors import item_tensor
 
 __all__ = ["PredictionSetMetricsHandler"]
@@ -115,11 +115,11 @@ class PredictionSetMetricsHandler:
             check_single_channel("mask", mask, found)
             counted = mask[0] != 0
         truth = truth_masks(label, found, tuple(range(found.shape[0])), self.counting.label_mode, counted)
-        spacing = map_spacing(item[self.set_key]) or map_spacing(item[self.label_key])
+        voxel = voxel_of(item[self.set_key]) or voxel_of(item[self.label_key])
         self.metric(
             [found if counted is None else found * counted],
             [torch.stack(list(truth.values()))],
-            spacing=None if spacing is None else [spacing],
+            spacing=None if voxel is None else [voxel],
             images=[image],
             units=None if self.unit_key is None else [item_name(item, self.unit_key)],
             strata=None if self.stratum_key is None else [item_name(item, self.stratum_key)],

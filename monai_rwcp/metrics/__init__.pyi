@@ -9,4 +9,4 @@ from .summary import class_figures as class_figures
 from .summary import stratum_false_negative_rates as stratum_false_negative_rates
 from .summary import unit_false_negative_rates as unit_false_negative_rates
 from .voxel_size import volume_ml as volume_ml
-from .voxel_size import voxel_sizes as voxel_sizes
+from .voxel_size import voxels_of as voxels_of

@@ -7,7 +7,10 @@ from collections.abc import Sequence, Sized
 
 import torch
 
-__all__ = ["check_entries", "check_mask", "check_spacing"]
+from monai_rwcp.utils.lengths import voxel_of
+from monai_rwcp.utils.voxels import Voxel
+
+__all__ = ["check_entries", "check_mask", "check_spacing", "checked_voxel"]
 
 
 def check_entries(n_sets: int, **named: Sized | None) -> None:
@@ -46,6 +49,24 @@ def check_spacing(spacing: Sequence[float] | None, n_axes: int) -> list[float] |
             "measure in voxels."
         )
     return size
+
+
+def checked_voxel(spacing: Sequence[float] | Voxel | None, *maps: torch.Tensor) -> Voxel | None:
+    """Give the voxel of maps, and refuse sizes that are none.
+
+    Args:
+        spacing: a voxel, or its size along each axis; None where it is not known.
+        maps: ``[*spatial]``; the first that carries an affine tells the angles.
+
+    Raises:
+        ValueError: when there is not a size above 0 for each axis.
+    """
+    n_axes = maps[0].ndim
+    size = check_spacing(spacing.lengths if isinstance(spacing, Voxel) else spacing, n_axes)
+    if size is None or isinstance(spacing, Voxel):
+        return spacing if isinstance(spacing, Voxel) else None
+    carried = next((voxel for value in maps if (voxel := voxel_of(value[None])) is not None), None)
+    return Voxel.straight(size) if carried is None else carried.resized(size)
 
 
 def check_mask(name: str, value: torch.Tensor) -> torch.Tensor:

@@ -14,11 +14,12 @@ from monai_rwcp.metrics.checks import check_entries
 from monai_rwcp.metrics.collected import CollectedImage, counted_once, image_figures
 from monai_rwcp.metrics.prediction_set import prediction_set_metrics
 from monai_rwcp.metrics.summary import ImageFigures, class_figures, stratum_false_negative_rates
-from monai_rwcp.metrics.voxel_size import Batch, Spacing, volume_ml, voxel_sizes
+from monai_rwcp.metrics.voxel_size import Batch, Spacing, volume_ml, voxels_of
 from monai_rwcp.utils.names import optional_name
 from monai_rwcp.utils.processes import from_all
 from monai_rwcp.utils.same_grid import check_same_grid
 from monai_rwcp.utils.tensors import item_tensor
+from monai_rwcp.utils.voxels import Voxel
 
 __all__ = ["PredictionSetMetrics"]
 
@@ -98,7 +99,8 @@ class PredictionSetMetrics(CumulativeIterationMetric):
                 3D.
             y: the truth, zeros and ones in the same form (one-hot or overlapping regions; no map of class numbers).
             spacing: voxel size in mm, above 0, as in MONAI's surface metrics: one number, one for each axis, or these
-                for each image. None takes that of the set or else the truth where it is a `MetaTensor`, or voxels.
+                for each image; or a voxel for each image. None takes that of the set or else the truth where it is a
+                `MetaTensor`, or voxels. Grids may be sheared: the angles are those of the affine.
             images: a name that each image has alone, so that a repeated one counts once; None counts each.
             units: name of the exchangeable unit (the patient) of each image; None takes every image as a unit.
             strata: name of the stratum of each image; None stands for no strata.
@@ -113,11 +115,11 @@ class PredictionSetMetrics(CumulativeIterationMetric):
         if y is None:
             raise ValueError("Expected the truth in `y`, but got None. A prediction set is measured against it.")
         check_entries(len(y_pred), y=y, images=images, units=units, strata=strata)
-        sizes = voxel_sizes(spacing, y_pred, y)
-        figures = super().__call__(y_pred, y, sizes=sizes)
-        for i, size in enumerate(sizes):
+        voxels = voxels_of(spacing, y_pred, y)
+        figures = super().__call__(y_pred, y, voxels=voxels)
+        for i, voxel in enumerate(voxels):
             names = [optional_name(of and of[i], f"a name of image {i}") for of in (images, units, strata)]
-            self._records.append(CollectedImage(y_pred[i].shape[0], size is not None, *names))
+            self._records.append(CollectedImage(y_pred[i].shape[0], voxel is not None, *names))
         return cast(torch.Tensor, figures)
 
     def aggregate(self) -> dict[str, torch.Tensor]:
@@ -177,7 +179,7 @@ class PredictionSetMetrics(CumulativeIterationMetric):
 
     def _compute_list(self, y_pred: Any, y: Any = None, **kwargs: Any) -> torch.Tensor:
         rows = []
-        for i, size in enumerate(kwargs["sizes"]):
+        for i, voxel in enumerate(kwargs["voxels"]):
             check_same_grid({"set": (f"y_pred[{i}]", y_pred[i]), "truth": (f"y[{i}]", y[i])}, self._warned)
             found, true = item_tensor(y_pred[i]), item_tensor(y[i])
             if found.ndim not in (3, 4) or found.shape != true.shape:
@@ -186,7 +188,7 @@ class PredictionSetMetrics(CumulativeIterationMetric):
                     f"axes, but image {i} of the batch has {tuple(found.shape)} and {tuple(true.shape)}. A map of "
                     "class numbers becomes one-hot by AsDiscrete(to_onehot=...)."
                 )
-            rows.append([self._row(i, c, found[c], true[c], size) for c in self._classes(found.shape[0])])
+            rows.append([self._row(i, c, found[c], true[c], voxel) for c in self._classes(found.shape[0])])
             if len(rows[i]) != len(rows[0]):
                 raise ValueError(
                     f"Expected as many channels in every image, but image 0 of the batch has {y_pred[0].shape[0]} and "
@@ -200,13 +202,13 @@ class PredictionSetMetrics(CumulativeIterationMetric):
         class_index: int,
         found: torch.Tensor,
         true: torch.Tensor,
-        spacing: list[float] | None,
+        voxel: Voxel | None,
     ) -> tuple[float, ...]:
         try:
-            figures = prediction_set_metrics(found, true, spacing=spacing)
+            figures = prediction_set_metrics(found, true, spacing=voxel)
         except ValueError as error:
             raise ValueError(f"Image {image} of the batch, class {class_index}: {error}") from error
-        return (*astuple(figures), volume_ml(figures.size, spacing, self.slice_thickness))
+        return (*astuple(figures), volume_ml(figures.size, voxel, self.slice_thickness))
 
     def _sync(self) -> None:
         # MONAI's own gathers tensors of images alone, and waits forever for a process that has none.

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import torch
 from monai.metrics import compute_dice
 
-from monai_rwcp.metrics.checks import check_mask, check_spacing
+from monai_rwcp.metrics.checks import check_mask, checked_voxel
 from monai_rwcp.metrics.surfaces import surface_distances
 from monai_rwcp.utils.same_grid import check_same_grid
+from monai_rwcp.utils.voxels import Voxel
 
 __all__ = ["SetMetrics", "pooled_false_negative_rate", "prediction_set_metrics"]
 
@@ -60,7 +61,7 @@ def prediction_set_metrics(
     prediction_set: torch.Tensor,
     truth: torch.Tensor,
     *,
-    spacing: Sequence[float] | None = None,
+    spacing: Sequence[float] | Voxel | None = None,
 ) -> SetMetrics:
     r"""Measure one prediction set of one class against the truth.
 
@@ -71,7 +72,7 @@ def prediction_set_metrics(
     Args:
         prediction_set: zeros and ones of shape ``[*spatial]``, 2D or 3D.
         truth: zeros and ones of the same shape.
-        spacing: voxel size along each axis, in mm, above 0; None measures distances in voxels.
+        spacing: voxel size along each axis, in mm, above 0, or a voxel; None measures distances in voxels.
 
     Returns:
         the figures.
@@ -95,9 +96,9 @@ def prediction_set_metrics(
             f"Expected `prediction_set` and `truth` of one 2D or 3D shape, but got {tuple(found.shape)} and "
             f"{tuple(true.shape)}. Take one class of one image at a time."
         )
-    size = check_spacing(spacing, found.ndim)
+    voxel = checked_voxel(spacing, prediction_set, truth)
     both = bool(found.any()) and bool(true.any())
-    average, hausdorff = surface_distances(found, true, size) if both else (math.nan, math.nan)
+    average, hausdorff = surface_distances(found, true, voxel) if both else (math.nan, math.nan)
     return SetMetrics(
         missed=int((true & ~found).sum()),
         true=int(true.sum()),

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 import torch
 
-from monai_rwcp.metrics.checks import check_mask, check_spacing
+from monai_rwcp.metrics.checks import check_mask, checked_voxel
 from monai_rwcp.metrics.surfaces import surface_distances
 from monai_rwcp.metrics.voxel_size import volume_ml
 from monai_rwcp.utils.same_grid import check_same_grid
+from monai_rwcp.utils.voxels import Voxel
 
 __all__ = ["SandwichMetrics", "sandwich_metrics"]
 
@@ -36,16 +37,16 @@ class SandwichMetrics:
 
 @torch.no_grad()
 def sandwich_metrics(
-    inner: torch.Tensor, outer: torch.Tensor, *, spacing: Sequence[float] | None = None
+    inner: torch.Tensor, outer: torch.Tensor, *, spacing: Sequence[float] | Voxel | None = None
 ) -> SandwichMetrics:
     r"""Measure the band between an inner and an outer set of one class.
 
-    .. math:: V = (|C_{out}| - |C_{in}|) \cdot s_1 s_2 s_3 / 1000
+    .. math:: V = (|C_{out}| - |C_{in}|) \cdot |\det A| / 1000
 
     Args:
         inner: zeros and ones of shape ``[*spatial]``, 2D or 3D.
         outer: zeros and ones of the same shape, 1 wherever ``inner`` is.
-        spacing: voxel size along each axis in mm; None measures the width in voxels.
+        spacing: voxel size along each axis in mm, or a voxel; None measures the width in voxels.
 
     Returns:
         the figures.
@@ -73,11 +74,11 @@ def sandwich_metrics(
             f"Expected the inner set inside the outer one, but {int((small & ~large).sum())} of its voxels are not. "
             "Take both from one ConformalSandwich."
         )
-    size = check_spacing(spacing, small.ndim)
+    voxel = checked_voxel(spacing, inner, outer)
     inner_size, outer_size = int(small.sum()), int(large.sum())
     return SandwichMetrics(
         inner_size=inner_size,
         outer_size=outer_size,
-        band_volume=volume_ml(outer_size - inner_size, size),
-        band_width=surface_distances(small, large, size)[0] if bool(small.any()) else math.nan,
+        band_volume=volume_ml(outer_size - inner_size, voxel),
+        band_width=surface_distances(small, large, voxel)[0] if bool(small.any()) else math.nan,
     )

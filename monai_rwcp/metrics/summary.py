@@ -114,7 +114,8 @@ def class_figures(images: Sequence[ImageFigures], alpha: float | None = None) ->
     The false negative rate is pooled over the images of a unit (missed over true voxels) and then averaged over the
     units that show the class, as it is promised; the coverage gap runs over the same units. Stretch, size, components
     and Dice are taken over the images that show the class, an empty set counting as stretch, size and Dice 0. The
-    distances are defined only where set and truth are both not empty, and are averaged over these images.
+    distances are defined only where set and truth are both not empty, and are averaged over these images. The size in
+    ml is nan where that of one of the images is not known.
 
     Args:
         images: figures of one class in each image.
@@ -156,9 +157,9 @@ def class_figures(images: Sequence[ImageFigures], alpha: float | None = None) ->
         "stretch_iqr": upper - lower,
         "stretch_mean": _mean(stretches),
     }
-    result |= {
-        name: _mean(figures[name] for figures in shown) for name in ("size_ml", "components", "dice", "assd", "hd95")
-    }
+    result |= {name: _mean(figures[name] for figures in shown) for name in ("components", "dice", "assd", "hd95")}
+    # A mean over the volumes among slices would be that of other images.
+    result["size_ml"] = fmean(figures["size_ml"] for figures in shown) if shown else math.nan
     return result | {
         "false_alarm_rate": _mean(figures["false_alarm"] for figures in absent),
         "n_units": float(len(rates)),

@@ -11,6 +11,7 @@ from monai.config import NdarrayOrTensor
 from monai.data import MetaTensor
 
 from monai_rwcp.provenance.record import UNRECORDED, ScoreRecord
+from monai_rwcp.utils.lengths import voxel_of
 from monai_rwcp.utils.same_grid import lie_alike
 
 __all__ = ["completed_record", "features_record", "grid_side", "map_spacing", "provenance_key", "record_of"]
@@ -101,6 +102,5 @@ def grid_side(score: NdarrayOrTensor) -> str:
 
 def map_spacing(value: NdarrayOrTensor) -> list[float] | None:
     """Voxel size of a map along each spatial axis in mm, or None where it carries no affine."""
-    if not isinstance(value, MetaTensor):
-        return None
-    return [float(size) for size in value.pixdim[: value.ndim - 1]]
+    voxel = voxel_of(value)
+    return None if voxel is None else voxel.lengths

@@ -13,6 +13,7 @@ from monai_rwcp.conformal.counting.labels import LabelMode, truth_masks
 from monai_rwcp.metrics.prediction_set import SetMetrics, prediction_set_metrics
 from monai_rwcp.provenance.score_maps import map_spacing
 from monai_rwcp.report.figures.slices import slice_pictures
+from monai_rwcp.utils.lengths import affine_in_mm, voxel_of
 from monai_rwcp.utils.same_grid import lie_alike
 from monai_rwcp.utils.tensors import item_tensor
 
@@ -99,14 +100,14 @@ def measured(case: CaseMaps, classes: Sequence[int]) -> ReportCase:
         ValueError: when a map does not fit the others, or the inner set is not inside the outer one.
         ImportError: when scipy is missing.
     """
-    found, spacing = item_tensor(case.found), map_spacing(case.found)
+    found, voxel = item_tensor(case.found), voxel_of(case.found)
     if case.inner is not None:
         _check_inside(item_tensor(case.inner).to(found.device), found, classes)
     return ReportCase(
         case.name,
         case.unit,
-        spacing is not None,
-        {c: prediction_set_metrics(found[c], truth, spacing=spacing) for c, truth in _truths(case, classes).items()},
+        voxel is not None,
+        {c: prediction_set_metrics(found[c], truth, spacing=voxel) for c, truth in _truths(case, classes).items()},
         case.stratum,
         case.sizes,
     )
@@ -162,9 +163,15 @@ def _truths(case: CaseMaps, classes: Sequence[int]) -> dict[int, torch.Tensor]:
 def _on_grid_of(case: CaseMaps, image: torch.Tensor) -> torch.Tensor:
     found = case.found
     if isinstance(image, MetaTensor) and isinstance(found, MetaTensor):
-        here, there = (value.affine.cpu().numpy() for value in (found, image))
+        here, there = (affine_in_mm(value) for value in (found, image))
         same = image.shape[1:] == found.shape[1:] and lie_alike(here, there, found.shape[1:])
-        return image if same else ResampleToMatch()(image.cpu().float(), found.cpu())
+        if same:
+            return image
+        moved, kept = (
+            MetaTensor(item_tensor(value).cpu().float(), affine=torch.from_numpy(affine))
+            for value, affine in ((image, there), (found, here))
+        )
+        return ResampleToMatch()(moved, kept)
     if image.shape[1:] != found.shape[1:]:
         raise ValueError(
             f"Expected the image on the grid of the set, {tuple(found.shape[1:])}, but its shape is "

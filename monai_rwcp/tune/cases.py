@@ -17,8 +17,10 @@ from monai_rwcp.scores.choice import Score
 from monai_rwcp.scores.together import make_together
 from monai_rwcp.scores.walked import WalkedScore
 from monai_rwcp.utils.field_of_view import check_field_of_view
+from monai_rwcp.utils.lengths import voxel_of
 from monai_rwcp.utils.names import name_as_text
 from monai_rwcp.utils.same_grid import check_same_grid
+from monai_rwcp.utils.voxels import Voxel
 
 __all__ = ["CaseKeys", "ScoredCase", "case_owner", "keys_of_sources", "names_of_units"]
 
@@ -48,13 +50,13 @@ class ScoredCase:
     Args:
         label: the truth.
         mask: ``[1, *spatial]``, or None.
-        spacing: voxel size in mm, or None where it is not known.
+        voxel: its edges in mm, or None where they are not known.
         scores: each candidate and its score, made while they are asked for.
     """
 
     label: torch.Tensor
     mask: torch.Tensor | None
-    spacing: list[float] | None
+    voxel: Voxel | None
     scores: Iterator[tuple[Score, torch.Tensor]]
 
     @staticmethod
@@ -85,7 +87,6 @@ class ScoredCase:
             check_background(score, keys.label_mode)
         except ValueError as error:
             raise ValueError(f"'{keys.score}' of case {number}: {error}") from error
-        spacing = map_spacing(given)
         named = {"score": keys.score, "label": keys.label} | ({} if keys.mask is None else {"mask": keys.mask})
         check_same_grid({what: (key, _value(case, key, number)) for what, key in named.items()}, warned)
         walked = {c.source for c in candidates if isinstance(c, WalkedScore)}
@@ -96,8 +97,8 @@ class ScoredCase:
                 raise ValueError(f"Keys '{keys.score}' and '{key}': {error}") from error
         features = {source: _at(case, keys.features[source], number) for source in walked}
         mask = None if keys.mask is None else _at(case, keys.mask, number)
-        scores = make_together(score, candidates, features, spacing=spacing)
-        return ScoredCase(_at(case, keys.label, number), mask, spacing, scores)
+        scores = make_together(score, candidates, features, spacing=map_spacing(given))
+        return ScoredCase(_at(case, keys.label, number), mask, voxel_of(given), scores)
 
 
 def case_owner(case: object, number: int, unit_key: str) -> str:

@@ -11,6 +11,7 @@ import torch
 from monai_rwcp.conformal.counting.labels import LabelMode, truth_masks
 from monai_rwcp.conformal.sets.prediction_set import set_at
 from monai_rwcp.metrics.surfaces import surface_distances
+from monai_rwcp.utils.voxels import Voxel
 
 __all__ = ["finalists", "mean_by_unit", "set_distances"]
 
@@ -45,7 +46,7 @@ def set_distances(
     *,
     label_mode: LabelMode = "index",
     mask: torch.Tensor | None = None,
-    spacing: Sequence[float] | None = None,
+    voxel: Voxel | None = None,
 ) -> list[float]:
     """Measure the 95th percentile of the surface distance of the sets of one image, class by class.
 
@@ -55,7 +56,7 @@ def set_distances(
         thresholds: by class.
         label_mode: ``"index"``, ``"one_hot"`` or ``"regions"``.
         mask: ``[1, *spatial]``, not 0 where voxels count; None counts all.
-        spacing: voxel size along each axis in mm; None measures in voxels.
+        voxel: its edges in mm; None measures in voxels.
 
     Returns:
         for each class the distance in mm or voxels; nan without truth; the diagonal of the image for an empty set.
@@ -67,8 +68,8 @@ def set_distances(
     """
     counted = None if mask is None else mask[0] != 0
     truths = truth_masks(label, score, tuple(thresholds), label_mode, counted)
-    size = [1.0] * (score.ndim - 1) if spacing is None else [float(s) for s in spacing]
-    diagonal = math.hypot(*(n * s for n, s in zip(score.shape[1:], size, strict=True)))
+    size = Voxel.straight([1.0] * (score.ndim - 1)) if voxel is None else voxel
+    diagonal = size.diagonal(score.shape[1:])
     found = []
     sets = set_at(score, thresholds).bool()
     for c in thresholds:

@@ -125,7 +125,7 @@ def tune_settings(
         for i in numbers:
             try:
                 case = ScoredCase.of(cases[i], i, some, keys, warned)
-                in_mm.add(case.spacing is not None)
+                in_mm.add(case.voxel is not None)
                 if len(in_mm) > 1:
                     raise ValueError(
                         "Some maps tell their voxel size and others do not, so that walks and distances would mix mm "
@@ -175,7 +175,7 @@ def tune_settings(
                         thresholds[candidate],
                         label_mode=label_mode,
                         mask=case.mask,
-                        spacing=case.spacing,
+                        voxel=case.voxel,
                     )
                 )
             advance(1)

@@ -9,8 +9,9 @@ from itertools import combinations, product
 from typing import Any
 
 import numpy as np
-import torch
 from monai.data import MetaTensor
+
+from monai_rwcp.utils.lengths import affine_in_mm
 
 __all__ = ["Displacement", "check_same_grid", "displacement", "lie_alike"]
 
@@ -97,6 +98,7 @@ def check_same_grid(
             names both maps.
 
     Example:
+        >>> import torch
         >>> moved = torch.eye(4)
         >>> moved[0, 3] = 2
         >>> score, label = MetaTensor(torch.rand(2, 4, 4)), MetaTensor(torch.ones(1, 4, 4), affine=moved)
@@ -130,7 +132,7 @@ def check_same_grid(
 
 
 def _affine(value: MetaTensor, named: str) -> np.ndarray:
-    affine = np.asarray(torch.as_tensor(value.affine).detach().cpu(), dtype=float)
+    affine = affine_in_mm(value)
     if affine.ndim != 2 or affine.shape[0] != affine.shape[1] or len(affine) < value.ndim:
         raise ValueError(
             f"Expected {named} to be one item [channels, *spatial] with an affine that has a row for each spatial "
@@ -152,6 +154,12 @@ def _in_voxels(shifts: np.ndarray, matrix: np.ndarray) -> np.ndarray:
 
 
 def _turned(one: np.ndarray, other: np.ndarray) -> str:
+    sizes = [float(np.linalg.norm(affine[:-1, 0])) for affine in (one, other)]
+    if len(one) == len(other) and min(sizes) and not 0.01 < sizes[0] / sizes[1] < 100:
+        return (
+            f" (their voxels are {sizes[0]:.4g} and {sizes[1]:.4g} mm long: does a header tell lengths in another "
+            "unit, such as micron, or has it lost that?)"
+        )
     directions = [_directions(affine) for affine in (one, other)]
     if len(one) != len(other) or directions[0] == directions[1]:
         return ""

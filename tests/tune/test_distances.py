@@ -21,6 +21,7 @@ from monai_rwcp.scores import BlurredScore, PlainScore
 from monai_rwcp.tune import tuning_thresholds
 from monai_rwcp.tune.choosing import choose_by_distance
 from monai_rwcp.tune.distances import finalists, mean_by_unit, set_distances
+from monai_rwcp.utils.voxels import Voxel
 
 
 def hausdorff_95(a: np.ndarray, b: np.ndarray, spacing: list[float]) -> float:
@@ -35,7 +36,7 @@ def test_distances_are_those_of_all_pairs(spacing: list[float]) -> None:
     generator = torch.Generator().manual_seed(1)
     score = torch.rand(3, 9, 8, 7, generator=generator)
     label = torch.randint(0, 3, (1, 9, 8, 7), generator=generator)
-    found = set_distances(score, label, {1: 0.9, 2: 0.95}, spacing=spacing)
+    found = set_distances(score, label, {1: 0.9, 2: 0.95}, voxel=Voxel.straight(spacing))
     for value, (c, threshold) in zip(found, {1: 0.9, 2: 0.95}.items(), strict=True):
         expected = hausdorff_95((score[c] >= threshold).numpy(), (label[0] == c).numpy(), spacing)
         assert value == pytest.approx(expected)
@@ -51,7 +52,7 @@ def test_without_truth_nothing_and_without_set_the_diagonal() -> None:
     mask = torch.zeros(1, 6, 8)
     mask[0, :, :4] = 1
     score[1] = 0.9
-    masked = set_distances(score, label, {1: 0.5}, mask=mask, spacing=[2.0, 2.0])
+    masked = set_distances(score, label, {1: 0.5}, mask=mask, voxel=Voxel.straight([2.0, 2.0]))
     assert masked == [pytest.approx(hausdorff_95(mask[0].numpy() > 0, label[0].numpy() > 0, [2.0, 2.0]))]
 
 
@@ -126,6 +127,8 @@ def test_sets_are_those_that_prediction_makes_also_in_half_precision() -> None:
     for threshold in tuning_thresholds()[1::10].tolist():
         made = set_at(score, {1: threshold})[1].bool()
         differ += not torch.equal(made, score[1] >= threshold)
-        expected = surface_distances(made, label[0] > 0, [1.0, 1.0])[1] if made.any() else math.hypot(20, 20)
+        expected = (
+            surface_distances(made, label[0] > 0, Voxel.straight([1.0, 1.0]))[1] if made.any() else math.hypot(20, 20)
+        )
         assert set_distances(score, label, {1: threshold}) == [expected]
     assert differ

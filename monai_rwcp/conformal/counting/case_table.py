@@ -15,6 +15,7 @@ from monai_rwcp.conformal.counting.losses.voxels import FalseNegativeRate
 from monai_rwcp.conformal.counting.options import CountingOptions
 from monai_rwcp.provenance.record import UNRECORDED, ScoreRecord
 from monai_rwcp.utils.same_grid import check_same_grid
+from monai_rwcp.utils.voxels import Voxel
 
 __all__ = ["case_loss_table", "false_negative_rate_table"]
 
@@ -29,7 +30,7 @@ def case_loss_table(
     group: str | None = None,
     shift_weight: float | None = None,
     weight: torch.Tensor | None = None,
-    spacing: Sequence[float] | None = None,
+    spacing: Sequence[float] | Voxel | None = None,
     label_mode: LabelMode = "index",
     include_background: bool = False,
     mask: torch.Tensor | None = None,
@@ -48,7 +49,8 @@ def case_loss_table(
         shift_weight: how much more often a unit like this is met in the population that is calibrated for; None
             where the calibration is for the population the images are from.
         weight: for ``"weighted_fnr"``, a map ``[1, *spatial]`` in [0, 1024].
-        spacing: for a surface loss, the voxel size along each axis in mm.
+        spacing: for a surface loss, the voxel size along each axis in mm, or a voxel; its angles are those of the
+            score's affine, where it has one.
         label_mode: ``"index"``, ``"one_hot"`` or ``"regions"`` (overlapping; every channel is a structure).
         include_background: whether channel 0 is calibrated too; regions have no background.
         mask: ``[1, *spatial]``, not 0 where voxels count; None counts all. With a mask the promise is about the voxels

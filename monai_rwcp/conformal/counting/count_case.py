@@ -16,7 +16,9 @@ from monai_rwcp.conformal.counting.losses.base import ClassCase, SetLoss
 from monai_rwcp.conformal.counting.options import CountingOptions
 from monai_rwcp.provenance.record import ScoreRecord
 from monai_rwcp.utils.arguments import check_weight
+from monai_rwcp.utils.lengths import voxel_of
 from monai_rwcp.utils.names import name_as_text, optional_name
+from monai_rwcp.utils.voxels import Voxel
 
 __all__ = ["count_case"]
 
@@ -37,7 +39,7 @@ def count_case(
     group: str | None,
     shift_weight: float | None,
     weight: torch.Tensor | None,
-    spacing: Sequence[float] | None,
+    spacing: Sequence[float] | Voxel | None,
     mask: torch.Tensor | None,
     unit_name: str,
     provenance: ScoreRecord,
@@ -55,7 +57,7 @@ def count_case(
     if mask is not None:
         check_single_channel("mask", mask, score)
     weights = _weights(weight, loss, score)
-    sizes = _sizes(spacing, loss, score)
+    voxel = _voxel(spacing, loss, score)
     n = len(threshold_levels())
     true, false = _Counts(classes, n, score.device), _Counts(classes, n, score.device)
     voxels = _Counts(classes, 2, score.device)
@@ -65,7 +67,7 @@ def count_case(
         counted = None if mask is None else mask[0, slab] != 0
         for c, truth in truth_masks(label[:, slab], part, classes, counting.label_mode, counted).items():
             slab_weights = None if weights is None else weights[slab]
-            case = ClassCase(part, c, truth, counted, slab_weights, sizes)
+            case = ClassCase(part, c, truth, counted, slab_weights, voxel)
             missed, claimed = loss.count(case)
             true.add(c, missed)
             voxels.add(c, torch.stack([truth.sum(), (truth & (part[c] <= 0)).sum()]))
@@ -133,13 +135,17 @@ def _weights(weight: torch.Tensor | None, loss: SetLoss, score: torch.Tensor) ->
     return steps
 
 
-def _sizes(spacing: Sequence[float] | None, loss: SetLoss, score: torch.Tensor) -> tuple[float, ...] | None:
+def _voxel(spacing: Sequence[float] | Voxel | None, loss: SetLoss, score: torch.Tensor) -> Voxel | None:
     if not loss.needs_spacing:
         return None
-    sizes = () if spacing is None else tuple(float(s) for s in spacing)
+    given = spacing.lengths if isinstance(spacing, Voxel) else spacing
+    sizes = () if given is None else tuple(float(s) for s in given)
     if len(sizes) != score.ndim - 1 or not np.all((np.array(sizes) > 0) & np.isfinite(sizes)):
         raise ValueError(
             f"The loss {loss.name!r} measures in mm and needs {score.ndim - 1} voxel sizes above 0, but got "
-            f"{None if spacing is None else list(sizes)}. Load images as MetaTensor, or give `spacing`."
+            f"{None if given is None else list(sizes)}. Load images as MetaTensor, or give `spacing`."
         )
-    return sizes
+    if isinstance(spacing, Voxel):
+        return spacing
+    carried = voxel_of(score)
+    return Voxel.straight(sizes) if carried is None else carried.resized(sizes)

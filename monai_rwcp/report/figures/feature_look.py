@@ -13,6 +13,8 @@ from monai.transforms import LoadImage
 
 from monai_rwcp.features.protocol import FeatureExtractor
 from monai_rwcp.report.figures.feature_picture import draw_features
+from monai_rwcp.utils.endings import IMAGES, ending_of
+from monai_rwcp.utils.image_files import read_image_file
 from monai_rwcp.utils.unpacking import read_unpacked, unreadable
 
 __all__ = ["look_at_features"]
@@ -35,7 +37,7 @@ def look_at_features(
     """Draw an image or one slice of a volume, its features as colour, and what is alike to one point.
 
     Args:
-        path: an image file that MONAI reads, such as NIfTI, PNG or a NumPy array.
+        path: a NIfTI, NRRD or MHA file, or another that MONAI reads, such as PNG or a NumPy array.
         extractor: where features come from.
         out: where the PNG goes.
         channel: which channel of an image that has several.
@@ -88,6 +90,8 @@ def look_at_features(
 
 
 def _image(path: str | Path) -> MetaTensor:
+    if ending_of(Path(path).name, IMAGES):
+        return _stored(Path(path))
     if Path(path).is_file():
         read_unpacked(path)  # MONAI's readers stop before the check sum.
     try:
@@ -99,6 +103,12 @@ def _image(path: str | Path) -> MetaTensor:
             ) from error
         raise unreadable(path, error) from error
     return image
+
+
+def _stored(path: Path) -> MetaTensor:
+    read = read_image_file(path)
+    values = read.values[None] if read.values.ndim < 4 else np.moveaxis(read.values, -1, 0)
+    return MetaTensor(torch.from_numpy(np.ascontiguousarray(values)), affine=torch.from_numpy(read.affine))
 
 
 def _one_channel(pixels: torch.Tensor, channel: int | None) -> torch.Tensor:

@@ -150,12 +150,12 @@ def test_command_says_what_is_missing(tmp_path: Path) -> None:
 
 def test_image_of_several_channels_wants_a_choice(tmp_path: Path) -> None:
     nifti = tmp_path / "three.nii.gz"
-    nibabel.save(
-        nibabel.Nifti1Image(np.random.default_rng(0).random((16, 18, 1, 2, 3)).astype(np.float32), np.eye(4)), nifti
-    )
-    code, output = run(nifti, "--extractor", "mind", "--out", tmp_path / "look.png")
-    assert code == 1
-    assert "--channel" in output
+    for shape, word in (((16, 18, 1, 3), "--channel"), ((16, 18, 1, 1, 3), "--channel"), ((16, 18, 1, 2, 3), "time")):
+        values = np.random.default_rng(0).random(shape).astype(np.float32)
+        nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), nifti)
+        code, output = run(nifti, "--extractor", "mind", "--out", tmp_path / "look.png")
+        assert code == 1
+        assert word in output
 
 
 def test_intensities_of_the_command_line() -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 import torch
 
 from monai_rwcp.conformal.counting.levels import level_of, threshold_levels
+from monai_rwcp.utils.voxels import Voxel
 
 __all__ = ["ClassCase", "SetLoss"]
 
@@ -24,7 +24,7 @@ class ClassCase:
         truth: bool ``[*spatial]``, counted true voxels.
         counted: bool ``[*spatial]``, or None where all voxels count.
         weight: int64 ``[*spatial]``, or None.
-        spacing: voxel size along each axis in mm, or None where it is not known.
+        voxel: its edges in mm, or None where they are not known.
     """
 
     scores: torch.Tensor
@@ -32,7 +32,7 @@ class ClassCase:
     truth: torch.Tensor
     counted: torch.Tensor | None = None
     weight: torch.Tensor | None = None
-    spacing: Sequence[float] | None = None
+    voxel: Voxel | None = None
 
     def levels(self, where: torch.Tensor) -> torch.Tensor:
         """Highest level at which each voxel of a bool mask ``[*spatial]`` is still in the set, int64 ``[m]``."""

@@ -21,7 +21,7 @@ class SurfaceFalseNegativeRate(SetLoss):
     .. math:: L(C) = \#\{x \in \partial Y : \min_{y \in C} |x - y| > r\} / \#\partial Y
 
     The surface is made of the true voxels that share a face with a counted voxel that is not true (the image's edge is
-    no surface); distances are between voxel centres, in the image's true spacing. A surface voxel is safe up to the
+    no surface); distances are between voxel centres, on the image's true grid. A surface voxel is safe up to the
     highest level within its reach. A truth without a surface counts as an image without the class.
 
     Args:
@@ -46,11 +46,11 @@ class SurfaceFalseNegativeRate(SetLoss):
 
     def count(self, case: ClassCase) -> tuple[torch.Tensor, torch.Tensor | None]:
         """See :py:meth:`SetLoss.count`."""
-        assert case.spacing is not None
+        assert case.voxel is not None
         shape = case.truth.shape
         at = _surface(case.truth, case.counted).nonzero()
         # Levels of all voxels in reach are needed, which is those in a box around the surface.
-        steps = [math.floor(self.radius / s * (1 + 1e-12)) for s in case.spacing]
+        steps = case.voxel.reach(self.radius)
         level = torch.full(shape, -1, dtype=torch.int64, device=at.device)
         if len(at):
             box = tuple(
@@ -63,8 +63,7 @@ class SurfaceFalseNegativeRate(SetLoss):
         size = torch.tensor(shape, device=at.device)
         highest = torch.full((len(at),), -1, dtype=torch.int64, device=at.device)
         for step in itertools.product(*(range(-reach, reach + 1) for reach in steps)):
-            distance = math.hypot(*(n * s for n, s in zip(step, case.spacing, strict=True)))
-            if distance > self.radius * (1 + 1e-12):
+            if case.voxel.distance(step) > self.radius * (1 + 1e-12):
                 continue
             there = at + torch.tensor(step, device=at.device)
             exists = ((there >= 0) & (there < size)).all(dim=1)

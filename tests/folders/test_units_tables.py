@@ -1,0 +1,67 @@
+"""Tables of units as spreadsheets save them: read, or one sentence with file and encoding."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from monai_rwcp.folders import read_units
+
+ROWS = [("case", "unit"), ("c1 é", "anna"), ("c2", "Zoë, jr"), ("c3", "3")]
+EXPECTED = {"c1 é": "anna", "c2": "Zoë, jr", "c3": "3"}
+
+
+def table(sign: str, end: str = "\n") -> str:
+    return end.join(sign.join(f'"{value}"' if "," in value else value for value in row) for row in ROWS) + end
+
+
+@pytest.mark.parametrize("sign", [",", ";", "\t"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_tables_that_say_how_they_are_written(sign: str, end: str, encoding: str, tmp_path: Path) -> None:
+    path = tmp_path / "units.csv"
+    path.write_bytes(table(sign, end).encode(encoding))
+    assert read_units(path) == EXPECTED
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-be"])
+def test_utf_16_of_other_computers(encoding: str, tmp_path: Path) -> None:
+    path = tmp_path / "units.csv"
+    path.write_bytes("\ufeff".encode(encoding) + table(";").encode(encoding))
+    assert read_units(path) == EXPECTED
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "utf-16-le", "utf-16-be", "utf-32"])
+def test_tables_that_do_not(encoding: str, tmp_path: Path) -> None:
+    path = tmp_path / "units.csv"
+    path.write_bytes(table(",").encode(encoding))
+    with pytest.raises(ValueError, match=r"Expected the table '.*units.csv' in UTF-8") as refused:
+        read_units(path)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("content", ["case,unit\nc1,a\n".encode("utf-16")[:-1], b"\xff\xfecase,unit\nc1,a\n"])
+def test_utf_16_that_is_cut_or_is_none(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "units.csv"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"units.csv' in UTF-8, but it cannot be read so"):
+        read_units(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("case|unit\nc1|anna\n", r"with a comma, semicolon or tab between them, but its first line is 'case\|unit'"),
+        ("", "first line is ''"),
+        ("case;unit\nc1;\n", "Line 2 of .*an empty entry"),
+        ("case\tunit\nc1\ta\nc1\tb\n", "Line 3 of .*case 'c1' twice"),
+        ("case,unit\né,a\ne\u0301,b\n", "Line 3 of .*case 'é' twice"),
+        ("case,unit\nc1,a;b\nc2;c\n", "Line 3 of .*an empty entry"),
+    ],
+)
+def test_other_tables(text: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "units.csv"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match=message):
+        read_units(path)
