@@ -145,12 +145,12 @@ def predict_folder(
             "weight, and no folder tells those of a case. Use ConformalThresholdd in Python, with its group_key or "
             "weight_key."
         )
-    records = folder_records(cases, form, network)
-    check_network(records, calibration.provenance)
     chain, threshold = score_chain(score, extractor), ConformalThresholdd("pred", calibration)
     settings, truth = settings_file(score), truth_form(form, [case.map for case in cases])
     for case in cases[:1] if form == "nnunet" else ():
         truth.check_same(calibration, case.map.parent)
+    records = folder_records(cases, form, network)
+    check_network(records, calibration.provenance)
     made_with: dict[str, Any] = {
         "calibration": digest(parsed_json(calibration_path.read_text(encoding="utf-8"))),
         "form": form,

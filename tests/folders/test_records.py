@@ -6,6 +6,8 @@ import json
 import shutil
 from pathlib import Path
 
+import nibabel
+import numpy as np
 import pytest
 
 from monai_rwcp import Calibration
@@ -141,3 +143,42 @@ def test_a_damaged_file_of_nnunet_is_named(cohorts: dict[str, Path], tmp_path: P
     (folder / "calibrate" / "maps" / "plans.json").write_text('{"dataset_name": ')
     assert "plans.json" in calibrated(folder, "nnunet", code=1)
     assert not (folder / "calibration.json").exists()
+
+
+def program(folder: Path, says: str) -> None:
+    """Let the headers of maps say which program wrote them."""
+    for path in folder.iterdir():
+        image = nibabel.load(path)
+        image.header["descrip"] = says
+        nibabel.save(nibabel.Nifti1Image(np.asarray(image.dataobj), None, image.header), path)
+
+
+def test_what_headers_say_of_the_program_is_compared(cohorts: dict[str, Path], tmp_path: Path) -> None:
+    folder = copied(cohorts["channels-last"], tmp_path)
+    program(folder / "calibrate" / "maps", "Program 5")
+    calibrated(folder, "channels-last")
+    assert (Calibration.load(folder / "calibration.json").provenance.maps or {})["written_by"] == "Program 5"
+    program(folder / "test" / "maps", "Program 6")
+    output = run(
+        *("predict", folder / "test" / "maps", "--form", "channels-last", "--calibration"),
+        *(folder / "calibration.json", "--out", folder / "sets"),
+    ).output
+    assert "maps.written_by is 'Program 6', but the calibration has 'Program 5'" in output
+    program(folder / "test" / "maps", "Program 5")
+    shutil.rmtree(folder / "sets")
+    predicted(folder, "channels-last")
+
+
+def test_programs_that_differ_from_case_to_case_say_nothing(cohorts: dict[str, Path], tmp_path: Path) -> None:
+    folder = copied(cohorts["channels-last"], tmp_path)
+    maps = folder / "calibrate" / "maps"
+    program(maps, "one")
+    (maps / "other").mkdir()
+    first = next(path for path in sorted(maps.iterdir()) if path.is_file())
+    shutil.move(first, maps / "other")
+    program(maps / "other", "two")
+    shutil.move(maps / "other" / first.name, first)
+    (maps / "other").rmdir()
+    calibrated(folder, "channels-last")
+    assert (Calibration.load(folder / "calibration.json").provenance.maps or {})["written_by"] == "varies"
+    predicted(folder, "channels-last")

@@ -127,9 +127,9 @@ GOOD = torch.full((2, 8, 8), 0.5)
 @pytest.mark.parametrize(
     ("probabilities", "features", "message"),
     [
-        (GOOD * torch.nan, torch.rand(3, 4, 4), "finite `probabilities`"),
+        (GOOD * torch.nan, torch.rand(3, 4, 4), "finite values in `probabilities`"),
         (GOOD, torch.rand(3, 4, 4) / 0, "finite `features`"),
-        (GOOD * 4, torch.rand(3, 4, 4), r"range from 2 to 2.*logits.*Activationsd"),
+        (GOOD * 4, torch.rand(3, 4, 4), r"ranges from 2 to 2.*numbers of classes"),
         (GOOD - 1, torch.rand(3, 4, 4), "logits"),
         (GOOD, torch.rand(3, 4, 4, 4), "same number of spatial axes"),
         (GOOD, torch.rand(3, 9, 4), r"\(9, 4\).*\(8, 8\).*Invertd"),
