@@ -33,7 +33,7 @@ def check_runs_no_code(part: Any, path: str, place: str = "") -> None:
     what = None
     if isinstance(part, dict):
         target = part.get("_target_")
-        if target is not None and (not isinstance(target, str) or target not in _TARGETS):
+        if "_target_" in part and (not isinstance(target, str) or target not in _TARGETS):
             what = f"'{place}' calls {target!r}"
         elif part.get("_mode_", "default") != "default":
             what = f"'{place}' asks for the mode {part['_mode_']!r}"

@@ -102,7 +102,19 @@ def check_made_with(cases: Iterable[FolderCase], calibration: Calibration) -> di
                 f"'{path}' knows nothing of '{case.map.name}': it is of an earlier run, or its run was interrupted. "
                 "Let predict finish, or take the file away."
             )
+        if case.map.parent in logs:
+            _check_sizes(path, case.name, logs[case.map.parent], calibration)
     return logs
+
+
+def _check_sizes(path: Path, name: str, log: Mapping[str, Any], calibration: Calibration) -> None:
+    sizes = log["cases"][name].get("voxels_at")
+    of_all = {str(c): len(log["thresholds"]) for c in calibration.classes}
+    if sizes is not None and {c: len(of_class) for c, of_class in sizes.items()} != of_all:
+        raise ValueError(
+            f"'{path}' does not tell the sizes of the set of '{name}' for each class and threshold: it was changed. "
+            "Make the sets anew in another folder."
+        )
 
 
 def read_set(case: FolderCase, calibration: Calibration, logs: Mapping[Path, dict[str, Any]]) -> MetaTensor:
