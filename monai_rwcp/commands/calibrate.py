@@ -8,7 +8,7 @@ import click
 
 from monai_rwcp.commands import options
 from monai_rwcp.commands.matching import matched
-from monai_rwcp.commands.outputs import check_new_calibration
+from monai_rwcp.commands.outputs import claim_calibration
 from monai_rwcp.commands.telling import say, say_cases, told
 from monai_rwcp.folders.forms import MapForm, map_endings
 
@@ -48,7 +48,7 @@ def calibrate(
         if dry_run:
             say_cases(cases)
             return
-        check_new_calibration(out, overwrite)
+        claim_calibration(out, overwrite)
 
         from monai_rwcp.commands.extractor import optional_extractor
         from monai_rwcp.folders.runs import calibrate_folder

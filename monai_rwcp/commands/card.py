@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from monai_rwcp.commands import options
-from monai_rwcp.commands.outputs import check_new_file
+from monai_rwcp.commands.outputs import claim_new_file
 from monai_rwcp.commands.telling import tell, told
 from monai_rwcp.utils.files import written_whole
 
@@ -25,7 +25,7 @@ def card(
 ) -> None:
     """Write a card of CALIBRATION: promise, patients, settings, observed figures and limits."""
     with told():
-        check_new_file(out)
+        claim_new_file(out)
 
         from monai_rwcp.conformal.promises.calibration import Calibration
         from monai_rwcp.report.figures_file import read_figures

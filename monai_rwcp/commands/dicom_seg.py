@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from monai_rwcp.commands import options
-from monai_rwcp.commands.outputs import check_new_file
+from monai_rwcp.commands.outputs import claim_new_file
 from monai_rwcp.commands.telling import tell, told
 
 __all__ = ["dicom_seg"]
@@ -27,7 +27,7 @@ __all__ = ["dicom_seg"]
 def dicom_seg(sets: Path, series: Path, calibration: Path, anatomy: tuple[str, ...], out: Path) -> None:
     """Write the prediction sets in SETS, NIfTI, NRRD or MHA [x, y, z, C], as a DICOM segmentation object."""
     with told():
-        check_new_file(out)
+        claim_new_file(out)
 
         from monai_rwcp.conformal.promises.calibration import Calibration
         from monai_rwcp.dicom.nifti_sets import parsed_anatomies, write_nifti_sets

@@ -8,7 +8,7 @@ import click
 
 from monai_rwcp.commands import options
 from monai_rwcp.commands.matching import matched
-from monai_rwcp.commands.outputs import check_new_file
+from monai_rwcp.commands.outputs import claim_new_file
 from monai_rwcp.commands.telling import say, tell, told
 from monai_rwcp.utils.files import check_writable
 
@@ -25,7 +25,7 @@ def evaluate(sets: Path, labels: Path, units: Path | None, calibration: Path, ou
     """Measure the prediction sets in SETS, which `predict` wrote, against labels that were not calibrated on."""
     with told():
         if out is not None:
-            check_new_file(out)
+            claim_new_file(out)
             check_writable(out)
         cases = matched(sets, labels=labels, units=units)
 

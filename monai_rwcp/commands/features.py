@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from monai_rwcp.commands import options
-from monai_rwcp.commands.outputs import check_new_file
+from monai_rwcp.commands.outputs import claim_new_file
 from monai_rwcp.commands.telling import tell, told
 from monai_rwcp.utils.files import check_writable
 
@@ -56,7 +56,7 @@ def features(
 ) -> None:
     """Draw what a source of features sees in IMAGE: colours for features, and what is alike to one point."""
     with told():
-        check_new_file(out)
+        claim_new_file(out)
         check_writable(out)
 
         from monai_rwcp.commands.extractor import chosen_extractor

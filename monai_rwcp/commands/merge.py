@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from monai_rwcp.commands import options
-from monai_rwcp.commands.outputs import check_new_file
+from monai_rwcp.commands.outputs import claim_new_file
 from monai_rwcp.commands.telling import tell, told
 
 __all__ = ["merge"]
@@ -20,7 +20,7 @@ __all__ = ["merge"]
 def merge(tables: tuple[Path, ...], out: Path, shared_units: bool) -> None:
     """Merge loss tables that separate jobs or hospitals saved: TABLES of LossTable.save, without any image."""
     with told():
-        check_new_file(out)
+        claim_new_file(out)
 
         from monai_rwcp.conformal.counting.loss_table import LossTable
 

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import click
 
+from monai_rwcp.utils.files import remove_unfinished
 from monai_rwcp.utils.json_documents import parsed_json
 
-__all__ = ["check_empty_folder", "check_new_calibration", "check_new_file"]
+__all__ = ["check_empty_folder", "claim_calibration", "claim_new_file"]
 
 
-def check_new_file(out: Path) -> None:
-    """Refuse a file that is there.
+def claim_new_file(out: Path) -> None:
+    """Refuse a file that is there, and take away what killed runs left beside it.
 
     Raises:
         FileExistsError: when it is.
@@ -21,15 +22,17 @@ def check_new_file(out: Path) -> None:
     # Also a link that leads nowhere.
     if os.path.lexists(out):
         raise FileExistsError(f"'{out}' exists; nothing there is overwritten. Name a new file.")
+    _clear_beside(out)
 
 
-def check_new_calibration(out: Path, overwrite: bool) -> None:
-    """Refuse a file that is there, with ``overwrite`` one that is no calibration.
+def claim_calibration(out: Path, overwrite: bool) -> None:
+    """As :py:func:`claim_new_file`; with ``overwrite`` only a file that is no calibration is refused.
 
     Raises:
         FileExistsError: when it is.
     """
     if not os.path.lexists(out):
+        _clear_beside(out)
         return
     if not overwrite:
         raise FileExistsError(f"'{out}' exists. Name a new file, or give --overwrite.")
@@ -44,6 +47,7 @@ def check_new_calibration(out: Path, overwrite: bool) -> None:
         raise FileExistsError(
             f"'{out}' is no calibration, and --overwrite replaces nothing else. Name another file for --out."
         )
+    _clear_beside(out)
 
 
 def check_empty_folder(out: Path) -> None:
@@ -54,3 +58,8 @@ def check_empty_folder(out: Path) -> None:
     """
     if out.is_dir() and any(out.iterdir()):
         raise click.UsageError(f"'{out}' is not empty; nothing there is overwritten. Name an empty or a new folder.")
+
+
+def _clear_beside(out: Path) -> None:
+    if out.parent.is_dir():
+        remove_unfinished(out.parent)

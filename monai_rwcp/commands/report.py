@@ -8,7 +8,7 @@ import click
 
 from monai_rwcp.commands import options
 from monai_rwcp.commands.matching import matched
-from monai_rwcp.commands.outputs import check_new_file
+from monai_rwcp.commands.outputs import claim_new_file
 from monai_rwcp.commands.telling import tell, told
 from monai_rwcp.utils.files import check_writable, written_whole
 
@@ -44,7 +44,7 @@ def report(
 ) -> None:
     """Write a page of what was promised and observed, from the sets in SETS and labels not calibrated on."""
     with told():
-        check_new_file(out)
+        claim_new_file(out)
         check_writable(out)
         cases = matched(sets, labels=labels, images=images, inner=inner, units=units)
 

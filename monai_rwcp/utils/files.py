@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from monai_rwcp.utils.locks import hold, is_held
+
 __all__ = ["check_writable", "file_hash", "is_plain_name", "remove_unfinished", "written_whole"]
 
 # What mkstemp makes of it, with the ending of the file that was to be.
@@ -77,7 +79,8 @@ def written_whole(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     check_writable(path)
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".unfinished-", suffix="".join(path.suffixes[-2:]))
-    os.close(descriptor)
+    # While it is written it is locked: so it is told from what a killed process left.
+    held = hold(descriptor)
     temporary = Path(name)
     try:
         yield temporary
@@ -92,10 +95,12 @@ def written_whole(path: str | Path) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+        if held is not None:
+            os.close(held)
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Take away what killed processes left of :py:func:`written_whole`; nobody else may be writing in the folder."""
+    """Take away what killed processes left of :py:func:`written_whole`, not what others are writing."""
     for path in folder.iterdir():
-        if _UNFINISHED.fullmatch(path.name) and path.is_file() and not path.is_symlink():
+        if _UNFINISHED.fullmatch(path.name) and path.is_file() and not path.is_symlink() and not is_held(path):
             path.unlink(missing_ok=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from monai_rwcp.utils.times import utc_now
 
-__all__ = ["FileLock"]
+__all__ = ["FileLock", "hold", "is_held"]
 
 
 class FileLock:
@@ -61,6 +61,35 @@ class FileLock:
             self.path.unlink(missing_ok=True)
             os.close(self._descriptor)
             self._descriptor = None
+
+
+def hold(descriptor: int) -> int | None:
+    """Lock an open file until it is closed or the process ends; where files cannot be locked, close it: None."""
+    if sys.platform != "win32":
+        try:
+            _lock(descriptor)
+            return descriptor
+        except OSError:
+            pass
+    os.close(descriptor)
+    return None
+
+
+def is_held(path: Path) -> bool:
+    """Whether a process holds a file by :py:func:`hold`, or nothing tells."""
+    if sys.platform == "win32":
+        return True
+    try:
+        descriptor = os.open(path, os.O_RDWR)
+    except OSError:
+        return True
+    try:
+        _lock(descriptor)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def _lock(descriptor: int) -> None:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from monai_rwcp.commands.outputs import claim_calibration, claim_new_file
 from monai_rwcp.utils import files
-from monai_rwcp.utils.files import written_whole
+from monai_rwcp.utils.files import remove_unfinished, written_whole
 
 
 def test_a_failure_keeps_the_old_file_and_leaves_nothing(tmp_path: Path) -> None:
@@ -50,3 +51,36 @@ with runpy.run_path({files.__file__!r})["written_whole"]({str(target)!r}) as tem
     with written_whole(target) as temporary:
         temporary.write_text("new")
     assert target.read_text() == "new"
+
+
+def test_what_a_killed_process_left_goes_and_what_another_writes_stays(tmp_path: Path) -> None:
+    left = tmp_path / ".unfinished-abcd1_x2.json"
+    left.write_text("half")
+    others = [tmp_path / name for name in (".unfinished-notes.json", "unfinished-abcd1_x2.json")]
+    for path in others:
+        path.write_text("mine")
+    with written_whole(tmp_path / "c.json") as temporary:
+        remove_unfinished(tmp_path)
+        assert temporary.exists()
+        assert not left.exists()
+        program = f"""
+import runpy
+runpy.run_path({files.__file__!r})["remove_unfinished"](__import__("pathlib").Path({str(tmp_path)!r}))
+"""
+        # Another process sees the lock, too.
+        subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+        temporary.write_text("whole")
+    assert (tmp_path / "c.json").read_text() == "whole"
+    assert [path.exists() for path in others] == [True, True]
+
+
+def test_a_command_clears_what_killed_runs_left_beside_its_file(tmp_path: Path) -> None:
+    for folder in (tmp_path, tmp_path / "elsewhere"):
+        folder.mkdir(exist_ok=True)
+        (folder / ".unfinished-abcd1_x2.json").write_text("half")
+    claim_new_file(tmp_path / "c.json")
+    claim_calibration(tmp_path / "c.json", overwrite=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["elsewhere"]
+    assert (tmp_path / "elsewhere" / ".unfinished-abcd1_x2.json").exists()
+    with pytest.raises(FileExistsError, match="exists"):
+        claim_new_file(tmp_path / "elsewhere")
