@@ -75,8 +75,9 @@ def calibrate(
 def _refuse_tuned(score: str) -> None:
     from monai_rwcp.folders.scores import settings_file
 
-    if settings_file(score) is not None:
+    # A name of no file has an error of its own, below.
+    if settings_file(score) is not None and Path(score).exists():
         raise ValueError(
-            "Settings that were tuned belong to --units, a CSV file case,unit: without the patients' names nobody "
-            "can tell whether some of them were tuned on, and the promise would not hold for these."
+            "Settings that were tuned belong to --units, a CSV file case,unit: without the names of the patients "
+            "nobody can tell whether some were tuned on, and for those the promise would not hold."
         )

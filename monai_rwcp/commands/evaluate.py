@@ -27,7 +27,7 @@ def evaluate(sets: Path, labels: Path, units: Path | None, calibration: Path, ou
         if out is not None:
             check_new_file(out)
             check_writable(out)
-        cases = matched(sets, labels=labels, units=units)
+        cases = matched(sets, labels=labels, units=units, what="set")
 
         from monai_rwcp.conformal.promises.calibration import Calibration
         from monai_rwcp.folders.runs import evaluate_folder

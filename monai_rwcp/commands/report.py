@@ -46,7 +46,7 @@ def report(
     with told():
         check_new_file(out)
         check_writable(out)
-        cases = matched(sets, labels=labels, images=images, inner=inner, units=units)
+        cases = matched(sets, labels=labels, images=images, inner=inner, units=units, what="set")
 
         from monai_rwcp.conformal.promises.calibration import Calibration
         from monai_rwcp.folders.report import folder_report

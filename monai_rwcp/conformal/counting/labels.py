@@ -157,9 +157,11 @@ def truth_masks(
         valid = (values == 0) | (values == 1)
         expected = "zeros and ones"
     if not valid.all():
-        wrong = sorted({float(v) for v in values[~valid][:1000]})[:5]
+        # As text, in which every NaN is the same.
+        wrong = {f"{v:g}": v for v in values[~valid][:1000].tolist()}
+        shown = ", ".join(sorted(wrong, key=wrong.__getitem__)[:5])
         raise ValueError(
-            f"Expected {expected} in the label, but it also holds {wrong}. Map these to classes, or leave them out "
+            f"Expected {expected} in the label, but it also holds {shown}. Map these to classes, or leave them out "
             "with a mask (`mask_key`) that is 0 there."
         )
     if label_mode == "one_hot" and not (values.sum(dim=0) == 1).all():
