@@ -19,7 +19,9 @@ __all__ = ["calibrate"]
 @options.maps
 @options.labels(called_as="maps")
 @options.units
-@click.option("--alpha", default=0.1, show_default=True, help="Highest expected share of the truth that is missed.")
+@click.option(
+    "--alpha", default=0.1, show_default=True, help="Share of a structure that may be missed on average: 0.1 for 10 %."
+)
 @click.option("--class-names", help="Names of the channels, with commas: background,left ventricle,...")
 @click.option("--out", type=options.NEW_FILE, required=True, help="The calibration, JSON.")
 @click.option("--overwrite", is_flag=True, help="Replace the calibration that is there; no other file.")

@@ -22,7 +22,10 @@ __all__ = ["evaluate"]
 @click.option("--calibration", type=options.FILE, required=True, help="What the sets were made with.")
 @click.option("--out", type=options.NEW_FILE, help="The figures as JSON.")
 def evaluate(sets: Path, labels: Path, units: Path | None, calibration: Path, out: Path | None) -> None:
-    """Measure the prediction sets in SETS, which `predict` wrote, against labels that were not calibrated on."""
+    """Measure the prediction sets of `predict` against labels.
+
+    SETS is the folder that `predict` wrote; none of its patients may be one that was calibrated on.
+    """
     with told():
         if out is not None:
             check_new_file(out)

@@ -42,7 +42,10 @@ def report(
     worst: int,
     out: Path,
 ) -> None:
-    """Write a page of what was promised and observed, from the sets in SETS and labels not calibrated on."""
+    """Write a page of what was promised and what was observed.
+
+    SETS is the folder that `predict` wrote; none of its patients may be one that was calibrated on.
+    """
     with told():
         check_new_file(out)
         check_writable(out)

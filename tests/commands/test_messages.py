@@ -117,8 +117,11 @@ def test_without_units_the_promise_is_about_cases_and_says_why(cohort: Path) -> 
     promise = Calibration.load(cohort / "calibration.json").promise
     for said in (ran.output, promise):
         assert "is missed in a new case that shows it (calibrated on 12 cases)" in said
-        assert "Every case counts by itself, because no units such as patients were named" in said
-    assert "patient" not in promise.replace("units such as patients", "").replace("of one patient", "")
+        assert (
+            "Every case counts by itself, because nobody said which are of one patient: where several are, the promise"
+            in said
+        )
+    assert "patient" not in promise.replace("of one patient", "")
     assert "name the patients by --units" in ran.output
     (cohort / "calibration.json").unlink()
     ran = run(*calibrating(cohort, "--units", cohort / "calibrate.csv"))
