@@ -19,13 +19,14 @@ _PHRASES = (
     (r"(?<=': )Key 'image': ", "its image: "),
     (r"(?<=Expected )'(?:score|probabilities)'(?= in \[0, 1\])", "the map"),
     (r"(?<=Expected finite values in )'(?:score|probabilities)'", "the map"),
+    (r"Write a score as a score", "Name a file of prediction sets, as predict writes them"),
     (r"the score holds nothing but 0 and 1", "the map holds nothing but 0 and 1"),
     (
         r"Its promise does not hold for this score: use the same chain, or calibrate this one",
         "The promise does not hold for it: give `score`, `extractor` and `intensity` as in calibrating, or calibrate "
         "anew",
     ),
-    (r", (?:score|set) '\w+', label '\w+'(?=:)", ""),
+    (r", (?:score|set) '\w+', label '\w+'(?=[:,])", ""),
     (r"put Activationsd \(softmax or sigmoid\) first", "apply softmax or sigmoid before the maps are saved"),
     (
         r"Take the score before AsDiscreted or ConformalThresholdd, or keep a copy under another key \(CopyItemsd\)",

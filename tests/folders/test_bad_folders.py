@@ -91,7 +91,10 @@ def test_nnunet_without_its_segmentation_or_of_another_run(tmp_path: Path) -> No
     with pytest.raises(FileNotFoundError, match=r"the \.pkl is not opened"):
         read_map(other, "nnunet")
     np.savez_compressed(path, softmax=np.zeros((3, 4, 5, 6)))
-    with pytest.raises(ValueError, match=r"Expected 'probabilities' alone"):
+    with pytest.raises(
+        ValueError,
+        match=r"Expected 'probabilities' alone .*as nnU-Net v2 writes it, but it holds softmax\. Files of v1",
+    ):
         read_map(path, "nnunet")
 
 

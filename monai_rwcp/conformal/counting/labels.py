@@ -82,10 +82,12 @@ def check_label(label: torch.Tensor, score: torch.Tensor, label_mode: LabelMode)
     check_choice("label_mode", label_mode, get_args(LabelMode))
     channels = 1 if label_mode == "index" else score.shape[0]
     if tuple(label.shape) != (channels, *score.shape[1:]):
+        mend = "Label and score must be on the same grid: both before, or both after Invertd."
+        if label.shape[1:] == score.shape[1:]:
+            mend = 'One channel is label_mode="index", one for each class is "one_hot" or "regions".'
         raise ValueError(
             f'Expected a label of shape {(channels, *score.shape[1:])} for label_mode="{label_mode}" and a score of '
-            f"shape {tuple(score.shape)}, but got {tuple(label.shape)}. Label and score must be on the same grid: both "
-            "before, or both after Invertd."
+            f"shape {tuple(score.shape)}, but got {tuple(label.shape)}. {mend}"
         )
     if label_mode == "index" and score.shape[0] == 1:
         raise ValueError(
