@@ -19,7 +19,9 @@ __all__ = ["calibrate"]
 @options.maps
 @options.labels(called_as="maps")
 @options.units
-@click.option("--alpha", default=0.1, show_default=True, help="Highest expected share of the truth that is missed.")
+@click.option(
+    "--alpha", default=0.1, show_default=True, help="Share of a structure that may be missed on average: 0.1 for 10 %."
+)
 @click.option("--class-names", help="Names of the channels, with commas: background,left ventricle,...")
 @click.option("--out", type=options.NEW_FILE, required=True, help="The calibration, JSON.")
 @click.option("--overwrite", is_flag=True, help="Replace the calibration that is there; no other file.")
@@ -75,8 +77,9 @@ def calibrate(
 def _refuse_tuned(score: str) -> None:
     from monai_rwcp.folders.scores import settings_file
 
-    if settings_file(score) is not None:
+    # A name of no file has an error of its own, below.
+    if settings_file(score) is not None and Path(score).exists():
         raise ValueError(
-            "Settings that were tuned belong to --units, a CSV file case,unit: without the patients' names nobody "
-            "can tell whether some of them were tuned on, and the promise would not hold for these."
+            "Settings that were tuned belong to --units, a CSV file case,unit: without the names of the patients "
+            "nobody can tell whether some were tuned on, and for those the promise would not hold."
         )

@@ -23,7 +23,10 @@ __all__ = ["card"]
 def card(
     calibration: Path, out: Path, figures: Path | None, population: str | None, known_failures: str | None
 ) -> None:
-    """Write a card of CALIBRATION: promise, patients, settings, observed figures and limits."""
+    """Write a card of a calibration, for those who use its sets.
+
+    It tells promise, patients, settings, observed figures and limits. CALIBRATION is what `calibrate` wrote.
+    """
     with told():
         claim_new_file(out)
 

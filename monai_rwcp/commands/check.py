@@ -47,13 +47,13 @@ def check(
     image: Path | None,
     trust: bool,
 ) -> None:
-    """Compare a deployment with what was calibrated, without labels: weights, spacing, inferer, extractor, walk.
+    """Compare a deployment with its calibration, without labels.
 
-    The config's evaluator is run on one image, without its handlers, metrics and savers, and the record of its score
-    is compared with the calibration's. Without any image the record is read from the chain. Weights are loaded by
-    the config's `initialize` and CheckpointLoader. A config of MONAI runs whatever code its author wrote into it, so
-    --trust has to be given. The exit code is 0 when nothing differs, 1 when something does,
-    and 2 when the check could not be made.
+    Weights, spacing, inferer, extractor and walk are compared. The config's evaluator is run on one image, without
+    its handlers, metrics and savers, and the record of its score is compared with the calibration's. Without any
+    image the record is read from the chain. Weights are loaded by the config's `initialize` and CheckpointLoader. A
+    config of MONAI runs whatever code its author wrote into it, so --trust has to be given. The exit code is 0 when
+    nothing differs, 1 when something does, and 2 when the check could not be made.
     """
     with told(as_error=_NotChecked):
         given = dict(_override(text) for text in overrides)

@@ -18,7 +18,10 @@ __all__ = ["demo"]
 @click.option("--out", type=options.NEW_FOLDER, required=True, help="An empty or new folder.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the phantoms, the weights and the training.")
 def demo(out: Path, seed: int) -> None:
-    """Make phantom patients, train a small network, calibrate it with and without the walk, and predict."""
+    """Show everything on phantom patients, in about two minutes.
+
+    Makes phantom patients, trains a small network, calibrates it with and without the walk, and predicts.
+    """
     check_empty_folder(out)
     start = time.perf_counter()
     # Nothing here is the user's but the folder, so any other error is a fault of the demo.

@@ -22,10 +22,15 @@ __all__ = ["dicom_seg"]
     help="Folder of the DICOM images that the sets were made of; the object refers to them.",
 )
 @click.option("--calibration", type=options.FILE, required=True, help="What the sets were made with.")
-@click.option("--anatomy", multiple=True, required=True, help="CHANNEL=VALUE,SCHEME,MEANING; for every class.")
+@click.option(
+    "--anatomy",
+    multiple=True,
+    required=True,
+    help="CHANNEL=VALUE,SCHEME,MEANING: the code of a class, such as 1=80891009,SCT,Heart. Once for every class.",
+)
 @click.option("--out", type=options.NEW_FILE, required=True, help="The DICOM file.")
 def dicom_seg(sets: Path, series: Path, calibration: Path, anatomy: tuple[str, ...], out: Path) -> None:
-    """Write the prediction sets in SETS, NIfTI, NRRD or MHA [x, y, z, C], as a DICOM segmentation object."""
+    """Write a file of prediction sets as a DICOM segmentation object. SETS is NIfTI, NRRD or MHA, [x, y, z, C]."""
     with told():
         claim_new_file(out)
 

@@ -22,12 +22,15 @@ __all__ = ["evaluate"]
 @click.option("--calibration", type=options.FILE, required=True, help="What the sets were made with.")
 @click.option("--out", type=options.NEW_FILE, help="The figures as JSON.")
 def evaluate(sets: Path, labels: Path, units: Path | None, calibration: Path, out: Path | None) -> None:
-    """Measure the prediction sets in SETS, which `predict` wrote, against labels that were not calibrated on."""
+    """Measure the prediction sets of `predict` against labels.
+
+    SETS is the folder that `predict` wrote; none of its patients may be one that was calibrated on.
+    """
     with told():
         if out is not None:
             claim_new_file(out)
             check_writable(out)
-        cases = matched(sets, labels=labels, units=units)
+        cases = matched(sets, labels=labels, units=units, what="set")
 
         from monai_rwcp.conformal.promises.calibration import Calibration
         from monai_rwcp.folders.runs import evaluate_folder

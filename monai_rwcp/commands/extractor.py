@@ -53,7 +53,7 @@ def chosen_extractor(choice: str, intensity: str | None, *, trust: bool = False)
     """
     if choice == "mind" or choice.endswith(".json"):
         if intensity is not None:
-            raise ValueError(f"'{choice}' takes no intensity: mind needs none, and a .json file states its own.")
+            raise ValueError(f"'{choice}' takes no --intensity: mind needs none, and a .json file has its own.")
         return MINDFeatures() if choice == "mind" else _configured(choice, trust)
     options: dict[str, Any] = {} if intensity is None else {"intensity": parsed_intensity(intensity)}
     if choice.endswith(".pt2"):

@@ -54,7 +54,10 @@ def features(
     k: int,
     center: bool,
 ) -> None:
-    """Draw what a source of features sees in IMAGE: colours for features, and what is alike to one point."""
+    """Draw what a source of features sees in an image.
+
+    Colours stand for features, and what is alike to one point is marked.
+    """
     with told():
         claim_new_file(out)
         check_writable(out)

@@ -18,7 +18,7 @@ __all__ = ["merge"]
 @click.option("--out", type=options.NEW_FILE, required=True, help="The merged table.")
 @click.option("--shared-units", is_flag=True, help="A unit may be in several tables: they are parts of one job.")
 def merge(tables: tuple[Path, ...], out: Path, shared_units: bool) -> None:
-    """Merge loss tables that separate jobs or hospitals saved: TABLES of LossTable.save, without any image."""
+    """Merge loss tables of several hospitals or jobs. TABLES are files of LossTable.save; no image is needed."""
     with told():
         claim_new_file(out)
 

@@ -26,9 +26,9 @@ def form(**settings: Any) -> Decorator:
     return click.option(
         "--form",
         type=click.Choice(get_args(MapForm)),
-        help="[x, y, z, C] (channels-last), [C, x, y, z] (channels-first) or one structure's [x, y, z] "
-        "(one-class) in NIfTI, NRRD or MHA; or the .npz of nnU-Net v2's --save_probabilities, with its segmentation "
-        "beside it.",
+        help="What the maps are: [x, y, z, C] (channels-last), [C, x, y, z] (channels-first) or one structure's "
+        "[x, y, z] (one-class) in NIfTI, NRRD or MHA; or the .npz of nnU-Net v2's --save_probabilities, with its "
+        "segmentation beside it.",
         **settings,
     )
 
@@ -47,17 +47,19 @@ def maps(command: AnyCommand) -> AnyCommand:
             "--score",
             default="plain",
             show_default=True,
-            help="plain, paper, recommended, or the settings.json of `tune`.",
+            help="How scores are made of the maps: plain (as they are), paper or recommended (walks, which need "
+            "--images and --extractor), or the settings.json of `tune`.",
         ),
         click.option("--images", type=FOLDER, help="Folder of the images, for a score that walks."),
-        click.option("--extractor", help="Source of features, as of `features`."),
-        click.option("--intensity", help="As of `features`."),
+        click.option("--extractor", help="Source of features, for a score that walks: see `features --help`."),
+        click.option("--intensity", help="How images become [0, 1], for the extractor: see `features --help`."),
         click.option(
             "--network",
-            help="Checkpoint (or a name) of the network that made the maps: others are then refused by `predict`.",
+            help="Checkpoint, or a name, of the network that made the maps. Give `calibrate` and `predict` the same: "
+            "another is refused.",
         ),
         trust,
-        click.option("--dry-run", is_flag=True, help="Only tell which files belong together."),
+        click.option("--dry-run", is_flag=True, help="Only tell which files belong together; write nothing."),
     )
     for option in reversed(given):
         command = option(command)
@@ -70,8 +72,12 @@ def labels(called_as: str) -> Decorator:
         "--labels",
         type=FOLDER,
         required=True,
-        help=f"Folder of the labels: NIfTI, NRRD or MHA, called as the {called_as}.",
+        help=f"Folder of the labels: NIfTI, NRRD or MHA, with the names of the {called_as}.",
     )
 
 
-units = click.option("--units", type=FILE, help="CSV file: case,unit. Without it every case counts by itself.")
+units = click.option(
+    "--units",
+    type=FILE,
+    help="CSV file with the columns case,unit: which patient each case is of. Without it every case counts by itself.",
+)

@@ -33,7 +33,10 @@ def predict(
     out: Path,
     overwrite: bool,
 ) -> None:
-    """Write the prediction sets of the probability maps in MAPS, NIfTI [x, y, z, C] of 0 and 1."""
+    """Write the prediction sets of the probability maps in MAPS.
+
+    They are NIfTI files [x, y, z, C] of 0 and 1, with a channel for each class.
+    """
     with told():
         cases = matched(maps, endings=map_endings(form), images=images)
         if dry_run:

@@ -42,11 +42,14 @@ def report(
     worst: int,
     out: Path,
 ) -> None:
-    """Write a page of what was promised and observed, from the sets in SETS and labels not calibrated on."""
+    """Write a page of what was promised and what was observed.
+
+    SETS is the folder that `predict` wrote; none of its patients may be one that was calibrated on.
+    """
     with told():
         claim_new_file(out)
         check_writable(out)
-        cases = matched(sets, labels=labels, images=images, inner=inner, units=units)
+        cases = matched(sets, labels=labels, images=images, inner=inner, units=units, what="set")
 
         from monai_rwcp.conformal.promises.calibration import Calibration
         from monai_rwcp.folders.report import folder_report

@@ -71,7 +71,10 @@ def tune(
     fine_grid: int | tuple[int, ...] | None,
     seed: int,
 ) -> None:
-    """Choose plain, blurred or walked scores on the tuning patients of DATALIST (image, pred, label, patient)."""
+    """Choose plain, blurred or walked scores on tuning patients.
+
+    DATALIST is a JSON file with a section of items that have image, pred, label and patient.
+    """
     for option, value in (("--intensity", intensity), ("--fine-grid", fine_grid)):
         if value is not None and extractor is None:
             raise click.UsageError(f"{option} belongs to an --extractor, but none is given.")

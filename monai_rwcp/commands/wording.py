@@ -15,14 +15,28 @@ _ARGUMENT = re.compile(rf"`(\w+)(?:=({_VALUE}))?`|\b(\w+)=({_VALUE})")
 _ALIASES = {"n_shown": "worst"}
 # What no option can do, and what of a chain of transforms has no place in a folder of files.
 _PHRASES = (
-    (r", (?:score|set) '\w+', label '\w+'(?=:)", ""),
+    (r"(?<=': )Key 'pred': ", ""),
+    (r"(?<=': )Key 'image': ", "its image: "),
+    (r"(?<=Expected )'(?:score|probabilities)'(?= in \[0, 1\])", "the map"),
+    (r"(?<=Expected finite values in )'(?:score|probabilities)'", "the map"),
+    (r"Write a score as a score", "Name a file of prediction sets, as predict writes them"),
+    (r"the score holds nothing but 0 and 1", "the map holds nothing but 0 and 1"),
+    (
+        r"Its promise does not hold for this score: use the same chain, or calibrate this one",
+        "The promise does not hold for it: give `score`, `extractor` and `intensity` as in calibrating, or calibrate "
+        "anew",
+    ),
+    (r", (?:score|set) '\w+', label '\w+'(?=[:,])", ""),
     (r"put Activationsd \(softmax or sigmoid\) first", "apply softmax or sigmoid before the maps are saved"),
     (
         r"Take the score before AsDiscreted or ConformalThresholdd, or keep a copy under another key \(CopyItemsd\)",
         "Name the folder of the probability maps",
     ),
     (r"Take the score before AsDiscreted or ConformalThresholdd, or keep a copy under another key", "Name the maps"),
-    (r", or leave them out with a mask \(`mask_key`\) that is 0 there", "; a mask can be given in Python alone"),
+    (
+        r", or leave them out with a mask \(`mask_key`\) that is 0 there",
+        "",
+    ),
     (r"use label_mode=\"regions\" with a label of zeros and ones", "use --form one-class with labels of 0 and 1"),
     (r' for label_mode="\w+"', ""),
     (r"Overlapping structures are label_mode=\"regions\"", "Overlapping structures can be calibrated in Python alone"),

@@ -65,17 +65,22 @@ def write_nifti_sets(
     """
     lacking = [f"{c} ({calibration.class_name(c)})" for c in calibration.classes if c not in anatomy]
     if lacking:
-        raise ValueError(f"Expected a code for every calibrated class, but none was given for {', '.join(lacking)}.")
+        raise ValueError(
+            f"Expected a code for every calibrated class, but none was given for {', '.join(lacking)}. Give one "
+            "--anatomy for each."
+        )
     unknown = [str(c) for c in anatomy if c not in calibration.classes]
     if unknown:
         known = ", ".join(f"{c} ({calibration.class_name(c)})" for c in calibration.classes)
-        raise ValueError(f"A code was given for channel {', '.join(unknown)}, but only {known} are calibrated.")
+        raise ValueError(
+            f"A code was given for channel {', '.join(unknown)}, but only {known} are calibrated. Leave it out."
+        )
     image = read_image_file(sets)
     shape_of_file = image.values.shape
     if len(shape_of_file) != 4 or shape_of_file[3] != calibration.n_channels:
         raise ValueError(
             f"Expected [x, y, z, {calibration.n_channels}] in '{sets}', a channel for each of the calibration's, but "
-            f"its shape is {shape_of_file}."
+            f"its shape is {shape_of_file}. Name a file that predict wrote with this calibration."
         )
     wanted = series.volume.affine.numpy()
     # By the series' own axes: oblique ones may be as near to one direction of the body as to another.
@@ -83,7 +88,7 @@ def write_nifti_sets(
     values = np.ascontiguousarray(nibabel.apply_orientation(image.values, turn))
     affine = image.affine @ nibabel.orientations.inv_ornt_aff(turn, shape_of_file[:3])
     shape = tuple(series.volume.shape[1:])
-    mend = "Is it of this series? Sets lie on it after Invertd, or when their maps were exported on it."
+    mend = "Is it of this series? Sets lie on its grid when their maps were exported on that of the original images."
     if values.shape[:3] != shape:
         raise ValueError(
             f"'{sets}' does not lie on the grid of the series '{series.name}': its shape is {values.shape[:3]} instead "

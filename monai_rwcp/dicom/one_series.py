@@ -86,7 +86,7 @@ def check_grey_slice(dataset: Any, path: Path) -> None:
     if shown_as not in ("MONOCHROME1", "MONOCHROME2"):
         raise ValueError(
             f"Expected PhotometricInterpretation of '{file_of(dataset)}' to be MONOCHROME1 or MONOCHROME2, but got "
-            f"{shown(shown_as)}: the values of palettes and colours are no grey values."
+            f"{shown(shown_as)}: the values of palettes and colours are no grey values. Fetch the series in grey."
         )
     for name in ("Rows", "Columns"):
         if not whole_number(dataset, name):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import re
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -50,6 +51,9 @@ def load_program(path: Path, *, trust: bool) -> torch.export.ExportedProgram:
         ValueError: when it is damaged, was not written by ``torch.export.save``, or could run code and is not
             trusted; the message names the member.
     """
+    # It logs a traceback of what it raises, too.
+    log = logging.getLogger("torch.export")
+    was_disabled, log.disabled = log.disabled, True
     try:
         source = str(path) if trust else io.BytesIO(_checked(path.read_bytes()))
         return torch.export.load(source)
@@ -59,8 +63,15 @@ def load_program(path: Path, *, trust: bool) -> torch.export.ExportedProgram:
         ) from error
     except Exception as error:  # whatever a damaged file can cause
         raise ValueError(
-            f"'{path}' is damaged or was not written by torch.export.save of a fitting torch version: {error}"
+            f"'{path}' is damaged or was not written by torch.export.save of a fitting torch version: {_why(error)}"
         ) from error
+    finally:
+        log.disabled = was_disabled
+
+
+def _why(error: Exception) -> str:
+    """The first sentence of what torch says; further ones point to its log."""
+    return " ".join(str(error).split()).partition(". ")[0][:300]
 
 
 class _CodeError(Exception):

@@ -129,16 +129,19 @@ class SetLog:
         others = sorted(path.name for path in self.out.iterdir() if not path.name.startswith("."))
         if others and LOG_NAME not in others:
             raise FileExistsError(
-                f"'{self.out}' is not empty ({others[:3]} ...) and no folder of predict, which keeps a '{LOG_NAME}' "
-                "there. Nothing in it is overwritten. Name an empty or a new folder."
+                f"'{self.out}' is not empty (it holds {others[0]}), and predict did not make it: there is no "
+                f"'{LOG_NAME}'. Nothing there is overwritten. Name an empty or a new folder."
             )
         found: dict[str, Any] = {}
         for path in (*self.out.glob(LOG_NAME), *self._parts()):
             log = read_log(path)
-            if log["made_with"] != self.head["made_with"] and not overwrite:
+            before, now = log["made_with"], self.head["made_with"]
+            if before != now and not overwrite:
+                differs = (name for name in {**now, **before} if before.get(name) != now.get(name))
+                told = [f"{name} {_shown(before.get(name))}, now {_shown(now.get(name))}" for name in differs]
                 raise FileExistsError(
-                    f"'{self.out}' holds sets that were made another way: {log['made_with']} instead of "
-                    f"{self.head['made_with']}. Name another folder, or ask for overwriting."
+                    f"'{self.out}' holds sets that were made another way: {'; '.join(told)}. Name another folder, or "
+                    "make them anew (`overwrite=True`)."
                 )
             found |= log["cases"]
         found = {name: entry for name, entry in found.items() if os.path.lexists(self.path_of(name))}
@@ -150,6 +153,11 @@ class SetLog:
         unknown = [name for name in names if name not in self.cases and os.path.lexists(self.path_of(name))]
         if unknown:
             raise FileExistsError(
-                f"'{self.path_of(unknown[0])}' is there, but '{LOG_NAME}' beside it does not know it ({len(unknown)} "
-                "such files): predict did not make it, and does not replace it. Take it away, or name another folder."
+                f"'{self.path_of(unknown[0])}' is there, but by '{LOG_NAME}' beside it predict did not make it, and "
+                f"does not replace it ({len(unknown)} such files). Take it away, or name another folder."
             )
+
+
+def _shown(value: Any) -> str:
+    # The first digits of a hash tell it apart.
+    return "none" if value is None else f"{value:.15}" if str(value).startswith("sha256:") else str(value)

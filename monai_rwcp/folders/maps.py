@@ -15,7 +15,15 @@ from monai_rwcp.provenance.record import WRITTEN_BY
 from monai_rwcp.utils.image_files import StoredImage, read_image_file
 from monai_rwcp.utils.same_grid import check_same_grid
 
-__all__ = ["UNIT_KEY", "read_grid_file", "read_image", "read_map", "read_probabilities", "read_set_like"]
+__all__ = [
+    "UNIT_KEY",
+    "read_grid_file",
+    "read_image",
+    "read_map",
+    "read_probabilities",
+    "read_set_file",
+    "read_set_like",
+]
 
 UNIT_KEY = "header_unit"
 """Where the meta data of a map tell the unit of length of its header. The affine is in mm."""
@@ -120,8 +128,30 @@ def read_image(path: Path) -> MetaTensor:
     return _on_grid(values[None], read, path)
 
 
+def read_set_file(path: Path) -> MetaTensor:
+    """Read a prediction set, wherever it lies.
+
+    Args:
+        path: a NIfTI file ``[x, y, z, C]``.
+
+    Returns:
+        float32 ``[C, *spatial]``.
+
+    Raises:
+        FileNotFoundError: when it is missing.
+        ValueError: when it cannot be read, or has no channels.
+    """
+    read = read_image_file(path)
+    if read.values.ndim != 4:
+        raise ValueError(
+            f"Expected a set [x, y, z, C] in '{path}', with a channel for each class as predict writes it, but its "
+            f"shape is {read.values.shape}. Name the folder of the sets."
+        )
+    return _on_grid(np.moveaxis(read.values, -1, 0), read, path)
+
+
 def read_set_like(path: Path, like: MetaTensor, warned: set[tuple[str, str]]) -> MetaTensor:
-    """Read another set of the same case, as :py:func:`read_map` reads it with ``"channels-last"``.
+    """Read another set of the same case, as :py:func:`read_set_file` reads it.
 
     Args:
         path: a NIfTI file ``[x, y, z, C]``.
@@ -135,11 +165,11 @@ def read_set_like(path: Path, like: MetaTensor, warned: set[tuple[str, str]]) ->
         FileNotFoundError: when it is missing.
         ValueError: when it cannot be read, has other channels, or lies on another grid.
     """
-    read = read_map(path, "channels-last")
+    read = read_set_file(path)
     if read.shape[0] != like.shape[0]:
         raise ValueError(
             f"'{path}' has {read.shape[0]} channels, but '{like.meta['filename_or_obj']}' {like.shape[0]}. "
-            "Take both from one ConformalSandwich."
+            "Take both from one network."
         )
     return _placed_like(read, like, path, "inner set", warned)
 
@@ -163,8 +193,9 @@ def _on_grid(values: np.ndarray, of: StoredImage, path: Path) -> MetaTensor:
 def _placed_like(read: MetaTensor, like: MetaTensor, path: Path, what: str, warned: set[tuple[str, str]]) -> MetaTensor:
     if read.shape[1:] != like.shape[1:]:
         raise ValueError(
-            f"'{path}' has the shape {tuple(read.shape[1:])}, but its map '{like.meta['filename_or_obj']}' has "
-            f"{tuple(like.shape[1:])}. Both must lie on one grid: export the map on the grid of the original image."
+            f"The {what} '{path}' has the shape {tuple(read.shape[1:])}, but the map "
+            f"'{like.meta['filename_or_obj']}' has {tuple(like.shape[1:])}. They do not lie on one grid: export both "
+            "on that of the original image."
         )
     check_same_grid({what: (str(path), read), "map": (like.meta["filename_or_obj"], like)}, warned, mend=_MEND)
     # What was found to lie there up to rounding lies there.
@@ -173,18 +204,18 @@ def _placed_like(read: MetaTensor, like: MetaTensor, path: Path, what: str, warn
 
 
 _NO_SOFTMAX = (
-    "Take the network's own map, before it was walked or clipped. Regions that overlap have no background, and may be "
-    "in another order than the labels: give each in a folder of its own, with labels of 0 and 1, as --form one-class."
+    "Is `form` right? If it is, take the network's own softmax. Where channels are regions that overlap, calibrate "
+    "each by itself: its maps in a folder of their own, as `form` one-class, with labels of 0 and 1."
 )
 
 _MEND = (
-    "They do not show the same place: one of them was cropped or flipped, or has lost or changed its header. Export "
-    "both on the grid of the original image, or resample one to the other."
+    "One of them was cropped or flipped, or its header was changed. Export both on the grid of the original image, or "
+    "resample one to the other."
 )
 
 
 def _other_form(path: Path, shape: tuple[int, ...], expected: str) -> str:
     return (
-        f"Expected {expected} in '{path}', but its shape is {shape}. Name the form of the maps: channels-last, "
-        "channels-first, one-class or nnunet."
+        f"Expected {expected} in '{path}', but its shape is {shape}. Name the form of the maps by `form`: "
+        "channels-last, channels-first, one-class or nnunet."
     )

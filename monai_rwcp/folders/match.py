@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,13 @@ from monai_rwcp.utils.endings import IMAGES, ending_of
 __all__ = ["FolderCase", "match_folders"]
 
 _SHOWN = 10
+# What is missing, and how it should be called.
+_CALLED = {
+    "label": ("label", "A label is called as its {}."),
+    "image": ("image", "An image is called as its {}, or so with _0000 behind it."),
+    "inner": ("inner set", "An inner set is called as its {}."),
+    "unit": ("unit", "The CSV file of units has a line 'case,unit' for each {}."),
+}
 
 
 @dataclass(frozen=True)
@@ -48,6 +55,7 @@ def match_folders(
     images: Path | None = None,
     inner: Path | None = None,
     units: Path | None = None,
+    what: str = "map",
 ) -> list[FolderCase]:
     """Find the files of every case.
 
@@ -62,6 +70,7 @@ def match_folders(
         images: folder of the images, likewise; None for none.
         inner: folder of inner prediction sets, likewise; None for none.
         units: see :py:func:`read_units`; None takes every case as a unit of its own.
+        what: the files in the first folder are, for messages: ``"map"`` or ``"set"``.
 
     Returns:
         the cases, by name.
@@ -79,15 +88,18 @@ def match_folders(
     """
     found = _by_name(maps, endings)
     if not found:
+        there = sorted(path.name for path in maps.iterdir())
         raise FileNotFoundError(
-            f"No map in '{maps}': expected files that end in {' or '.join(endings)}, but found "
-            f"{sorted(path.name for path in maps.iterdir())[:_SHOWN]}. Name the right folder, or another form of maps."
+            f"No {what} in '{maps}': expected files that end in {' or '.join(endings)}, but found "
+            f"{_listed(there) or 'nothing'}. Name the right folder{', or another `form`' if what == 'map' else ''}."
         )
     folders = {"label": labels, "image": images, "inner": inner}
     others = {kind: _by_name(folder, IMAGES) for kind, folder in folders.items() if folder}
     owner = {name: name for name in found} if units is None else read_units(units)
     unit_name = "case" if units is None else "patient"
-    cases, missing = [], []
+    cases: list[FolderCase] = []
+    missing: dict[str, list[str]] = {}
+    used: list[Path] = []
     for name, path in sorted(found.items()):
         files: dict[str, Path] = {}
         for kind, of_kind in others.items():
@@ -97,31 +109,29 @@ def match_folders(
             if names:
                 files[kind] = of_kind[names[0]]
             else:
-                missing.append(f"{'inner set' if kind == 'inner' else kind} of {name}")
+                missing.setdefault(kind, []).append(name)
+        used += [path, *files.values()]
         if name not in owner:
-            missing.append(f"unit of {name}")
+            missing.setdefault("unit", []).append(name)
         else:
             cases.append(FolderCase(name, owner[name], path, **files, unit_name=unit_name))
-    unused = _unused(cases, {maps: endings} | {folder: IMAGES for folder in folders.values() if folder}, maps)
+    read = {maps: endings} | {folder: IMAGES for folder in folders.values() if folder}
+    why = (left_out(folder, of, used, f"no {what} of this name") for folder, of in read.items())
+    unused = [sentence for sentence in why if sentence is not None]
     if missing:
-        more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
+        lacking = [f"no {_CALLED[kind][0]} of {_listed(names)}" for kind, names in missing.items()]
+        how = [_CALLED[kind][1].format(what) for kind in missing]
         raise FileNotFoundError(
-            f"{len(found)} maps in '{maps}', but not found: {', '.join(missing[:_SHOWN])}{more}. Labels and inner "
-            "sets are called as the map, images as the map or with _0000 behind it, and the CSV file of units "
-            "names all maps. " + " ".join(unused)
+            f"There are {len(found)} {what}s in '{maps}', but {' and '.join(lacking)}. {' '.join([*how, *unused])}"
         )
     for sentence in unused:
         warnings.warn(sentence, stacklevel=2)
     return cases
 
 
-def _unused(cases: Sequence[FolderCase], folders: Mapping[Path, Sequence[str]], maps: Path) -> list[str]:
-    used = [path for of in cases for path in (of.map, of.label, of.image, of.inner) if path is not None]
-    told = [
-        left_out(folder, endings, used, "no unit" if folder == maps else "no map of this name")
-        for folder, endings in folders.items()
-    ]
-    return [sentence for sentence in told if sentence is not None]
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
 
 
 def _by_name(folder: Path, endings: Sequence[str]) -> dict[str, Path]:

@@ -40,10 +40,11 @@ def segmentation_beside(path: Path) -> Path:
     others = path.parent.iterdir() if path.parent.is_dir() else ()
     beside = sorted(p for p in others if (ending := ending_of(p.name, IMAGES)) and p.name[: -len(ending)] == name)
     if len(beside) != 1:
+        found = " and ".join(p.name for p in beside) or "none"
         raise FileNotFoundError(
-            f"Expected the segmentation that nnU-Net wrote beside '{path}', '{name}.nii.gz', but found "
-            f"{[p.name for p in beside]}. It has the affine, which the .npz has not; the .pkl is not opened, for "
-            "reading a pickle can run code."
+            f"Expected one segmentation beside '{path}', the '{name}.nii.gz' that nnU-Net wrote with it, but found "
+            f"{found}. It tells where the voxels lie, which the .npz does not; the .pkl is not opened, for reading a "
+            "pickle can run code."
         )
     return beside[0]
 
@@ -204,7 +205,10 @@ def _npz(path: Path, name: str) -> np.ndarray:
     except Exception as error:  # whatever a damaged file can cause
         raise unreadable(path, error) from error
     if values is None:
-        raise ValueError(f"Expected '{name}' alone in '{path}', but it holds {names}.")
+        raise ValueError(
+            f"Expected '{name}' alone in '{path}', as nnU-Net v2 writes it, but it holds "
+            f"{', '.join(names) or 'nothing'}. Files of v1 are not read: predict once more with v2."
+        )
     if values.dtype.kind not in "fiub":
         raise ValueError(f"Expected probabilities in '{path}', but it holds {values.dtype}, which are no real numbers.")
     return np.asarray(values, dtype=np.float32)

@@ -13,13 +13,14 @@ from monai_rwcp.folders.forms import MapForm
 from monai_rwcp.folders.match import FolderCase
 from monai_rwcp.folders.nnunet_documents import nnunet_documents
 from monai_rwcp.provenance.guard import NAMED
-from monai_rwcp.provenance.record import WRITTEN_BY, ScoreRecord
+from monai_rwcp.provenance.record import WRITTEN_BY, ComparedField, ScoreRecord
 from monai_rwcp.utils.files import file_hash
 from monai_rwcp.utils.json_documents import digest, read_json
 from monai_rwcp.utils.names import name_as_text
 
 __all__ = ["check_network", "folder_records", "network_name", "with_program"]
 
+_FILE = "file "
 _DIGITS = 23  # "sha256:" and 16 digits, as of weights
 
 
@@ -59,10 +60,26 @@ def check_network(records: Mapping[Path, ScoreRecord], expected: ScoreRecord) ->
             if not compared.agrees and compared.field.partition(".")[0] in ("network", "maps"):
                 raise ValueError(
                     f"Nothing shows that the maps in '{folder}' are of the network that was calibrated: "
-                    f"{compared.in_words('the calibration')}. Take the maps of that network, with the plans.json and "
-                    "dataset.json that nnU-Net wrote where the calibration had them, and name the network as it was "
-                    "named there; or calibrate on maps of this one."
+                    f"{compared.in_words('the calibration')}. {_mend(compared)}"
                 )
+
+
+def _mend(compared: ComparedField) -> str:
+    """What to do about folders of another network, by what was compared."""
+    expected = str(compared.expected)
+    if compared.field == "network" and compared.expected is None:
+        how = "leave `network` out, as in calibrating"
+    elif compared.field == "network" and expected.startswith(NAMED):
+        how = f"give `network` {expected.removeprefix(NAMED)!r}, as in calibrating"
+    elif compared.field == "network" and expected.startswith(_FILE):
+        how = "give as `network` the checkpoint that was given in calibrating"
+    elif compared.field == "network":
+        how = "calibrate on such files, too: the calibration is of a chain in Python, which knew the weights"
+    elif compared.field == "maps.form":
+        how = f"give `form` {expected}, as in calibrating"
+    else:
+        how = f"put beside them the {compared.field.partition('.')[2]} that nnU-Net wrote, as in calibrating"
+    return f"If they are, {how}; if not, calibrate on maps of this network."
 
 
 def network_name(name_or_file: str | None) -> str | None:
@@ -85,10 +102,10 @@ def network_name(name_or_file: str | None) -> str | None:
     if name_or_file is None:
         return None
     if Path(name_or_file).is_file():
-        return f"file {file_hash(name_or_file)[:_DIGITS]}"
+        return _FILE + file_hash(name_or_file)[:_DIGITS]
     if re.search(r"[/\\]|\.[A-Za-z][A-Za-z0-9]*$", name_or_file):
         raise FileNotFoundError(
-            f"There is no file '{name_or_file}' to know the network by. Give its checkpoint, or a name without "
+            f"There is no file '{name_or_file}'. Correct the path of the network's checkpoint, or give a name without "
             "slashes and endings."
         )
     return NAMED + name_as_text(name_or_file, "the network's name")

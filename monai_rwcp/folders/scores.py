@@ -55,7 +55,9 @@ def needs_features(score: ScoreChoice) -> bool:
     if settings_file(score) is None:
         return score in _NAMED
     if not Path(score).exists():
-        raise FileNotFoundError(f"Expected plain, paper, recommended or a settings file, but there is no '{score}'.")
+        raise FileNotFoundError(
+            f"Expected `score` to be plain, paper, recommended or a settings file of tune, but there is no '{score}'."
+        )
     return isinstance(TunedSettings.load(score).score, WalkedScore)
 
 
@@ -71,7 +73,7 @@ def score_chain(score: ScoreChoice, extractor: FeatureExtractor | None) -> Seque
     if not needs_features(score):
         return () if score == "plain" else (TunedScored("pred", score),)
     if extractor is None:
-        raise ValueError(f"The score '{score}' walks by features of the images: name an extractor and the images.")
+        raise ValueError(f"The score '{score}' walks by features of the images: give `extractor` and `images`.")
     if score in _NAMED:
         return DenseFeaturesd("image", extractor), RandomWalkDiffusiond("pred", **_NAMED[score]())
     tuned = TunedSettings.load(score).score
@@ -110,6 +112,8 @@ def score_item(
         item["label"] = read_truth(case.label, found, truth_form(form, [case.map]), warned)
     if case.image is not None:
         item["image"] = read_grid_file(case.image, found, what="image", warned=warned)
+    elif any(isinstance(step, DenseFeaturesd) for step in chain):
+        raise ValueError(f"The score of '{case.map}' walks by features of its image, but there is none: give `images`.")
     # Not as a chain of MONAI's, whose errors say only which transform was at work.
     for step in chain:
         try:

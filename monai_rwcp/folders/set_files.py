@@ -70,8 +70,9 @@ def refuse_failed(failed: Mapping[str, str], n: int, out: Path) -> None:
         return
     lines = [why for _, why in sorted(failed.items())]
     more = [f"and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
+    others = f"; the sets of the others are in '{out}'" if len(failed) < n else ""
     message = (
-        f"No set was made of {len(failed)} of {n} maps; the others are in '{out}'. Mend these and run it once more, "
-        "which makes what is missing:\n"
+        f"No set was made of {len(failed)} of {n} maps{others}. Mend these, and run it once more: it makes what is "
+        "missing.\n"
     )
     raise raised_by_first(ValueError(message + "\n".join([*lines[:_SHOWN], *more])))

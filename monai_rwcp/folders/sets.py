@@ -9,7 +9,7 @@ from typing import Any, NotRequired, TypedDict
 from monai.data import MetaTensor
 
 from monai_rwcp.conformal.promises.calibration import Calibration
-from monai_rwcp.folders.maps import read_map
+from monai_rwcp.folders.maps import read_set_file
 from monai_rwcp.folders.match import FolderCase
 from monai_rwcp.utils.files import file_hash, is_plain_name
 from monai_rwcp.utils.json_documents import read_json
@@ -67,8 +67,8 @@ def check_as_logged(path: Path, entry: dict[str, Any]) -> None:
     """
     if not path.is_file() or file_hash(path) != entry["hash"]:
         raise ValueError(
-            f"'{path}' is not what predict wrote: it was changed or exchanged since. Take it away, then predict makes "
-            "it anew, or put back what was written."
+            f"'{path}' is not what predict wrote: it was changed or exchanged since. Put back what was written; or "
+            "take it away, and run predict once more, which makes it anew."
         )
 
 
@@ -93,14 +93,14 @@ def check_made_with(cases: Iterable[FolderCase], calibration: Calibration) -> di
         if log["made_with"].get("calibration") != expected:
             raise ValueError(
                 f"'{paths[folder]}' tells that the sets there were made with another calibration. Give the one that "
-                "made them."
+                "made them, or make the sets anew with this one."
             )
     for case in cases:
         path = paths[case.map.parent]
         if case.map.parent in logs and case.name not in logs[case.map.parent]["cases"]:
             raise ValueError(
-                f"'{path}' knows nothing of '{case.map.name}': it is of an earlier run, or its run was interrupted. "
-                "Let predict finish, or take the file away."
+                f"'{path}' knows nothing of '{case.map.name}': predict did not make it, or was interrupted. Run "
+                "predict once more, or take the file away."
             )
         if case.map.parent in logs:
             _check_sizes(path, case.name, logs[case.map.parent], calibration)
@@ -135,10 +135,10 @@ def read_set(case: FolderCase, calibration: Calibration, logs: Mapping[Path, dic
     """
     if case.map.parent in logs:
         check_as_logged(case.map, logs[case.map.parent]["cases"][case.name])
-    found = read_map(case.map, "channels-last")
+    found = read_set_file(case.map)
     if found.shape[0] != calibration.n_channels:
         raise ValueError(
-            f"'{case.map}' has {found.shape[0]} channels, but the calibration {calibration.n_channels}: it was made "
-            "with another one."
+            f"'{case.map}' has {found.shape[0]} channels, but the calibration {calibration.n_channels}: the set was "
+            "made with another calibration. Give the one that made it."
         )
     return found

@@ -121,19 +121,24 @@ def read_section(
     path = Path(datalist)
     document = read_json(path, "data list", "Write one, as the README shows")
     if not isinstance(document, Mapping) or not isinstance(document.get(section), list) or not document[section]:
-        found = sorted(document) if isinstance(document, Mapping) else type(document).__name__
-        raise ValueError(f"Expected a list '{section}' with items in '{path}', but found {found}.")
+        found = ", ".join(map(repr, document)) if isinstance(document, Mapping) else f"a {type(document).__name__}"
+        raise ValueError(
+            f"Expected a list '{section}' with items in '{path}', but found {found or 'nothing'}. Name the section by "
+            "`section`."
+        )
     files = ["image", "pred", "label"] if with_image else ["pred", "label"]
     items = []
     places: dict[Path, str] = {}
     for number, item in enumerate(document[section]):
         missing = [key for key in (*files, unit_key) if not isinstance(item, Mapping) or key not in item]
         if missing:
-            raise ValueError(f"Item {number} of '{section}' in '{path}' lacks {missing}.")
+            raise ValueError(f"Item {number} of '{section}' in '{path}' lacks {', '.join(map(repr, missing))}.")
         found_files = {key: as_on_disk(path.parent / str(item[key])) for key in files}
         for key, file in found_files.items():
             if not file.is_file():
-                raise FileNotFoundError(f"Item {number} of '{section}': its '{key}' is '{file}', which is no file.")
+                raise FileNotFoundError(
+                    f"Item {number} of '{section}' in '{path}': its '{key}' is '{file}', which is no file."
+                )
         owner = name_as_text(item[unit_key], f"'{unit_key}' of item {number} of '{section}'")
         items.append({**{key: str(file) for key, file in found_files.items()}, unit_key: owner})
         counted = _counted_files(item, path.parent)
@@ -171,7 +176,7 @@ def _owners(group: object, unit_key: str, where: str, folder: Path, places: Mapp
         if not isinstance(item, Mapping) or unit_key not in item:
             raise ValueError(
                 f"Expected every item of {where} to name its '{unit_key}', so that tuning keeps it apart, but item "
-                f"{number} is {item!r:.80}. Name it, or leave the section out."
+                f"{number} does not. Name it, or leave the section out."
             )
         found.add(name_as_text(item[unit_key], f"'{unit_key}' of item {number} of {where}"))
         for file in _counted_files(item, folder):

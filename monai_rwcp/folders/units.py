@@ -36,16 +36,19 @@ def read_units(path: Path) -> dict[str, str]:
         reader = next((reader for reader in readers if set(reader.fieldnames or ()) >= _COLUMNS), None)
         if reader is None:
             raise ValueError(
-                f"Expected columns 'case' and 'unit' in '{path}', with a comma, semicolon or tab between them, but its "
-                f"first line is {text.partition(chr(10))[0].strip()!r:.200}."
+                f"Expected the first line of '{path}' to be 'case,unit' (or with a semicolon or tab), but it is "
+                f"{text.partition(chr(10))[0].strip()!r:.200}."
             )
         for row in reader:
             case, unit = ((row[name] or "").strip() for name in ("case", "unit"))
             case = unicodedata.normalize("NFC", case)
             where = f"ine {reader.line_num} of '{path}'"
             if not case or not unit or case in owner:
-                what = f"case '{case}' twice" if case in owner else f"an empty entry: {row}"
-                raise ValueError(f"L{where}: {what}.")
+                lacks = (
+                    f"has no {'unit' if case else 'case'}{f' for the case {case!r:.80}' if case else ''}: fill it in"
+                )
+                what = f"names the case '{case}' again: keep one line a case" if case in owner else lacks
+                raise ValueError(f"L{where} {what}.")
             owner[case] = name_as_text(unit, f"'unit' in l{where}")
     except csv.Error as error:
         raise ValueError(f"'{path}' cannot be read as a table: {error}.") from error

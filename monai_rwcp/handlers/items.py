@@ -161,8 +161,8 @@ def item_score(item: dict[str, Any], key: str) -> torch.Tensor:
     if all(bool(((row == 0) | (row == 1)).all()) for channel in score for row in channel):
         raise ValueError(
             "the score holds nothing but 0 and 1, so it looks like a mask. Take the score before AsDiscreted or "
-            "ConformalThresholdd, or keep a copy under another key (CopyItemsd); half precision can saturate, too: "
-            "compute the softmax in float32."
+            "ConformalThresholdd, or keep a copy under another key (CopyItemsd). If it is none, half precision has "
+            "rounded it: compute the softmax in float32."
         )
     return score
 

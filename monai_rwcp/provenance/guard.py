@@ -23,7 +23,7 @@ def guard_in_words(record: ScoreRecord) -> str | None:
 
     Example:
         >>> print(guard_in_words(ScoreRecord()))
-        Nothing guards this promise against the scores of another network: no record of the network came with these.
+        Nothing guards this promise against the scores of another network: which was calibrated is not recorded, so ...
         >>> print(guard_in_words(ScoreRecord(network="sha256:12")))
         None
     """
@@ -31,15 +31,16 @@ def guard_in_words(record: ScoreRecord) -> str | None:
         return None
     if record.network is not None:
         return (
-            f"Only a name that a person gave ({record.network!r}) guards this promise against the scores of another "
-            "network."
+            f"Only a name that a person gave ({record.network.removeprefix(NAMED)!r}) guards this promise against the "
+            "scores of another network: another under this name would not be noticed."
         )
     files = [name for name in (_PLANS, _DATASET) if record.maps is not None and name in record.maps]
     if files:
         return (
-            f"Only nnU-Net's {' and '.join(files)} guard this promise against the scores of another network: they do "
-            "not tell its folds, configurations and checkpoints apart."
+            f"Only nnU-Net's {' and '.join(files)} guard{'s' if len(files) == 1 else ''} this promise against the "
+            "scores of another network: another fold, configuration or checkpoint of its training would not be noticed."
         )
     return (
-        "Nothing guards this promise against the scores of another network: no record of the network came with these."
+        "Nothing guards this promise against the scores of another network: which was calibrated is not recorded, so "
+        "another would not be noticed."
     )

@@ -215,13 +215,14 @@ class ScoreRecord:
         """Go through all fields that either record knows, as :py:meth:`first_difference` compares them."""
         for name in ("network", "maps", "inferer", "flips"):
             yield from _compared(name, getattr(self, name), getattr(got, name))
+        kinds, got_kinds = ([step.kind for step in record.steps] for record in (self, got))
+        if kinds != got_kinds:
+            # First: only some steps record the spacing.
+            yield ComparedField("steps", kinds or None, got_kinds or None, False)
         if self.spacing is not None or got.spacing is not None:
             agrees = self.spacing == VARIES or _same_spacing(self.spacing, got.spacing)
             yield ComparedField("spacing", self.spacing, got.spacing, agrees)
-        kinds, got_kinds = ([step.kind for step in record.steps] for record in (self, got))
-        if kinds != got_kinds:
-            yield ComparedField("steps", kinds or None, got_kinds or None, False)
-        else:
+        if kinds == got_kinds:
             for number, (one, other) in enumerate(zip(self.steps, got.steps, strict=True)):
                 # Numbered where a kind comes again, so that two walks can be told apart.
                 again = kinds[: number + 1].count(one.kind) if kinds.count(one.kind) > 1 else 0

@@ -48,7 +48,7 @@ def read_image_file(path: Path) -> StoredImage:
     if not np.isfinite(read.affine).all() or np.linalg.det(read.affine) == 0:
         raise ValueError(
             f"The header of '{path}' does not tell where its voxels lie: {np.round(read.affine, 4).tolist()}. It is "
-            "damaged, or was never filled in. Copy that of the image."
+            "damaged, or was never filled in. Copy the header of the image to it."
         )
     if read.values.dtype.kind not in "fiub":
         raise ValueError(f"Expected real numbers in '{path}', but it holds {read.values.dtype}.")

@@ -37,7 +37,7 @@ class Displacement:
     mm: float
 
     def __str__(self) -> str:
-        return f"{self.voxels:.4g} voxels ({self.mm:.4g} mm)"
+        return f"{_number(self.voxels)} voxels ({_number(self.mm)} mm)"
 
 
 def displacement(one: np.ndarray, other: np.ndarray, shape: Sequence[int]) -> Displacement:
@@ -104,7 +104,7 @@ def check_same_grid(
         >>> score, label = MetaTensor(torch.rand(2, 4, 4)), MetaTensor(torch.ones(1, 4, 4), affine=moved)
         >>> check_same_grid({"score": ("pred", score), "label": ("label", label)}, set())
         Traceback (most recent call last):
-        ValueError: Expected score 'pred' and label 'label' on one grid, but by their affines a voxel of one lies ...
+        ValueError: Expected score 'pred' and label 'label' on one grid, but by their affines the same voxel lies ...
     """
     placed = {
         what: (f"{what} '{name}'", value) for what, (name, value) in maps.items() if isinstance(value, MetaTensor)
@@ -118,15 +118,14 @@ def check_same_grid(
         apart = displacement(one, two, value.shape[1:])
         if apart.voxels > _ROUNDED:
             raise ValueError(
-                f"Expected {named} and {other_named} on one grid, but by their affines a voxel of one lies up to "
-                f"{apart} from the same voxel of the other{_turned(one, two)}. {mend}"
+                f"Expected {named} and {other_named} on one grid, but by their affines the same voxel lies up to "
+                f"{apart} apart{_turned(one, two)}. {mend}"
             )
         if apart.voxels > _SAME and pair not in warned:
             warned.add(pair)
             warnings.warn(
-                f"By their affines {named} and {other_named} lie up to {apart} apart. They are taken for one grid, as "
-                f"headers that were rounded are; above {_ROUNDED} voxels they are refused. Further cases of this run "
-                "are not named.",
+                f"By their affines {named} and {other_named} lie up to {apart} apart. So little is taken for rounding "
+                f"in a header; more than {_ROUNDED} voxels is refused. Further cases of this run are not named.",
                 stacklevel=2,
             )
 
@@ -153,12 +152,16 @@ def _in_voxels(shifts: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     return np.hstack([np.abs(along), beyond])
 
 
+def _number(length: float) -> str:
+    return f"{length:.0f}" if length >= 1000 else f"{length:.4g}"
+
+
 def _turned(one: np.ndarray, other: np.ndarray) -> str:
     sizes = [float(np.linalg.norm(affine[:-1, 0])) for affine in (one, other)]
     if len(one) == len(other) and min(sizes) and not 0.01 < sizes[0] / sizes[1] < 100:
         return (
-            f" (their voxels are {sizes[0]:.4g} and {sizes[1]:.4g} mm long: does a header tell lengths in another "
-            "unit, such as micron, or has it lost that?)"
+            f" (their voxels are {sizes[0]:.4g} and {sizes[1]:.4g} mm long: is the unit of length in one header "
+            "wrong, such as micron for mm?)"
         )
     directions = [_directions(affine) for affine in (one, other)]
     if len(one) != len(other) or directions[0] == directions[1]:

@@ -29,7 +29,8 @@ def check_range(values: torch.Tensor, name: str) -> None:
     low, high = (float(value) for value in values.aminmax()) if values.numel() else (math.nan, math.nan)
     if not (math.isfinite(low) and math.isfinite(high)):
         raise ValueError(
-            f"Expected finite values in {name}, but some are NaN or infinite (shape {tuple(values.shape)})."
+            f"Expected finite values in {name}, but some are NaN or infinite (shape {tuple(values.shape)}). Look at "
+            "what the network gave, or make the map again."
         )
     slack = _slack(values)
     if low < -slack or high > 1 + slack:

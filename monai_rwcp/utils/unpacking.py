@@ -35,10 +35,11 @@ def unreadable(path: str | Path, error: Exception) -> ValueError:
 
     Example:
         >>> print(unreadable("anna.nii.gz", EOFError()))
-        'anna.nii.gz' cannot be read; it may be truncated, damaged, or something else by another name (EOFError).
+        'anna.nii.gz' cannot be read; it may be truncated, damaged, or something else by another name (EOFError). ...
     """
     said = " ".join(str(error).split())
     why = type(error).__name__ if not said else f"{type(error).__name__}: {said:.300}"
     return ValueError(
-        f"'{path}' cannot be read; it may be truncated, damaged, or something else by another name ({why})."
+        f"'{path}' cannot be read; it may be truncated, damaged, or something else by another name ({why}). Export or "
+        "copy it again."
     )

@@ -62,7 +62,7 @@ def test_advice_about_labels_is_for_files(cohort: Path) -> None:
     ran = run(*calibrating(cohort))
     said = ran.output[ran.output.index("Error") :]
     assert "Case 'case_007': " in said
-    assert "Map these to classes; a mask can be given in Python alone." in " ".join(said.split())
+    assert "it also holds 7. Map these to classes." in " ".join(said.split())
     assert not PYTHON.search(said)
 
 
@@ -117,8 +117,11 @@ def test_without_units_the_promise_is_about_cases_and_says_why(cohort: Path) -> 
     promise = Calibration.load(cohort / "calibration.json").promise
     for said in (ran.output, promise):
         assert "is missed in a new case that shows it (calibrated on 12 cases)" in said
-        assert "Every case counts by itself, because no units such as patients were named" in said
-    assert "patient" not in promise.replace("units such as patients", "").replace("of one patient", "")
+        assert (
+            "Every case counts by itself, because nobody said which are of one patient: where several are, the promise"
+            in said
+        )
+    assert "patient" not in promise.replace("of one patient", "")
     assert "name the patients by --units" in ran.output
     (cohort / "calibration.json").unlink()
     ran = run(*calibrating(cohort, "--units", cohort / "calibrate.csv"))
@@ -172,3 +175,66 @@ def test_a_warning_is_told_once_and_plainly(cohort: Path) -> None:
     assert ran.returncode == 0, ran.stderr
     assert ran.stderr.count("Warning: Only 0 calibration units count for class 2") == 1
     assert "UserWarning" not in ran.stderr
+
+
+WALK = ["--score", "recommended"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (WALK, "The score 'recommended' walks by features of the images: give --extractor and --images."),
+        ([*WALK, "--extractor", "mind"], "walks by features of its image, but there is none: give --images."),
+        (["--score", "best"], "Expected --score to be plain, paper, recommended or a settings file of tune, but there"),
+        (["--form", "one-class"], "Name the form of the maps by --form: channels-last, "),
+        (["--form", "channels-first"], "Is --form right?"),
+        (["--form", "nnunet"], "Name the right folder, or another --form."),
+        (["--network", "best.pth"], "There is no file 'best.pth'. Correct the path of the network's checkpoint, or"),
+    ],
+)
+def test_what_is_lacking_is_an_option(arguments: list[str], message: str, cohort: Path) -> None:
+    ran = run(*calibrating(cohort, *arguments))
+    assert ran.exit_code == 1, ran.output
+    said = " ".join(ran.stderr[ran.stderr.index("Error") :].split())
+    assert message in said
+    assert not PYTHON.search(said)
+    assert isinstance(ran.exception, SystemExit)
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "message"),
+    [
+        ([], ["--network", "site B"], "If they are, leave --network out, as in calibrating; if not, calibrate on"),
+        (["--network", "site A"], ["--network", "site B"], "give --network 'site A', as in calibrating; if not"),
+        (["--network", "site A"], [], "give --network 'site A', as in calibrating; if not"),
+        (["--network", __file__], [], "give as --network the checkpoint that was given in calibrating; if not"),
+    ],
+)
+def test_what_to_do_about_another_network(then: list[str], now: list[str], message: str, cohort: Path) -> None:
+    assert run(*calibrating(cohort, *then)).exit_code == 0
+    given = ["--form", "channels-last", "--calibration", cohort / "calibration.json", "--out", cohort / "sets", *now]
+    ran = run("predict", cohort / "test/maps", *given)
+    assert ran.exit_code == 1
+    assert message in " ".join(ran.output.split())
+
+
+def test_what_to_do_about_another_score(cohort: Path) -> None:
+    assert run(*calibrating(cohort)).exit_code == 0
+    given = ["--form", "channels-last", "--calibration", cohort / "calibration.json", "--out", cohort / "sets"]
+    walk = [*WALK, "--extractor", "mind", "--images", cohort / "test/images"]
+    ran = run("predict", cohort / "test/maps", *given, *walk)
+    assert ran.exit_code == 1
+    said = " ".join(ran.output.split())
+    assert "case_012.nii.gz': the score was not made the way the calibrated ones were: steps is ['walk']" in said
+    assert "give --score, --extractor and --intensity as in calibrating" in said
+    assert "Key 'pred'" not in said
+
+
+def test_a_label_in_the_place_of_a_set_is_no_question_of_forms(cohort: Path) -> None:
+    assert run(*calibrating(cohort)).exit_code == 0
+    labels, made = cohort / "test/labels", ["--calibration", cohort / "calibration.json"]
+    ran = run("evaluate", labels, "--labels", labels, *made)
+    assert ran.exit_code == 1
+    said = " ".join(ran.output.split())
+    assert "Expected a set [x, y, z, C] in '" in said
+    assert "form" not in said

@@ -107,7 +107,7 @@ def test_usage_errors_load_nothing_heavy(arguments: list[str], message: str, tmp
             "f.json' exists. Name a new file, or give --overwrite",
         ),
         (["predict", "{f}", "--form", "one-class", "--calibration", "{f}/f.json", "--out", "{f}/new"], "No map in"),
-        (["evaluate", "{f}", "--labels", "{f}", "--calibration", "{f}/f.json"], "No map in '{f}'"),
+        (["evaluate", "{f}", "--labels", "{f}", "--calibration", "{f}/f.json"], "No set in '{f}'"),
         (["report", "{f}", "--labels", "{f}", "--calibration", "{f}/f.json", "--out", "{f}/f.json"], "f.json' exists"),
         (["card", "{f}/f.json", "--out", "{f}/f.json"], "f.json' exists; nothing there is overwritten"),
         (["merge", "{f}/f.json", "--out", "{f}/f.json"], "f.json' exists; nothing there is overwritten"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import pickle
 import zipfile
 from collections.abc import Callable
@@ -258,3 +259,14 @@ def test_an_honest_program_gives_the_same_with_trust_and_without(honest: Path) -
     plain, trusted = ExportedFeatures(honest), ExportedFeatures(honest, trust=True)
     assert torch.equal(plain(image), trusted(image))
     assert plain.name == trusted.name
+
+
+def test_a_file_of_torch_save_is_one_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Not also the traceback that torch logs, nor a hint to look at it."""
+    torch.save({"weight": torch.ones(2)}, tmp_path / "weights.pt2")
+    with pytest.raises(ValueError, match=r"weights\.pt2' is damaged or was not written by torch.export.save") as told:
+        ExportedFeatures(tmp_path / "weights.pt2")(torch.rand(1, 32, 32))
+    assert "\n" not in str(told.value)
+    assert "warnings above" not in str(told.value)
+    assert not caplog.records
+    assert not logging.getLogger("torch.export").disabled

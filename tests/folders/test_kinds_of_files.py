@@ -98,7 +98,7 @@ def test_one_map_in_another_unit_is_nearly_right(tmp_path: Path) -> None:
     ran = run(*common, "--out", tmp_path / "d.json")
     assert ran.exit_code == 1
     assert "labels/c7.nii.gz' and map '" in ran.output
-    assert "does a header tell lengths in another unit, such as micron, or has it lost that?" in ran.output
+    assert "is the unit of length in one header wrong, such as micron for mm?" in ran.output
     nifti(tmp_path / "labels/c7.nii.gz", truth_and_map(7)[0], AFFINE, 6)
     ran = run(*common, "--out", tmp_path / "d.json")
     assert ran.exit_code == 1

@@ -82,14 +82,14 @@ def test_all_that_is_used_is_not_named(tmp_path: Path, recwarn: pytest.WarningsR
 @pytest.mark.parametrize("kind", ["labels", "images", "inner"])
 def test_one_file_that_is_not_used_is_named(kind: str, name: str, reason: str, tmp_path: Path) -> None:
     maps, others = touch(tmp_path / "maps", "a.nii.gz"), touch(tmp_path / "others", "a.nii.gz", name)
-    with pytest.warns(UserWarning, match=rf"Not used in '.*others': {name} \({reason}.*\). 1 in all."):
+    with pytest.warns(UserWarning, match=rf"Not used in '.*others': {name} \({reason}[^,]*\)\.$"):
         assert len(match_folders(maps, **{kind: others})) == 1
 
 
 def test_in_the_folder_of_maps_too(tmp_path: Path) -> None:
     maps = touch(tmp_path / "maps", "a.nii.gz", ".b.nii.gz", "c.npz")
     touch(maps / "more", "d.nii.gz")
-    with pytest.warns(UserWarning, match=r"\.b\.nii\.gz \(hidden.*c\.npz \(does not end.*more \(a folder\)\. 3 in all"):
+    with pytest.warns(UserWarning, match=r"\.b\.nii\.gz \(hidden.*c\.npz \(does not end.*more \(a folder\)\.$"):
         assert len(match_folders(maps)) == 1
     # Segmentations that no map belongs to, and the other channels of images.
     nnunet = touch(tmp_path / "nnunet", "a.npz", "a.nii.gz", "b.nii.gz")
@@ -102,15 +102,23 @@ def test_in_the_folder_of_maps_too(tmp_path: Path) -> None:
 def test_the_first_few_are_named_and_how_many(tmp_path: Path) -> None:
     maps = touch(tmp_path / "maps", "a.nii.gz")
     labels = touch(tmp_path / "labels", "a.nii.gz", *(f"n{i:02d}.nii.gz" for i in range(30)), "a.txt")
-    with pytest.warns(UserWarning, match=r"n00\.nii\.gz .*n04\.nii\.gz \([^)]*\), \.\.\.\. 31 in all"):
+    with pytest.warns(UserWarning, match=r"n00\.nii\.gz, .*n04\.nii\.gz \([^)]*\) and 26 more\.$"):
         match_folders(maps, labels=labels)
 
 
 def test_what_is_missing_is_told_with_what_is_there(tmp_path: Path) -> None:
     maps = touch(tmp_path / "maps", "a.nii.gz", "b.nii.gz")
     labels = touch(tmp_path / "labels", "a.nii.gz", "b_label.nii.gz")
-    with pytest.raises(FileNotFoundError, match=r"not found: label of b\..*Not used in .*: b_label.nii.gz"):
+    with pytest.raises(
+        FileNotFoundError, match=r"but no label of b\. A label is called as its map\. Not used in .*: b_label.nii.gz"
+    ) as told:
         match_folders(maps, labels=labels)
+    assert "image" not in str(told.value)
+    assert "a.nii.gz" not in str(told.value)
+    # What lacks a unit alone is told once.
+    (tmp_path / "units.csv").write_text("case,unit\na,1\n")
+    with pytest.raises(FileNotFoundError, match=r"There are 2 sets in .*but no unit of b\. [^.]* for each set\.$"):
+        match_folders(maps, units=tmp_path / "units.csv", what="set")
 
 
 def test_folders_as_save_image_makes_them(tmp_path: Path) -> None:
@@ -147,14 +155,14 @@ def test_every_command_names_them_and_goes_on(tmp_path: Path) -> None:
         ran = run(*command)
         assert ran.exit_code == 0, ran.output
         assert ran.stderr.count("Not used in '") == len(expected), ran.stderr
-        assert all(f"{name} (" in ran.stderr for name in expected)
+        assert all(f": {name} (" in ran.stderr for name in expected)
         assert "Not used" not in ran.stdout
         assert "UserWarning" not in ran.output
     # A set that has no label is never passed over.
     (labels / "n3.NII.GZ").unlink()
     ran = run("evaluate", sets, *made)
     assert ran.exit_code == 1
-    assert "label of n3" in ran.output
+    assert f"There are {N} sets in '{sets}', but no label of n3. " in ran.output
 
 
 def test_a_data_list_names_files_in_either_form(tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ def test_a_folder_that_is_or_holds_inputs(where: Callable[[Path], str], more: tu
 
 @pytest.mark.parametrize("more", [(), ("--overwrite",)], ids=["", "overwrite"])
 def test_a_folder_of_labels_that_the_command_does_not_know_of(more: tuple[str, ...], folder: Path) -> None:
-    refused(folder, "no folder of predict", "labels", *more)
+    refused(folder, "and predict did not make it: there is no 'run.json'", "labels", *more)
 
 
 def test_a_folder_beside_or_inside_the_maps_is_taken(folder: Path) -> None:
@@ -138,7 +138,7 @@ def test_hidden_files_of_others_stay(folder: Path) -> None:
 def test_one_set_that_was_edited_and_one_that_the_log_does_not_know(more: tuple[str, ...], folder: Path) -> None:
     save(np.ones((4, 4, 4, 3), np.uint8), folder / "sets/mine.nii.gz")
     save(truth_and_map(30)[1], folder / "maps/mine.nii.gz")
-    refused(folder, "does not know it (1 such files)", "sets", *more)
+    refused(folder, "predict did not make it, and does not replace it (1 such files)", "sets", *more)
     (folder / "sets/mine.nii.gz").unlink()
     assert predict(folder, "sets").exit_code == 0
     edited = folder / "sets/c3.nii.gz"

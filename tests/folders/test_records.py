@@ -76,7 +76,9 @@ def test_maps_of_another_training_of_nnunet_are_refused_before_any_is_read(
 ) -> None:
     folder = copied(cohorts["nnunet"], tmp_path)
     leave_plans(folder / "calibrate" / "maps", PLANS)
-    assert "do not tell its folds, configurations and checkpoints apart" in calibrated(folder, "nnunet")
+    assert "another fold, configuration or checkpoint of its training would not be noticed" in calibrated(
+        folder, "nnunet"
+    )
     leave_plans(folder / "test" / "maps", *changed)
     message = predicted(folder, "nnunet", code=1)
     assert f"maps.{named} is" in message
@@ -124,7 +126,7 @@ def test_a_name_guards_against_another_name_and_the_promise_says_that_it_is_one(
     cohorts: dict[str, Path], tmp_path: Path
 ) -> None:
     folder = copied(cohorts["channels-last"], tmp_path)
-    assert "Only a name that a person gave ('named net of May')" in calibrated(
+    assert "Only a name that a person gave ('net of May') guards this promise" in calibrated(
         folder, "channels-last", "--network", "net of May"
     )
     assert "'named net of June'" in predicted(folder, "channels-last", "--network", "net of June", code=1)

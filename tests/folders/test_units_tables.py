@@ -52,12 +52,12 @@ def test_utf_16_that_is_cut_or_is_none(content: bytes, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("case|unit\nc1|anna\n", r"with a comma, semicolon or tab between them, but its first line is 'case\|unit'"),
-        ("", "first line is ''"),
-        ("case;unit\nc1;\n", "Line 2 of .*an empty entry"),
-        ("case\tunit\nc1\ta\nc1\tb\n", "Line 3 of .*case 'c1' twice"),
-        ("case,unit\né,a\ne\u0301,b\n", "Line 3 of .*case 'é' twice"),
-        ("case,unit\nc1,a;b\nc2;c\n", "Line 3 of .*an empty entry"),
+        ("case|unit\nc1|anna\n", r"\(or with a semicolon or tab\), but it is 'case\|unit'"),
+        ("", "but it is ''"),
+        ("case;unit\nc1;\n", "Line 2 of .* has no unit for the case 'c1': fill it in"),
+        ("case\tunit\nc1\ta\nc1\tb\n", "Line 3 of .* names the case 'c1' again"),
+        ("case,unit\né,a\ne\u0301,b\n", "Line 3 of .* names the case 'é' again"),
+        ("case,unit\nc1,a;b\nc2;c\n", "Line 3 of .* has no unit for the case 'c2;c'"),
     ],
 )
 def test_other_tables(text: str, message: str, tmp_path: Path) -> None:

@@ -148,7 +148,7 @@ def test_maps_in_two_units_lie_at_one_place_or_do_not() -> None:
     metric = PredictionSetMetrics()
     metric([maps(in_micron, {"xyzt_units": 3})[0]], [maps(grid())[1]])
     assert metric.aggregate()["size_ml"].item() == pytest.approx(0.7 * 1.1 * 2.5 * masks()[0].sum() / 1000)
-    with pytest.raises(ValueError, match="does a header tell lengths in another unit, such as micron"):
+    with pytest.raises(ValueError, match="is the unit of length in one header wrong, such as micron"):
         metric([maps(in_micron)[0]], [maps(grid())[1]])
 
 

@@ -92,7 +92,7 @@ def test_elsewhere_is_refused(there: np.ndarray) -> None:
 def test_a_mirrored_grid_is_called_one() -> None:
     with pytest.raises(ValueError, match="axes run to RAS and LAS: one is turned or mirrored"):
         check(placed(np.eye(4)), placed(np.diag([-1.0, 1, 1, 1])))
-    with pytest.raises(ValueError, match=r"of the other\. Bring"):
+    with pytest.raises(ValueError, match=r"apart\. Bring"):
         check(placed(np.eye(4)), placed(moved(1, 0, 0, affine=np.eye(4))))
 
 

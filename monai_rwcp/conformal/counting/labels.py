@@ -82,10 +82,12 @@ def check_label(label: torch.Tensor, score: torch.Tensor, label_mode: LabelMode)
     check_choice("label_mode", label_mode, get_args(LabelMode))
     channels = 1 if label_mode == "index" else score.shape[0]
     if tuple(label.shape) != (channels, *score.shape[1:]):
+        mend = "Label and score must be on the same grid: both before, or both after Invertd."
+        if label.shape[1:] == score.shape[1:]:
+            mend = 'One channel is label_mode="index", one for each class is "one_hot" or "regions".'
         raise ValueError(
             f'Expected a label of shape {(channels, *score.shape[1:])} for label_mode="{label_mode}" and a score of '
-            f"shape {tuple(score.shape)}, but got {tuple(label.shape)}. Label and score must be on the same grid: both "
-            "before, or both after Invertd."
+            f"shape {tuple(score.shape)}, but got {tuple(label.shape)}. {mend}"
         )
     if label_mode == "index" and score.shape[0] == 1:
         raise ValueError(
@@ -157,9 +159,11 @@ def truth_masks(
         valid = (values == 0) | (values == 1)
         expected = "zeros and ones"
     if not valid.all():
-        wrong = sorted({float(v) for v in values[~valid][:1000]})[:5]
+        # As text, in which every NaN is the same.
+        wrong = {f"{v:g}": v for v in values[~valid][:1000].tolist()}
+        shown = ", ".join(sorted(wrong, key=wrong.__getitem__)[:5])
         raise ValueError(
-            f"Expected {expected} in the label, but it also holds {wrong}. Map these to classes, or leave them out "
+            f"Expected {expected} in the label, but it also holds {shown}. Map these to classes, or leave them out "
             "with a mask (`mask_key`) that is 0 there."
         )
     if label_mode == "one_hot" and not (values.sum(dim=0) == 1).all():

@@ -117,9 +117,7 @@ def calibration_of(
     classes = boldest_thresholds(table, promise, counting)
     for c, entry in classes.items():
         if entry.n < promise.minimum_n:
-            what = (
-                "inner set is empty" if table.loss.of_excess else "prediction set is the whole image (lambda_hat = 1)"
-            )
+            what = "inner set is empty" if table.loss.of_excess else "prediction set is the whole image"
             _warn_of_few(entry, names[c], promise, f"Its {what}, which keeps the promise but says nothing.")
     weighted = None
     if weights is not None:

@@ -59,8 +59,8 @@ def promise_in_words(
     lines.append(promise.scope_of(unit))
     if unit in UNNAMED:
         lines.append(
-            f"Every {unit} counts by itself, because no units such as patients were named: where several are of one "
-            "patient, the promise may not hold."
+            f"Every {unit} counts by itself, because nobody said which are of one patient: where several are, the "
+            "promise may not hold."
         )
     unguarded = guard_in_words(provenance)
     return "\n".join(lines if unguarded is None else [*lines, unguarded])
@@ -83,7 +83,7 @@ def _sentence(promise: Promise, counting: CountingOptions, subject: str, unit: s
 
 
 def _calibrated_on(entry: ClassCalibration, unit: str, loss: SetLoss, effective_n: float | None) -> str:
-    on = f"(calibrated on {entry.n} {unit}s"
+    on = f"(calibrated on {entry.n} {unit}{'' if entry.n == 1 else 's'}"
     if effective_n is not None:
         nothing = "" if entry.n else "; with none every set is the safest one, so this says nothing"
         return f"{on}, worth {effective_n:.4g} of the other population){nothing}"

@@ -40,7 +40,7 @@ def warn_of_zero_scores(table: LossTable, class_index: int, name: str, whole_ima
     most = ", ".join(f"{image!r} ({shown[image].at_zero} of {shown[image].all})" for image in worst[:_N_NAMED])
     then = (
         f"Counted by {table.unit_name}, that is more than the promise allows to be missed, and nothing but the whole "
-        "image holds a voxel whose score is 0. So the prediction set is the whole image (lambda_hat = 1), which keeps "
+        "image holds a voxel whose score is 0. So the prediction set is the whole image, which keeps "
         "the promise but says nothing."
         if whole_image
         else "Sets miss them, unless they are the whole image."

@@ -91,7 +91,7 @@ def test_where_zeros_hold_more_than_alpha_allows_the_set_is_the_whole_image_and_
     assert (found.threshold[1] == 0) == whole
     why = (
         "Counted by image, that is more than the promise allows to be missed, and nothing but the whole image holds a "
-        "voxel whose score is 0. So the prediction set is the whole image (lambda_hat = 1), which keeps the promise but "
+        "voxel whose score is 0. So the prediction set is the whole image, which keeps the promise but "
         "says nothing."
     )
     assert (why in message) == whole

@@ -148,8 +148,8 @@ def test_figures_that_are_none_are_refused(changed: dict[str, object], message: 
     [
         (ScoreRecord(), "Nothing guards this promise"),
         (ScoreRecord(maps={"form": "nnunet"}), "Nothing guards this promise"),
-        (ScoreRecord(maps={"form": "nnunet", "plans.json": "sha256:1"}), "do not tell its folds"),
-        (ScoreRecord(network="named a network"), "Only a name that a person gave ('named a network')"),
+        (ScoreRecord(maps={"form": "nnunet", "plans.json": "sha256:1"}), "Only nnU-Net's plans.json guards this"),
+        (ScoreRecord(network="named a network"), "Only a name that a person gave ('a network') guards this"),
     ],
 )
 def test_card_and_promise_say_what_does_not_guard_them(record: ScoreRecord, words: str) -> None:
