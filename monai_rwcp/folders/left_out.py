@@ -45,6 +45,8 @@ def left_out(folder: Path, endings: Sequence[str], used: Iterable[Path], expecte
         fits = ending_of(path.name, endings) is not None
         if path.is_dir():
             reasons.append((3, path.name, "a folder"))
+        elif not path.exists():
+            reasons.append((0 if fits else 2, path.name, "a link that leads nowhere"))
         elif path.name.startswith("."):
             reasons.append((1 if fits else 4, path.name, "hidden by the dot before its name"))
         elif fits:
