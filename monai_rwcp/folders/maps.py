@@ -57,7 +57,7 @@ def read_map(path: Path, form: MapForm, warned: set[tuple[str, str]] | None = No
         if values.ndim not in (3, 4) or read.is_vector:
             raise ValueError(_other_form(path, values.shape, "[C, x, y, z]"))
     else:
-        if values.ndim == 4 and values.shape[-1] == 1 and not read.is_vector:
+        if values.ndim == 4 and values.shape[-1] == 1:
             values = values[..., 0]
         if values.ndim not in (2, 3):
             raise ValueError(_other_form(path, values.shape, "[x, y, z]"))
