@@ -43,6 +43,7 @@ _PHRASES = (
     (r" \(`(?:case|unit)_key`\)", ""),
     (r"Every image needs an id of its own: give `case_key`", "Every file needs a name of its own"),
     (r", each slice and not each patient: give `case_key`", ""),
+    (r"Expected tables of one kind, but `n_channels` is (.*)'\. Take", r"The number of channels is \1'. Take"),
     (r", or leave progress=False", ""),
     (r"progress=True shows a bar of tqdm", "The progress bar needs tqdm"),
     (r"give slice_axis=2 \(the third spatial axis\), 1 or 0", 'name a .json file as --extractor, with "slice_axis": 2'),

@@ -45,6 +45,9 @@ def left_out(folder: Path, endings: Sequence[str], used: Iterable[Path], expecte
         fits = ending_of(path.name, endings) is not None
         if path.is_dir():
             reasons.append((3, path.name, "a folder"))
+        elif not path.is_file():
+            what = "a link that leads nowhere" if path.is_symlink() else "no file"
+            reasons.append((0 if fits else 2, path.name, what))
         elif path.name.startswith("."):
             reasons.append((1 if fits else 4, path.name, "hidden by the dot before its name"))
         elif fits:

@@ -36,9 +36,9 @@ def read_map(path: Path, form: MapForm, warned: set[tuple[str, str]] | None = No
         path: the file.
         form: how channels lie in it: ``"channels-last"`` (``[x, y, z, C]``, as MONAI's `SaveImage` writes, or a vector
             image, as ITK does; a 2D map has a z of 1), ``"channels-first"`` (``[C, x, y, z]``), ``"one-class"``
-            (``[x, y, z]``, the probability of one structure), all three in NIfTI, NRRD or MHA, or ``"nnunet"`` (the
-            ``.npz`` of nnU-Net v2's ``--save_probabilities``, ``[C, z, y, x]`` under ``probabilities``, whose affine is
-            that of the segmentation nnU-Net wrote beside it, see
+            (``[x, y, z]`` or ``[x, y, z, 1]``, the probability of one structure), all three in NIfTI, NRRD or MHA, or
+            ``"nnunet"`` (the ``.npz`` of nnU-Net v2's ``--save_probabilities``, ``[C, z, y, x]`` under
+            ``probabilities``, whose affine is that of the segmentation nnU-Net wrote beside it, see
             :py:func:`monai_rwcp.folders.nnunet.nnunet_values`). The ``.pkl`` beside that is never opened: reading a
             pickle can run code.
         warned: what this run has warned of; None warns of each file.
@@ -65,6 +65,8 @@ def read_map(path: Path, form: MapForm, warned: set[tuple[str, str]] | None = No
         if values.ndim not in (3, 4) or read.is_vector:
             raise ValueError(_other_form(path, values.shape, "[C, x, y, z]"))
     else:
+        if values.ndim == 4 and values.shape[-1] == 1:
+            values = values[..., 0]
         if values.ndim not in (2, 3):
             raise ValueError(_other_form(path, values.shape, "[x, y, z]"))
         values = values[None]

@@ -175,9 +175,12 @@ def _chosen(path: Path, beside: Path, found: Mapping[str, Agreement], folder: Nn
     nearest = max(
         (found[frame] for frame in found if told in (None, frame)), key=lambda of: of.worst_dice, default=None
     )
+    if nearest is None:
+        differ = "its axes have other lengths"
+    else:
+        differ = f"the latter lacks {nearest}, which are all" if nearest.removed else f"{nearest}"
     raise ValueError(
-        f"The segmentation that nnU-Net makes of '{path}'{reader} is not '{beside.name}': "
-        f"{'its axes have other lengths' if nearest is None else nearest}. "
+        f"The segmentation that nnU-Net makes of '{path}'{reader} is not '{beside.name}': {differ}. "
         + (f"It would fit {_by_name(fitting[0])}: the documents are of another network." if fitting else _WHY_NOT)
     )
 
@@ -206,8 +209,9 @@ def _npz(path: Path, name: str) -> np.ndarray:
         raise unreadable(path, error) from error
     if values is None:
         raise ValueError(
-            f"Expected '{name}' alone in '{path}', as nnU-Net v2 writes it, but it holds "
-            f"{', '.join(names) or 'nothing'}. Files of v1 are not read: predict once more with v2."
+            f"Expected '{name}' alone in '{path}', as nnU-Net v2 writes it with --save_probabilities, but it holds "
+            f"{', '.join(names) or 'nothing'}. Files of v1 are not read: predict once more with v2, or save the maps as "
+            "NIfTI, with another --form."
         )
     if values.dtype.kind not in "fiub":
         raise ValueError(f"Expected probabilities in '{path}', but it holds {values.dtype}, which are no real numbers.")

@@ -76,12 +76,16 @@ def agreement(values: np.ndarray, label: np.ndarray, regions: NnunetRegions | No
 
 
 def _as_likely(values: np.ndarray, label: np.ndarray) -> np.ndarray:
-    """Where the class of a label has the highest value, or one that is alike up to rounding."""
+    """Where the class of a label has the highest value, or one that is alike up to rounding.
+
+    What is 0 in all channels is background: nnU-Net has cropped it, or nothing was ever written there.
+    """
     highest = values.max(axis=0)
+    given = highest > 0
     highest -= _ROUNDED
     found = np.zeros(label.shape, dtype=bool)
     for number, channel in enumerate(values):
-        found |= (label == number) & (channel >= highest)
+        found |= (label == number) & (channel >= highest) & (given if number else True)
     return found
 
 

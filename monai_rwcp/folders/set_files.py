@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import nibabel
 import numpy as np
 from monai.data import MetaTensor
 
+from monai_rwcp.folders.forms import map_endings
 from monai_rwcp.folders.maps import UNIT_KEY
 from monai_rwcp.folders.match import FolderCase
+from monai_rwcp.folders.nnunet import segmentation_beside
+from monai_rwcp.utils.endings import ending_of
 from monai_rwcp.utils.files import file_hash, written_whole
 from monai_rwcp.utils.lengths import MM_PER_UNIT
 from monai_rwcp.utils.processes import raised_by_first
@@ -21,8 +25,14 @@ _SHOWN = 10
 
 
 def made_of(case: FolderCase) -> dict[str, list[int]]:
-    """Size and time stamp of the files of a case, by which changed ones are noticed."""
+    """Size and time stamp of the files of a case, by which changed ones are noticed.
+
+    The segmentation that belongs to a map of nnU-Net is one of them: it tells where the map lies.
+    """
     files = {"map": case.map, "image": case.image}
+    if ending_of(case.map.name, map_endings("nnunet")):
+        with suppress(FileNotFoundError):  # which is told when the map is read
+            files["segmentation"] = segmentation_beside(case.map)
     status = {kind: path.stat() for kind, path in files.items() if path is not None}
     return {kind: [of.st_size, of.st_mtime_ns] for kind, of in status.items()}
 

@@ -25,8 +25,8 @@ def read_units(path: Path) -> dict[str, str]:
 
     Raises:
         FileNotFoundError: when it is not there.
-        ValueError: when it is in another encoding, has other columns, an empty entry, a unit that is no name, or names
-            a case twice.
+        ValueError: when it is in another encoding, has other columns, one of them twice, an empty entry, more entries
+            in a line than columns, a unit that is no name, or names a case twice.
     """
     text = _text(path)
     # Two columns of these names come out by one sign at most.
@@ -39,7 +39,17 @@ def read_units(path: Path) -> dict[str, str]:
                 f"Expected the first line of '{path}' to be 'case,unit' (or with a semicolon or tab), but it is "
                 f"{text.partition(chr(10))[0].strip()!r:.200}."
             )
+        heads = list(reader.fieldnames or ())
+        twice = [name for name in sorted(_COLUMNS) if heads.count(name) > 1]
+        if twice:
+            raise ValueError(f"'{path}' has the column '{twice[0]}' {heads.count(twice[0])} times. Keep the right one.")
         for row in reader:
+            # Of a name with a comma in it, without quotes, the first half would be taken.
+            if any(cell.strip() for cell in row.get(None) or ()):
+                raise ValueError(
+                    f"Line {reader.line_num} of '{path}' has more entries than there are columns: {[*row.values()]}. "
+                    "Put names with such a sign in them into double quotes."
+                )
             case, unit = ((row[name] or "").strip() for name in ("case", "unit"))
             case = unicodedata.normalize("NFC", case)
             where = f"ine {reader.line_num} of '{path}'"

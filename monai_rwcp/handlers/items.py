@@ -16,6 +16,7 @@ from monai_rwcp.provenance.score_maps import completed_record, record_of
 from monai_rwcp.utils.names import name_as_text
 from monai_rwcp.utils.processes import n_processes
 from monai_rwcp.utils.same_grid import check_same_grid
+from monai_rwcp.utils.score_range import check_no_mask
 from monai_rwcp.utils.tensors import item_tensor
 
 __all__ = [
@@ -150,20 +151,14 @@ def item_score(item: dict[str, Any], key: str) -> torch.Tensor:
 
     Raises:
         KeyError: when the item holds none.
-        ValueError: when it holds nothing but 0 and 1.
+        ValueError: when it looks like a mask.
 
     Example:
         >>> item_score({"pred": torch.tensor([[[0.25, 1.0]]])}, "pred").tolist()
         [[[0.25, 1.0]]]
     """
     score = item_tensor(item_value(item, key))
-    # Row by row: the first row of a real score ends it.
-    if all(bool(((row == 0) | (row == 1)).all()) for channel in score for row in channel):
-        raise ValueError(
-            "the score holds nothing but 0 and 1, so it looks like a mask. Take the score before AsDiscreted or "
-            "ConformalThresholdd, or keep a copy under another key (CopyItemsd). If it is none, half precision has "
-            "rounded it: compute the softmax in float32."
-        )
+    check_no_mask(score)
     return score
 
 

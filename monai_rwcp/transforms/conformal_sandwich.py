@@ -18,6 +18,7 @@ from monai_rwcp.provenance.score_maps import record_of
 from monai_rwcp.transforms.checks import check_item, group_and_weight
 from monai_rwcp.transforms.matching import check_matches_calibration
 from monai_rwcp.utils.document_source import DocumentSource
+from monai_rwcp.utils.score_range import check_no_mask
 
 __all__ = ["ConformalSandwich", "ConformalSandwichD", "ConformalSandwichDict", "ConformalSandwichd"]
 
@@ -79,6 +80,7 @@ class ConformalSandwich(Transform):
             check_matches_calibration(score, record, calibration)
         tensor, *_ = convert_data_type(score, torch.Tensor)
         sets = conformal_sandwich(tensor, inner, outer, group=group, weight=weight)
+        check_no_mask(tensor)
         in_type, out_type, uncertain = (convert_to_dst_type(s, score, dtype=torch.uint8)[0] for s in sets)
         return in_type, out_type, uncertain
 

@@ -18,6 +18,7 @@ from monai_rwcp.provenance.score_maps import record_of
 from monai_rwcp.transforms.checks import check_item, group_and_weight, output_keys_of
 from monai_rwcp.transforms.matching import check_matches_calibration
 from monai_rwcp.utils.document_source import DocumentSource
+from monai_rwcp.utils.score_range import check_no_mask
 
 __all__ = ["ConformalThreshold", "ConformalThresholdD", "ConformalThresholdDict", "ConformalThresholdd"]
 
@@ -81,11 +82,9 @@ class ConformalThreshold(Transform):
         calibration = self.source.current()
         check_matches_calibration(score, record, calibration)
         tensor, *_ = convert_data_type(score, torch.Tensor)
-        result, *_ = convert_to_dst_type(
-            prediction_set(tensor, calibration, group=group, weight=weight),
-            score,
-            dtype=torch.uint8,
-        )
+        found = prediction_set(tensor, calibration, group=group, weight=weight)
+        check_no_mask(tensor)
+        result, *_ = convert_to_dst_type(found, score, dtype=torch.uint8)
         return result
 
 

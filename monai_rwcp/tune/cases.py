@@ -20,6 +20,7 @@ from monai_rwcp.utils.field_of_view import check_field_of_view
 from monai_rwcp.utils.lengths import voxel_of
 from monai_rwcp.utils.names import name_as_text
 from monai_rwcp.utils.same_grid import check_same_grid
+from monai_rwcp.utils.score_range import check_no_mask
 from monai_rwcp.utils.voxels import Voxel
 
 __all__ = ["CaseKeys", "ScoredCase", "case_owner", "keys_of_sources", "names_of_units"]
@@ -84,6 +85,7 @@ class ScoredCase:
         given = _value(case, keys.score, number)
         score = _tensor(given, keys.score, number)
         try:
+            check_no_mask(score)
             check_background(score, keys.label_mode)
         except ValueError as error:
             raise ValueError(f"'{keys.score}' of case {number}: {error}") from error

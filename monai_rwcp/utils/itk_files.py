@@ -53,14 +53,14 @@ def read_itk(path: Path) -> tuple[np.ndarray, np.ndarray, str, bool]:
         ) from error
     unpack = (_nrrd if path.suffix.lower() == ".nrrd" else _mha)(path.read_bytes(), path)
     try:
-        n_bytes = None if unpack is None else len(unpack())
+        content = None if unpack is None else np.frombuffer(unpack(), dtype=np.uint8)
         reader = SimpleITK.ImageFileReader()
         reader.SetFileName(str(path))
         reader.SetImageIO(_READERS[path.suffix.lower()])
         image: Any = reader.Execute()
         values = SimpleITK.GetArrayFromImage(image)
-        if n_bytes not in (None, values.nbytes):
-            raise ValueError(f"its header tells of {values.nbytes} bytes, but there are {n_bytes}")
+        if content is not None:
+            _check_values(values, content)
     except (zlib.error, EOFError, OSError, MemoryError, RuntimeError, ValueError) as error:
         raise unreadable(path, error) from error
     is_vector = image.GetNumberOfComponentsPerPixel() > 1
@@ -68,6 +68,18 @@ def read_itk(path: Path) -> tuple[np.ndarray, np.ndarray, str, bool]:
     if is_vector and image.GetDimension() == 2:
         values = values[:, :, None]
     return values, _affine(image, path), "mm", is_vector
+
+
+def _check_values(values: np.ndarray, content: np.ndarray) -> None:
+    """Refuse values that are not those that the file holds, in whichever order of bytes and axes."""
+    if content.size != values.nbytes:
+        raise ValueError(f"its header tells of {values.nbytes} bytes, but there are {content.size}")
+    read = (of.reshape(-1).view(np.uint8) for of in (values, values.byteswap()))
+    if not any(np.array_equal(of, content) for of in read):
+        # The parts of a vector, which NRRD may keep behind the axes of space.
+        parts = np.moveaxis(values, -1, 0).reshape(-1)
+        if not any(np.array_equal(of.view(np.uint8), content) for of in (parts, parts.byteswap())):
+            raise ValueError("SimpleITK reads other values than there are: its header is damaged")
 
 
 def _affine(image: Any, path: Path) -> np.ndarray:
@@ -103,12 +115,13 @@ def _nrrd(content: bytes, path: Path) -> Callable[[], bytes] | None:
 
 
 def _mha(content: bytes, path: Path) -> Callable[[], bytes] | None:
-    head, found, packed = content.partition(b"ElementDataFile = LOCAL\n")
-    if not found:
+    parts = re.split(rb"^ElementDataFile[ \t]*=[ \t]*LOCAL[ \t]*\r?\n", content, maxsplit=1, flags=re.MULTILINE)
+    if len(parts) != 2:
         raise ValueError(
             f"The values of '{path}' do not follow its header. It is damaged, or they lie in another file: save both "
             "as one."
         )
-    fields = dict(re.findall(r"^(\w+) *= *(.*?) *\r?$", head.decode("utf-8", "replace"), re.MULTILINE))
+    head, packed = parts[0].decode("utf-8", "replace"), parts[1]
+    fields = dict(re.findall(r"^(\w+) *= *(.*?) *\r?$", head, re.MULTILINE))
     _check_mm([fields.get("DistanceUnits", "mm")], path)
     return partial(zlib.decompress if fields.get("CompressedData", "False").lower() == "true" else bytes, packed)

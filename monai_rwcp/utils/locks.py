@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import sys
@@ -11,6 +12,8 @@ from pathlib import Path
 from monai_rwcp.utils.times import utc_now
 
 __all__ = ["FileLock", "hold", "is_held"]
+
+_HELD = b"process "
 
 
 class FileLock:
@@ -24,7 +27,7 @@ class FileLock:
         what: what is locked, for the message.
 
     Raises:
-        FileExistsError: when another process holds it; the message says which.
+        FileExistsError: when another process holds it; the message says which. Also when something else lies there.
 
     Example:
         >>> import tempfile
@@ -36,7 +39,7 @@ class FileLock:
         self.path = path
         self._descriptor: int | None = None
         while sys.platform != "win32" and self._descriptor is None:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+            descriptor = _opened(path)
             try:
                 _lock(descriptor)
             except BlockingIOError:
@@ -53,7 +56,7 @@ class FileLock:
                 os.close(descriptor)
         if self._descriptor is not None:
             os.ftruncate(self._descriptor, 0)
-            os.write(self._descriptor, f"process {os.getpid()} on '{socket.gethostname()}' since {utc_now()}".encode())
+            os.write(self._descriptor, _HELD + f"{os.getpid()} on '{socket.gethostname()}' since {utc_now()}".encode())
 
     def release(self) -> None:
         """Give the lock back; twice is no error."""
@@ -90,6 +93,22 @@ def is_held(path: Path) -> bool:
     finally:
         os.close(descriptor)
     return False
+
+
+def _opened(path: Path) -> int:
+    """Open the file of a lock, and nothing that a link leads to, nor what somebody else has written."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+        said = os.pread(descriptor, len(_HELD), 0)
+    except OSError as error:
+        if error.errno not in (errno.ELOOP, errno.EISDIR):
+            raise
+        said = None
+    if said not in (b"", _HELD):
+        if said is not None:
+            os.close(descriptor)
+        raise FileExistsError(f"'{path}' is no file of a run, which would write there. Take it away.")
+    return descriptor
 
 
 def _lock(descriptor: int) -> None:

@@ -6,7 +6,7 @@ import math
 
 import torch
 
-__all__ = ["check_range", "looks_like"]
+__all__ = ["check_no_mask", "check_range", "looks_like"]
 
 # Cubic splines leave [0, 1] by up to .14 along an axis, and near edges alone.
 _OVERSHOOT, _FEW = 0.5, 0.25
@@ -35,6 +35,32 @@ def check_range(values: torch.Tensor, name: str) -> None:
     slack = _slack(values)
     if low < -slack or high > 1 + slack:
         raise ValueError(f"Expected {name} in [0, 1], but it ranges from {low:.4g} to {high:.4g}. {looks_like(values)}")
+
+
+def check_no_mask(score: torch.Tensor) -> None:
+    """Refuse a map of masks, which `AsDiscreted` makes of a score: nothing in it can be thresholded any more.
+
+    An image in which nothing is found may have exact zeros all over a channel, and ones in that of the background.
+
+    Args:
+        score: tensor ``[C, *spatial]``.
+
+    Raises:
+        ValueError: when it holds nothing but 0 and 1, and both of them in one channel.
+
+    Example:
+        >>> check_no_mask(torch.tensor([[[1.0, 1.0]], [[0.0, 0.0]]]))
+        >>> check_no_mask(torch.tensor([[[1.0, 0.25]], [[0.0, 0.75]]]))
+    """
+    # Row by row: the first row of a real score ends it.
+    if not all(bool(((row == 0) | (row == 1)).all()) for channel in score for row in channel):
+        return
+    if any(bool((channel != channel.reshape(-1)[0]).any()) for channel in score if channel.numel()):
+        raise ValueError(
+            "the score holds nothing but 0 and 1, so it looks like a mask. Take the score before AsDiscreted or "
+            "ConformalThresholdd, or keep a copy under another key (CopyItemsd). If it is none, half precision has "
+            "rounded it: compute the softmax in float32."
+        )
 
 
 def looks_like(values: torch.Tensor) -> str:

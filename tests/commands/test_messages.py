@@ -57,6 +57,13 @@ def test_advice_about_one_bad_map_is_for_files(kind: str, cohort: Path) -> None:
     assert not PYTHON.search(said)
 
 
+def test_one_map_of_other_channels_is_named(cohort: Path) -> None:
+    changed(cohort / "calibrate/maps/case_007.nii.gz", lambda v: np.concatenate([v, 0 * v[..., :1]], axis=-1))
+    ran = run(*calibrating(cohort))
+    assert ran.exit_code == 1
+    assert "Error: The number of channels is 3 for 'case_000' and 4 for 'case_007'." in ran.output
+
+
 def test_advice_about_labels_is_for_files(cohort: Path) -> None:
     changed(cohort / "calibrate/labels/case_007.nii.gz", lambda v: np.where(v == 2, 7, v))
     ran = run(*calibrating(cohort))

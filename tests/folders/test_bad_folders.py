@@ -133,6 +133,13 @@ def test_maps_of_another_form(form: str, shape: tuple[int, ...], tmp_path: Path)
         read_map(path, form)  # type: ignore[arg-type]
 
 
+def test_one_class_with_or_without_an_axis_for_it(tmp_path: Path) -> None:
+    """What `--form channels-last` sends there."""
+    for shape in ((6, 5, 4), (6, 5, 4, 1), (6, 5, 4, 1, 1)):
+        path = save(np.zeros(shape, np.float32), tmp_path / "anna.nii.gz")
+        assert read_map(path, "one-class").shape == (1, 6, 5, 4)
+
+
 def test_a_label_on_another_grid(tmp_path: Path) -> None:
     found = read_map(save(np.zeros((*SHAPE, 3), np.float32), tmp_path / "map.nii.gz"), "channels-last")
     with pytest.raises(ValueError, match="has the shape"):

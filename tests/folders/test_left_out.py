@@ -99,6 +99,13 @@ def test_in_the_folder_of_maps_too(tmp_path: Path) -> None:
     assert ["b.nii.gz" in str(told[0].message), "a_0001.nii.gz" in str(told[1].message)] == [True, True]
 
 
+def test_a_link_that_leads_nowhere_is_called_one(tmp_path: Path) -> None:
+    maps = touch(tmp_path / "maps", "a.nii.gz")
+    (maps / "b.nii.gz").symlink_to(tmp_path / "moved" / "b.nii.gz")
+    with pytest.warns(UserWarning, match=r"b\.nii\.gz \(a link that leads nowhere\)\. 1 in all"):
+        assert len(match_folders(maps)) == 1
+
+
 def test_the_first_few_are_named_and_how_many(tmp_path: Path) -> None:
     maps = touch(tmp_path / "maps", "a.nii.gz")
     labels = touch(tmp_path / "labels", "a.nii.gz", *(f"n{i:02d}.nii.gz" for i in range(30)), "a.txt")

@@ -201,3 +201,20 @@ def test_no_command_writes_through_a_link_that_leads_nowhere(folder: Path) -> No
         assert ran.exit_code == 1
         assert "exists; nothing there is overwritten" in ran.output
     assert (folder / "page.md").is_symlink()
+
+
+@pytest.mark.parametrize("out", ["sets", "new"])
+@pytest.mark.parametrize("there", [True, False])
+def test_a_lock_that_leads_elsewhere_or_is_none(out: str, there: bool, folder: Path) -> None:
+    """A copied folder may hold anything by that name."""
+    (folder / out).mkdir(exist_ok=True)
+    if there:
+        (folder / "mine.txt").write_text("my notes")
+    (folder / out / ".run.lock").symlink_to(folder / "mine.txt")
+    refused(folder, ".run.lock' is no file of a run", out, "--overwrite")
+    assert (folder / "mine.txt").exists() == there
+    (folder / out / ".run.lock").unlink()
+    (folder / out / ".run.lock").write_text("my notes")
+    refused(folder, ".run.lock' is no file of a run", out)
+    (folder / out / ".run.lock").write_text("process 1 on 'a machine' that has ended")
+    assert predict(folder, out).exit_code == 0

@@ -58,6 +58,8 @@ def test_utf_16_that_is_cut_or_is_none(content: bytes, tmp_path: Path) -> None:
         ("case\tunit\nc1\ta\nc1\tb\n", "Line 3 of .* names the case 'c1' again"),
         ("case,unit\né,a\ne\u0301,b\n", "Line 3 of .* names the case 'é' again"),
         ("case,unit\nc1,a;b\nc2;c\n", "Line 3 of .* has no unit for the case 'c2;c'"),
+        ("case,unit\nc1,a\nc2,Roe, Ann\n", "Line 3 of .*more entries than .*double quotes"),
+        ("case,unit,unit\nc1,a,b\n", "column 'unit' 2 times"),
     ],
 )
 def test_other_tables(text: str, message: str, tmp_path: Path) -> None:
@@ -65,3 +67,8 @@ def test_other_tables(text: str, message: str, tmp_path: Path) -> None:
     path.write_text(text, encoding="utf-8")
     with pytest.raises(ValueError, match=message):
         read_units(path)
+
+
+def test_empty_columns_at_the_end_of_a_line_are_none(tmp_path: Path) -> None:
+    (tmp_path / "units.csv").write_text("case,unit\nc1,a,,\nc2,b, \n\n")
+    assert read_units(tmp_path / "units.csv") == {"c1": "a", "c2": "b"}

@@ -18,17 +18,13 @@ class ChannelSums:
     Args:
         low, high: the lowest and the highest.
         n_channels: how many channels there are.
+        are_one: whether all of them are 1, up to what half precision, files of 8 bits and linear resampling round.
     """
 
     low: float
     high: float
     n_channels: int
-
-    @property
-    def are_one(self) -> bool:
-        """Whether all of them are 1 up to what half precision, files of 8 bits and linear resampling round."""
-        slack = 0.01 + self.n_channels / 500
-        return self.low >= 1 - slack and self.high <= 1 + slack
+    are_one: bool
 
     def __str__(self) -> str:
         return f"from {self.low:.3f} to {self.high:.3f}"
@@ -36,6 +32,9 @@ class ChannelSums:
 
 def sums_of_channels(score: torch.Tensor) -> ChannelSums | None:
     """The sums over the channels of a map; None where every voxel is 0 in all of them.
+
+    A field of view that was cropped, filled up with zeros and then resampled (`Invertd` of a chain with `Spacingd` and
+    `CropForegroundd`) is a box whose faces fade to 0: its sums are 1 all the same.
 
     Args:
         score: float ``[C, *spatial]``.
@@ -47,7 +46,11 @@ def sums_of_channels(score: torch.Tensor) -> ChannelSums | None:
     sums = _sums(score)
     inside = sums.where(sums != 0, torch.inf)
     low, high = float(inside.min()), float(sums.max())
-    return None if high == 0 and low == torch.inf else ChannelSums(low, high, score.shape[0])
+    if high == 0 and low == torch.inf:
+        return None
+    slack = 0.01 + score.shape[0] / 500
+    below = high <= 1 + slack
+    return ChannelSums(low, high, score.shape[0], below and (low >= 1 - slack or _is_faded_box(sums, slack)))
 
 
 def check_softmax(score: torch.Tensor, named: str, mend: str) -> None:
@@ -103,6 +106,20 @@ def check_background(score: torch.Tensor, label_mode: LabelMode) -> None:
             'the sigmoid of overlapping regions, which have no background: use label_mode="regions" with a label of a '
             "channel for each region."
         )
+
+
+def _is_faded_box(sums: torch.Tensor, slack: float) -> bool:
+    """Whether sums are 1 in a box, fade to 0 at its faces as linear interpolation does, and are 0 beyond.
+
+    Such sums are the product of what they are along each axis, which those of anything round are not.
+    """
+    box = torch.ones((), dtype=sums.dtype)
+    for axis, n in enumerate(sums.shape):
+        along = sums.movedim(axis, 0).reshape(n, -1).amax(dim=1)
+        if not 3 * int((along >= 1 - slack).sum()) >= int((along != 0).sum()):
+            return False
+        box = box[..., None] * along
+    return bool(((sums - box).abs() <= slack).all())
 
 
 def _are_probabilities(score: torch.Tensor) -> bool:

@@ -149,8 +149,10 @@ class LossTable:
         for table in tables:
             for name, value in table._kind().items():
                 if value != kind[name]:
+                    first, other = (next(iter(sorted(of.images)), "none") for of in (tables[0], table))
                     raise ValueError(
-                        f"Expected tables of one kind, but `{name}` is {kind[name]!r} in one and {value!r} in another."
+                        f"Expected tables of one kind, but `{name}` is {kind[name]!r} for '{first}' and {value!r} for "
+                        f"'{other}'. Take those that were made the same way."
                     )
         images = joined_images(table.images for table in tables)
         joined = replace(tables[0], images=images, provenance=ScoreRecord.join(table.provenance for table in tables))

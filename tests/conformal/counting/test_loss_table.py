@@ -114,7 +114,7 @@ def test_what_was_counted_otherwise_is_named(name: str, value: object) -> None:
     first, second = tables(2)
     other = replace(second, counting=replace(second.counting, **{name: value}))
     with pytest.raises(
-        ValueError, match=f"`{name}` is {getattr(first.counting, name)!r} in one and {value!r} in another"
+        ValueError, match=f"`{name}` is {getattr(first.counting, name)!r} for '.+' and {value!r} for '.+'"
     ):
         LossTable.join([first, other])
 
