@@ -256,6 +256,53 @@ def test_threads_get_the_features_of_their_own_image(training: bool, sources: in
     assert not any(module._forward_hooks for module in network.modules())
 
 
+class _Meeting(torch.nn.Module):
+    """In the middle of its pass, another thread does something and has some time for it."""
+
+    def __init__(self, other: Any) -> None:
+        super().__init__()
+        self.first, self.norm, self.last = torch.nn.Conv2d(1, 3, 3), torch.nn.BatchNorm2d(3), torch.nn.Conv2d(3, 2, 1)
+        self.other, self.met = other, []
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        found = self.first(image)
+        if self.other is not None:
+            other, self.other = self.other, None
+            self.met.append(threading.Thread(target=other, args=(self,)))
+            self.met[0].start()
+            self.met[0].join(0.2)
+        return self.last(self.norm(found))
+
+
+def _left_training(network: Any) -> None:
+    """What an evaluator of MONAI does at the end of an iteration that it began with a network in training mode."""
+    network.train()
+
+
+def _forward(network: Any) -> None:
+    with torch.no_grad():
+        network(torch.rand(1, 1, 8, 8))
+
+
+@pytest.mark.parametrize("layers", ["first", "norm", "last"])
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("other", [_left_training, _forward])
+def test_what_others_do_with_the_network_meanwhile(other: Any, training: bool, layers: str) -> None:
+    """Data are often made in threads while an evaluator takes the same network through images."""
+    torch.manual_seed(3)
+    network = _Meeting(None).train(training)
+    extractor, image = NetworkFeatures(network, layers), torch.rand(1, 8, 8)
+    alone, weights = extractor(image), weights_hash(network)
+    network.other = other
+    found = extractor(image)
+    network.met[0].join(10)
+    assert torch.equal(found, alone)
+    assert weights_hash(network) == weights
+    expected = training or other is _left_training
+    assert [module.training for module in network.modules()] == [expected] * 4
+    assert "train" not in vars(network)
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_process_forked_in_the_middle_of_a_pass_does_not_wait_for_it() -> None:
     extractor, begun, go_on = NetworkFeatures(_Slow(), "first"), threading.Event(), threading.Event()
