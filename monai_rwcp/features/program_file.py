@@ -30,6 +30,7 @@ _NAME = re.compile(r"[\w.:+-]*", re.ASCII)
 _OBJECTS = ("custom_obj", "opaque_obj")
 # What torch.export.save writes of a program; its readers find further programs, and what belongs to them, in folders.
 _MEMBER = re.compile(r"(?:[^/]+/)?(?:models/model\.json|data/(?:weights|constants|sample_inputs)/[^/]+)")
+_PROGRAMS = ("models/model.json", "serialized_exported_program.json", ".so")
 _DYNAMIC = re.compile(rb"\"expr_str\": *\"(?:Symbol\('\w+'(?:, \w+=True)*\)|s\d+)\"")
 # Texts that are quoted or only shown.
 _STRINGS = ("as_string", "as_strings")
@@ -88,6 +89,8 @@ def _checked(content: bytes) -> bytes:
         alike = {name.lower() for name in names}
         if len(alike) < len(names) or any("\0" in name for name in names):
             raise ValueError("it holds two members of one name")
+        if not any(name.endswith(_PROGRAMS) for name in names):
+            raise ValueError("it holds no program")
         members = {name: archive.read(name) for name in names}
         for name, data in members.items():
             _check_member(name, data, members)
@@ -124,9 +127,10 @@ def _check_pickle(name: str, data: bytes) -> None:
     try:
         torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except Exception as error:
-        # The rest of torch's message advises to load it all the same.
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise _CodeError(f"its pickled member '{name}' holds more than tensors ({reason[:120]})") from error
+        # Of torch's message the rest advises to load it all the same.
+        called = re.search(r"GLOBAL ([\w.]+)", str(error), re.ASCII)
+        what = f": it calls {called[1][:80]}" if called else ""
+        raise _CodeError(f"its pickled member '{name}' holds more than tensors{what}") from error
 
 
 def _code_in(part: Any, key: str = "", within: str = "") -> Iterator[str]:

@@ -193,7 +193,10 @@ def _second_models_file(members: Members, witness: Path) -> None:
 
 
 WAYS: dict[str, tuple[Callable[[Members, Path], None], str]] = {
-    "sample inputs": (_sample_inputs, r"pickled member '\w+/data/sample_inputs/model\.pt' holds more than tensors"),
+    "sample inputs": (
+        _sample_inputs,
+        r"pickled member '\w+/data/sample_inputs/model\.pt' holds more than tensors: it calls io\.open\.",
+    ),
     "pickled weight": (_pickled("weights"), r"pickled member '\w+/data/weights/weight_\d' holds more"),
     "pickled constant": (_pickled("constants"), r"pickled member '\w+/data/constants/tensor_\d' holds more"),
     "weights as torch 2.8 wrote them": (_legacy("weights"), r"data/weights/model\.pt' holds more"),
@@ -316,6 +319,14 @@ def test_two_members_of_one_name_are_refused(honest: Path, tmp_path: Path) -> No
         copy.writestr(next(name for name in source.namelist() if name.endswith("model.pt")), b"")
     with pytest.raises(ValueError, match="damaged or was not written .* two members of one name"):
         ExportedFeatures(path)(torch.rand(1, 32, 32))
+
+
+def test_what_is_no_program_is_not_said_to_run_code(tmp_path: Path) -> None:
+    torch.save({"weight": torch.rand(1)}, tmp_path / "weights.pt2")
+    with pytest.raises(
+        ValueError, match=r"weights\.pt2' is damaged or was not written by torch\.export\.save.*no program"
+    ):
+        ExportedFeatures(tmp_path / "weights.pt2")(torch.rand(1, 32, 32))
 
 
 def test_an_honest_program_gives_the_same_with_trust_and_without(honest: Path) -> None:
