@@ -77,6 +77,10 @@ def evaluation_mode(network: torch.nn.Module) -> Iterator[None]:
             else:
                 vars(network)["train"] = own
             for module, training in modes.items():
+                if training and type(module).train is not torch.nn.Module.train:
+                    # Some do more than to note it, such as to merge weights for evaluation.
+                    type(module).train(module)
+            for module, training in modes.items():
                 module.training = training
 
 

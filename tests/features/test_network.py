@@ -256,6 +256,36 @@ def test_threads_get_the_features_of_their_own_image(training: bool, sources: in
     assert not any(module._forward_hooks for module in network.modules())
 
 
+class _Merging(torch.nn.Module):
+    """Its weights are others in evaluation, as those of adapters that are merged for it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.merged = torch.nn.Conv2d(1, 2, 1), False
+
+    def train(self, mode: bool = True) -> _Merging:
+        super().train(mode)
+        if self.merged is mode:
+            self.layer.weight.data *= 0.5 if mode else 2
+            self.merged = not mode
+        return self
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = self.layer(image)
+        return found
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_weights_that_are_merged_for_evaluation_are_as_before(training: bool) -> None:
+    network = torch.nn.Sequential(_Merging(), torch.nn.Conv2d(2, 2, 1)).train(training)
+    weights, image = weights_hash(network), torch.rand(1, 8, 8)
+    found = NetworkFeatures(network, "0.layer")(image)
+    assert (weights_hash(network), network[0].merged) == (weights, not training)
+    assert [module.training for module in network.modules()] == [training] * 4
+    with torch.no_grad():
+        assert torch.equal(found, network.eval()[0](image[None])[0])
+
+
 class _Meeting(torch.nn.Module):
     """In the middle of its pass, another thread does something and has some time for it."""
 
