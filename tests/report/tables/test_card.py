@@ -163,3 +163,12 @@ def test_card_and_promise_say_what_does_not_guard_them(record: ScoreRecord, word
     calibration = replace(CALIBRATION, provenance=record)
     assert words in calibration.promise.splitlines()[-1]
     assert words in calibration_card(calibration).split("## Promise")[0]
+
+
+def test_a_calibration_by_cases_speaks_of_no_patients() -> None:
+    card = calibration_card(replace(CALIBRATION, unit_name="case"), figures=figures(one=0.2, two=0.08))
+    assert "## Observed on other cases" in card
+    assert "Every case counts once." in card
+    assert "missed on other cases" in card
+    assert "other patients" not in card
+    assert "## Observed on other patients" in calibration_card(CALIBRATION)
