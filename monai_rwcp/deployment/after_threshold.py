@@ -6,7 +6,7 @@ from collections.abc import Hashable, Iterator, Sequence
 from typing import Any
 
 from monai import transforms as monai_transforms
-from monai.transforms import FillHolesd, Invertd
+from monai.transforms import AsDiscreted, FillHolesd, Invertd, SplitDimd
 
 from monai_rwcp.deployment.findings import Finding
 from monai_rwcp.deployment.parts import PlacedThreshold
@@ -51,11 +51,17 @@ def after_findings(threshold: PlacedThreshold | None, transforms: Sequence[Any])
     if threshold is None:
         return
     sets = _set_keys(threshold)
+    split: list[str] = []
     for transform in transforms[threshold.index + 1 :]:
         name = type(transform).__name__
         keys = getattr(transform, "keys", None)
         touched = [str(key) for key in sets if keys is None or callable(keys) or key in keys]
-        if not touched or isinstance(transform, _KEEPS):
+        if keys is not None and not callable(keys):
+            touched += [str(key) for key in keys if key not in sets and str(key).startswith(tuple(split))]
+        if isinstance(transform, SplitDimd):
+            # Its channels are sets, too, under <key>_<postfix>.
+            split += [f"{key}_" for key in touched]
+        if not touched or isinstance(transform, _KEEPS) or _cuts_alone(transform):
             continue
         on = f"on {', '.join(touched)}"
         if isinstance(transform, Invertd):
@@ -66,6 +72,14 @@ def after_findings(threshold: PlacedThreshold | None, transforms: Sequence[Any])
             yield Finding(name, "note", None, on, _OWN.format(name=name))
         else:
             yield Finding(name, "differs", None, on, _BREAKS.format(name=name))
+
+
+def _cuts_alone(transform: Any) -> bool:
+    """Whether it cuts ones from zeros, which a set is made of already."""
+    if not isinstance(transform, AsDiscreted):
+        return False
+    others = (*transform.argmax, *transform.to_onehot, *transform.rounding)
+    return not any(others) and all(cut is not None and 0 < cut <= 1 for cut in transform.threshold)
 
 
 def _set_keys(threshold: PlacedThreshold) -> tuple[Hashable, ...]:

@@ -49,6 +49,8 @@ _LISTS = {
 _ABNORMAL = re.compile(
     r"\b(neoplas\w*|tumou?rs?|cancers?|malignan\w*|metasta\w*|lesions?|nodules?|cysts?|polyps?|abscess\w*|o?edema|infarct\w*"
     r"|necro\w*|ha?emorrhag\w*|thromb\w*|embol\w*|aneurysms?|stenos\w*|plaques?|fractures?|inflammat\w*"
+    r"|effusions?|hyperintens\w*|opacit(?:y|ies)|consolidations?|calcifi\w*|calculus|calculi|stones?|ulcers?|pneumothora\w*"
+    r"|ischa?emi\w*|atelecta\w*|emphysema\w*|fibrosis|gliosis|scars?|contusions?|hernias?"
     r"|(?!stroma)\w{3,}oma(s|ta)?)\b",
     re.IGNORECASE,
 )

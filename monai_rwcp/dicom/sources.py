@@ -48,6 +48,12 @@ def source_headers(series: Series) -> tuple[list[Any], dict[str, Any]]:
     """
     apart = float(series.volume.affine[:3, 2].norm())
     headers = [_referred(dataset, apart) for dataset in series.slices]
+    for header in headers:
+        # Rounded in another way from slice to slice, they are one: see `check_one_series`.
+        header.ImageOrientationPatient, header.PixelSpacing = (
+            headers[0].ImageOrientationPatient,
+            headers[0].PixelSpacing,
+        )
     first = Dataset()
     left_out: list[str] = []
     for element in _readable(series.slices[0], left_out):

@@ -150,7 +150,11 @@ def _described(program: torch.export.ExportedProgram, path: Path) -> _Program:
         )
     _, channels, height, width = fixed[0]
     module = program.module()
-    output = module(torch.zeros(fixed[0]))
+    try:
+        output = module(torch.zeros(fixed[0]))
+    except Exception as error:  # whatever a program can cause
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ValueError(f"'{path}' cannot be run on an image of zeros, {list(fixed[0])}: {reason[:200]}") from error
     grid = tuple(output.shape[2:]) if isinstance(output, torch.Tensor) and output.ndim == 4 else (0, 0)
     if 0 in grid or height % grid[0] or width % grid[1]:
         got = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__

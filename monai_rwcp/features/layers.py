@@ -55,13 +55,31 @@ def checked_layers(network: torch.nn.Module, layers: str | Sequence[str]) -> tup
 
 @contextmanager
 def evaluation_mode(network: torch.nn.Module) -> Iterator[None]:
-    """Put a network in evaluation mode, and every module back in its own afterwards; other threads wait meanwhile."""
+    """Put a network in evaluation mode, and every module back in its own afterwards.
+
+    Other threads wait meanwhile, also those that would change the mode from outside, as an evaluator does.
+    """
+
+    def train(mode: bool = True) -> torch.nn.Module:
+        with _PASSES.lock:
+            return type(network).train(network, mode)
+
     with _PASSES.lock:
         modes = {module: module.training for module in network.modules()}
+        own = vars(network).get("train")
         network.eval()
+        vars(network)["train"] = train
         try:
             yield
         finally:
+            if own is None:
+                del vars(network)["train"]
+            else:
+                vars(network)["train"] = own
+            for module, training in modes.items():
+                if training and type(module).train is not torch.nn.Module.train:
+                    # Some do more than to note it, such as to merge weights for evaluation.
+                    type(module).train(module)
             for module, training in modes.items():
                 module.training = training
 
@@ -70,14 +88,17 @@ def evaluation_mode(network: torch.nn.Module) -> Iterator[None]:
 def caught_layers(network: torch.nn.Module, layers: Sequence[str]) -> Iterator[dict[str, object]]:
     """Catch the outputs of named layers while the block runs; the dictionary holds those of the last forward pass.
 
-    Other threads that would catch layers wait meanwhile: they would catch these outputs, too.
+    Other threads that would catch layers wait meanwhile: they would catch these outputs, too. What goes through the
+    network in a thread that catches none is not caught.
     """
     caught: dict[str, object] = {}
+    thread = threading.get_ident()
 
     def keep(layer: str):  # type: ignore[no-untyped-def]
         def hook(module: torch.nn.Module, inputs: object, output: object) -> None:
             # A later layer may work in place on the same memory.
-            caught[layer] = output.clone() if isinstance(output, torch.Tensor) else output
+            if threading.get_ident() == thread:
+                caught[layer] = output.clone() if isinstance(output, torch.Tensor) else output
 
         return hook
 

@@ -15,9 +15,10 @@ import torch
 
 __all__ = ["load_program"]
 
-# What a graph may call without trust: operators of torch's own libraries, and arithmetic on sizes.
+# What a graph may call without trust: operators of torch's own libraries that touch nothing but tensors, and arithmetic
+# on sizes.
 _TARGET = re.compile(
-    r"torch\.ops\.(?:aten|prims|quantized_decomposed|torchvision)\.(?:_?[A-Za-z]\w*|__i?(?:and|or|xor|[lr]shift)__)"
+    r"(?!torch\.ops\.aten\.(?:from_file|save|warn|_print)\.)torch\.ops\.(?:aten|prims|quantized_decomposed|torchvision)\.(?:_?[A-Za-z]\w*|__i?(?:and|or|xor|[lr]shift)__)"
     r"\.[A-Za-z]\w*"
     r"|torch\.ops\.higher_order\.wrap_with_(?:set_grad_enabled|autocast)"
     r"|torch\.sym_[a-z]+|math\.[a-z]+"
@@ -28,6 +29,10 @@ _CALLED = ("target", "as_operator")
 # Python makes source of the names in a graph, and evaluates its expressions.
 _NAME = re.compile(r"[\w.:+-]*", re.ASCII)
 _OBJECTS = ("custom_obj", "opaque_obj")
+# What torch.export.save writes of a program; its readers find further programs, and what belongs to them, in folders.
+_MEMBER = re.compile(r"(?:[^/]+/)?(?:models/model\.json|data/(?:weights|constants|sample_inputs)/[^/]+)")
+_PROGRAMS = ("models/model.json", "serialized_exported_program.json", ".so")
+_DYNAMIC = re.compile(rb"\"expr_str\": *\"(?:Symbol\('\w+'(?:, \w+=True)*\)|s\d+)\"")
 # Texts that are quoted or only shown.
 _STRINGS = ("as_string", "as_strings")
 _SHOWN = ("stack_trace", "nn_module_stack", "source_fn_stack", "torch_fn", "custom", "from_node")
@@ -49,7 +54,7 @@ def load_program(path: Path, *, trust: bool) -> torch.export.ExportedProgram:
 
     Raises:
         ValueError: when it is damaged, was not written by ``torch.export.save``, or could run code and is not
-            trusted; the message names the member.
+            trusted; the message names the member. Also when its input has no fixed shape.
     """
     # It logs a traceback of what it raises, too.
     log = logging.getLogger("torch.export")
@@ -57,6 +62,11 @@ def load_program(path: Path, *, trust: bool) -> torch.export.ExportedProgram:
     try:
         source = str(path) if trust else io.BytesIO(_checked(path.read_bytes()))
         return torch.export.load(source)
+    except _DynamicError as error:
+        raise ValueError(
+            f"Expected '{path}' to be a program of one input of fixed shape [1, channels, height, width], but it was "
+            "exported for several (dynamic_shapes). Export it with such an example input alone."
+        ) from error
     except _CodeError as error:
         raise ValueError(
             f"'{path}' could run code of whoever made it: {error}. If you trust its maker, say so: `trust=True`."
@@ -78,6 +88,10 @@ class _CodeError(Exception):
     """A part of a file could run code; the message names it."""
 
 
+class _DynamicError(Exception):
+    """A program has no fixed shapes."""
+
+
 def _checked(content: bytes) -> bytes:
     """The file, written anew from the members that were looked at."""
     anew = io.BytesIO()
@@ -86,6 +100,8 @@ def _checked(content: bytes) -> bytes:
         alike = {name.lower() for name in names}
         if len(alike) < len(names) or any("\0" in name for name in names):
             raise ValueError("it holds two members of one name")
+        if not any(name.endswith(_PROGRAMS) for name in names):
+            raise ValueError("it holds no program")
         members = {name: archive.read(name) for name in names}
         for name, data in members.items():
             _check_member(name, data, members)
@@ -98,7 +114,11 @@ def _check_member(name: str, data: bytes, members: Mapping[str, bytes]) -> None:
     folder, file = parts[-2] if len(parts) > 1 else "", parts[-1]
     if "aotinductor" in parts:
         raise _CodeError(f"its member '{name}' belongs to a compiled library")
+    if ("models" in parts or "data" in parts[:2]) and not _MEMBER.fullmatch(name):
+        raise _CodeError(f"its member '{name}' is none that torch.export.save writes")
     if "models" in parts or file == "serialized_exported_program.json":
+        if _DYNAMIC.search(data):
+            raise _DynamicError
         for what in _code_in(json.loads(data)):
             raise _CodeError(f"its graph, '{name}', holds {what}")
     elif folder in ("weights", "constants") and file.startswith(_OBJECTS):
@@ -118,9 +138,10 @@ def _check_pickle(name: str, data: bytes) -> None:
     try:
         torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except Exception as error:
-        # The rest of torch's message advises to load it all the same.
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise _CodeError(f"its pickled member '{name}' holds more than tensors ({reason[:120]})") from error
+        # Of torch's message the rest advises to load it all the same.
+        called = re.search(r"GLOBAL ([\w.]+)", str(error), re.ASCII)
+        what = f": it calls {called[1][:80]}" if called else ""
+        raise _CodeError(f"its pickled member '{name}' holds more than tensors{what}") from error
 
 
 def _code_in(part: Any, key: str = "", within: str = "") -> Iterator[str]:

@@ -33,6 +33,9 @@ from monai_rwcp.utils.progress import shown_progress
 
 __all__ = ["ScoreChoice", "calibrate_folder", "evaluate_folder", "predict_folder"]
 
+# No name of a kind of patient: what an item holds besides.
+_ITEM_KEYS = (*UNNAMED, "pred", "label")
+
 
 def calibrate_folder(
     cases: Sequence[FolderCase],
@@ -81,6 +84,11 @@ def calibrate_folder(
     unit = cases[0].unit_name if cases else "case"
     if settings is not None and unit not in UNNAMED:
         unit = TunedSettings.load(settings).unit_name
+        if unit in _ITEM_KEYS:
+            raise ValueError(
+                f"The settings in '{settings}' were tuned on units called '{unit}', so nobody can tell whether some of "
+                "them are patients of the calibration: tune on patients (--unit-key patient)."
+            )
     handler = ConformalCalibrationHandler(
         alpha=alpha,
         unit_key=unit,

@@ -69,7 +69,13 @@ def weights_hash(network: torch.nn.Module) -> str:
         >>> before == weights_hash(layer)
         False
     """
-    state = bare_network(network)[0].state_dict()
+    bare = bare_network(network)[0]
+    state = bare.state_dict()
+    if not state and isinstance(bare, torch.jit.ScriptModule):
+        raise ValueError(
+            "The network is a frozen TorchScript, whose weights cannot be hashed, so that other weights could pass for "
+            "these. Use it as it was before torch.jit.freeze."
+        )
     digest = hashlib.sha256()
     for name, value in sorted({name.replace(f"{_COMPILED}.", ""): value for name, value in state.items()}.items()):
         for part in _parts(name, value):

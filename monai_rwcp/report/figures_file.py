@@ -13,6 +13,9 @@ from monai_rwcp.utils.json_types import check_types
 __all__ = ["read_figures", "write_figures"]
 
 _CALIBRATION = "calibration"
+_SHARES = ("_fnr", "_coverage", "_coverage_gap", "_dice", "_false_alarm_rate")
+_ROUNDING = 1e-9
+_COUNTS = ("_n_units", "_n_without_class")
 _MADE = "Make it with `monai-rwcp evaluate --out`"
 
 
@@ -52,8 +55,18 @@ def read_figures(path: str | Path, calibration: Calibration) -> dict[str, float]
         if name == _CALIBRATION:
             continue
         check_types(value, float | None, f"'{path}': {name}")
-        share = name.rpartition("_")[0].endswith(("_fnr", "_dice", "false_alarm_rate"))
-        if share and value is not None and not 0 <= value <= 1:
-            raise ValueError(f"Expected '{name}' in '{path}' to be a share in [0, 1], but got {value!r}. {_MADE}.")
+        kind = name.rpartition("_")[0]
+        wanted = None if value is None else _lacking(kind, value)
+        if wanted is not None:
+            raise ValueError(f"Expected '{name}' in '{path}' to be {wanted}, but got {value!r}. {_MADE}.")
         figures[name] = math.nan if value is None else float(value)
     return figures
+
+
+def _lacking(kind: str, value: float) -> str | None:
+    """What a figure of this kind has to be, where a value is not."""
+    if kind.endswith(_SHARES) and not -_ROUNDING <= value <= 1 + _ROUNDING:
+        return "a share in [0, 1]"
+    if kind.endswith(_COUNTS) and not float(value).is_integer():
+        return "a whole number"
+    return "at least 0" if value < -_ROUNDING else None

@@ -154,7 +154,7 @@ def names_of_units(units: Collection[object], what: str) -> set[str]:
         >>> sorted(names_of_units(["anna", 3], "`keep_apart`"))
         ['3', 'anna']
     """
-    if isinstance(units, str):
+    if isinstance(units, str | bytes):
         raise TypeError(f"Expected {what} to be a collection of names, but got the text {units!r}. Write [{units!r}].")
     if not isinstance(units, Collection):
         raise TypeError(f"Expected {what} to be a collection of names, such as ['anna', 'ben'], but got {units!r}.")

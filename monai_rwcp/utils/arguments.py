@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from monai_rwcp.utils.shown_text import hidden_character
+from monai_rwcp.utils.shown_text import as_seen, hidden_character
 
 __all__ = ["check_choice", "check_class_names", "check_integer", "check_share", "check_weight", "exact"]
 
@@ -90,13 +90,14 @@ def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
 
 
 def check_class_names(names: Sequence[str] | None) -> None:
-    """Refuse names of classes of which two are alike, or that cannot be shown: no reader could tell them apart.
+    """Refuse names of classes of which two look alike, or that cannot be shown: no reader could tell them apart.
 
     Args:
         names: a name for each channel; None where classes are numbered.
 
     Raises:
-        ValueError: when a name is there twice, or holds a hidden character; the message names it and its channels.
+        ValueError: when a name is there twice, is empty, or holds a hidden character; the message names it and its
+            channels.
 
     Example:
         >>> check_class_names(["background", "left", "right"])
@@ -108,7 +109,7 @@ def check_class_names(names: Sequence[str] | None) -> None:
                 f"Expected names of classes that can be shown on one line, but {str(name)!a} of channel {c} holds the "
                 f"hidden character U+{ord(hidden):04X}. Take it out."
             )
-    plain = [str(name).strip() for name in names or ()]
+    plain = [as_seen(str(name)) for name in names or ()]
     twice = next((name for name in plain if plain.count(name) > 1), None)
     if twice is not None:
         channels = " and ".join(str(c) for c, name in enumerate(plain) if name == twice)
@@ -116,3 +117,5 @@ def check_class_names(names: Sequence[str] | None) -> None:
             f"Expected every class to have a name of its own, but {twice!r} is that of channels {channels}. Nobody "
             "could tell their promises apart: give each its own."
         )
+    if "" in plain:
+        raise ValueError(f"Expected every class to have a name, but that of channel {plain.index('')} is empty.")

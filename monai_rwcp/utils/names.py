@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from numbers import Integral
@@ -48,7 +49,7 @@ def name_as_text(value: object, what: str) -> str:
         if abs(found) < _exact_below(value):
             return str(int(found))
         raise ValueError(f"Expected {what} to be a name, but {value!r} has lost its last digits. Give it as text.")
-    missing = found is None or isinstance(found, (str, float))
+    missing = found is None or isinstance(found, str) or (isinstance(found, float) and not math.isfinite(found))
     raise ValueError(
         f"Expected {what} to be a name (a string or a whole number), but got {value!r}."
         + (" A name that is missing cannot be told from others: fill it in." if missing else "")

@@ -6,7 +6,7 @@ import html
 import re
 import unicodedata
 
-__all__ = ["figure_text", "hidden_character", "html_text", "markdown_text", "one_line", "terminal_text"]
+__all__ = ["as_seen", "figure_text", "hidden_character", "html_text", "markdown_text", "one_line", "terminal_text"]
 
 # Joiners are letters' business in some scripts.
 _WANTED = "\u200c\u200d"
@@ -21,6 +21,17 @@ def hidden_character(text: str) -> str | None:
         (None, '\n')
     """
     return next((letter for letter in text if _is_hidden(letter)), None)
+
+
+def as_seen(text: str) -> str:
+    r"""A text as a reader tells it from others: composed letters, no joiners, and single spaces.
+
+    Example:
+        >>> as_seen(" left  u\u0308ber\u200d")
+        'left über'
+    """
+    composed = unicodedata.normalize("NFC", text)
+    return " ".join("".join(letter for letter in composed if letter not in _WANTED).split())
 
 
 def one_line(text: str) -> str:

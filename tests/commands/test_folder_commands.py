@@ -112,6 +112,11 @@ def test_scores_that_walk_and_scores_that_were_tuned(tmp_path: Path) -> None:
         ran = run(*arguments, "--score", settings, "--out", tmp_path / "other.json")
         assert ran.exit_code == 1
         assert message in ran.output
+    # Cases are no patients: nobody can tell whether they are of some that are calibrated on.
+    TunedSettings(BlurredScore(1.5), ("case_003",), "case", 0.2, "stretch", "it was best").save(settings)
+    ran = run(*common, "--score", settings, "--out", tmp_path / "other.json")
+    assert ran.exit_code == 1
+    assert "were tuned on units called 'case', so nobody can tell" in ran.output
     # Patients that the settings were chosen on are refused.
     TunedSettings(BlurredScore(1.5), ("patient 3",), "patient", 0.2, "stretch", "it was best").save(settings)
     for name in ("settings.json", "tuned.settings", "tuned.JSON"):

@@ -316,6 +316,8 @@ SET = {"keys": "pred_set"}
         ({"_target_": "KeepLargestConnectedComponentd", "keys": ["image", "pred_set"]}, "DIFFERS"),
         ({"_target_": "RemoveSmallObjectsd", **SET}, "DIFFERS"),
         ({"_target_": "AsDiscreted", "argmax": True, **SET}, "DIFFERS"),
+        ({"_target_": "AsDiscreted", "threshold": 0.5, **SET}, None),
+        ({"_target_": "AsDiscreted", "threshold": 0, **SET}, "DIFFERS"),
         ({"_target_": "LabelFilterd", "applied_labels": [1], **SET}, "DIFFERS"),
         ({"_target_": "Resized", "spatial_size": [8, 8, 8], "mode": "nearest", **SET}, "DIFFERS"),
         ({"_target_": "FillHolesd", **SET}, "NOTE"),
@@ -347,3 +349,13 @@ def test_a_step_on_a_copy_or_before_the_threshold_is_no_fault(bundle: Path, chan
     result = check(changed(on_a_copy), calibration_of(bundle))
     assert result.exit_code == 0, result.output
     assert "KeepLargest" not in result.output
+
+
+def test_a_step_on_the_channels_of_a_set(bundle: Path, changed: Callable[..., Path]) -> None:
+    def on_a_channel(config: dict[str, Any]) -> None:
+        after_threshold(config, _target_="KeepLargestConnectedComponentd", keys="pred_set_1")
+        after_threshold(config, _target_="SplitDimd", keys="pred_set")
+
+    result = check(changed(on_a_channel), calibration_of(bundle))
+    assert result.exit_code == 1, result.output
+    assert "on pred_set_1" in result.output

@@ -114,3 +114,13 @@ def test_images_that_cannot_be_referred_to(name: str, value: str | None, tmp_pat
 def test_an_unknown_kind_of_image(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"SOPClassUID of '.*' is 1\.2\.3, no kind of image"):
         written(tmp_path, every(lambda d: setattr(d, "SOPClassUID", "1.2.3")))
+
+
+@pytest.mark.parametrize(
+    ("name", "values"), [("ImageOrientationPatient", [1, 0, 0.00005, 0, 1, 0]), ("PixelSpacing", [0.80005, 0.6])]
+)
+def test_one_slice_that_is_rounded_in_another_way(name: str, values: list[float], tmp_path: Path) -> None:
+    write_series(tmp_path / "series", 0.0, lambda slices: setattr(slices[3], name, values))
+    series = read_series(tmp_path / "series")
+    write_sets(tmp_path / "seg.dcm", series, [HEART], promise="p")
+    assert (read_back(tmp_path / "seg.dcm", series)["heart"] == BLOB.numpy()).all()

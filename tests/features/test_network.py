@@ -256,6 +256,83 @@ def test_threads_get_the_features_of_their_own_image(training: bool, sources: in
     assert not any(module._forward_hooks for module in network.modules())
 
 
+class _Merging(torch.nn.Module):
+    """Its weights are others in evaluation, as those of adapters that are merged for it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.merged = torch.nn.Conv2d(1, 2, 1), False
+
+    def train(self, mode: bool = True) -> _Merging:
+        super().train(mode)
+        if self.merged is mode:
+            self.layer.weight.data *= 0.5 if mode else 2
+            self.merged = not mode
+        return self
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = self.layer(image)
+        return found
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_weights_that_are_merged_for_evaluation_are_as_before(training: bool) -> None:
+    network = torch.nn.Sequential(_Merging(), torch.nn.Conv2d(2, 2, 1)).train(training)
+    weights, image = weights_hash(network), torch.rand(1, 8, 8)
+    found = NetworkFeatures(network, "0.layer")(image)
+    assert (weights_hash(network), network[0].merged) == (weights, not training)
+    assert [module.training for module in network.modules()] == [training] * 4
+    with torch.no_grad():
+        assert torch.equal(found, network.eval()[0](image[None])[0])
+
+
+class _Meeting(torch.nn.Module):
+    """In the middle of its pass, another thread does something and has some time for it."""
+
+    def __init__(self, other: Any) -> None:
+        super().__init__()
+        self.first, self.norm, self.last = torch.nn.Conv2d(1, 3, 3), torch.nn.BatchNorm2d(3), torch.nn.Conv2d(3, 2, 1)
+        self.other, self.met = other, []
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        found = self.first(image)
+        if self.other is not None:
+            other, self.other = self.other, None
+            self.met.append(threading.Thread(target=other, args=(self,)))
+            self.met[0].start()
+            self.met[0].join(0.2)
+        return self.last(self.norm(found))
+
+
+def _left_training(network: Any) -> None:
+    """What an evaluator of MONAI does at the end of an iteration that it began with a network in training mode."""
+    network.train()
+
+
+def _forward(network: Any) -> None:
+    with torch.no_grad():
+        network(torch.rand(1, 1, 8, 8))
+
+
+@pytest.mark.parametrize("layers", ["first", "norm", "last"])
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("other", [_left_training, _forward])
+def test_what_others_do_with_the_network_meanwhile(other: Any, training: bool, layers: str) -> None:
+    """Data are often made in threads while an evaluator takes the same network through images."""
+    torch.manual_seed(3)
+    network = _Meeting(None).train(training)
+    extractor, image = NetworkFeatures(network, layers), torch.rand(1, 8, 8)
+    alone, weights = extractor(image), weights_hash(network)
+    network.other = other
+    found = extractor(image)
+    network.met[0].join(10)
+    assert torch.equal(found, alone)
+    assert weights_hash(network) == weights
+    expected = training or other is _left_training
+    assert [module.training for module in network.modules()] == [expected] * 4
+    assert "train" not in vars(network)
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_process_forked_in_the_middle_of_a_pass_does_not_wait_for_it() -> None:
     extractor, begun, go_on = NetworkFeatures(_Slow(), "first"), threading.Event(), threading.Event()

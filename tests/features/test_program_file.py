@@ -6,8 +6,10 @@ import io
 import json
 import logging
 import pickle
+import re
 import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +155,35 @@ def _library(members: Members, witness: Path) -> None:
     members[named(members, "archive_format").split("/")[0] + "/data/aotinductor/model/model.so"] = b"\x7fELF"
 
 
+def _file_operator(operator: str, **more: Any) -> Callable[[dict[str, Any]], None]:
+    """Call an operator that writes a file of any name."""
+
+    def changed(module: dict[str, Any]) -> None:
+        graph = module["graph"]
+        node = json.loads(json.dumps(graph["nodes"][0]))
+        made = {"filename": {"as_string": "WITNESS"}, **more}
+        node["inputs"] = [{"name": name, "arg": value, "kind": 1} for name, value in made.items()]
+        graph["tensor_values"]["crafted"] = graph["tensor_values"][node["outputs"][0]["as_tensor"]["name"]]
+        node |= {"target": f"torch.ops.aten.{operator}.default", "outputs": [{"as_tensor": {"name": "crafted"}}]}
+        graph["nodes"].insert(0, node)
+
+    return changed
+
+
+def _program_in_a_folder(members: Members, witness: Path) -> None:
+    """A second program called sub/model: its weights' table lies in a folder of its own."""
+    root = named(members, "archive_format").split("/")[0]
+    for kind in ("weights", "constants"):
+        table = members[f"{root}/data/{kind}/model_{kind}_config.json"]
+        members[f"{root}/data/{kind}/sub/model_{kind}_config.json"] = table
+    weights = json.loads(members[f"{root}/data/weights/model_weights_config.json"])
+    next(iter(weights["config"].values())).update(path_name="crafted", use_pickle=True)
+    members[f"{root}/data/weights/sub/model_weights_config.json"] = json.dumps(weights).encode()
+    members[f"{root}/data/weights/crafted"] = payload(witness)
+    members[f"{root}/models/sub/model.json"] = members[f"{root}/models/model.json"]
+    members[f"{root}/data/sample_inputs/sub/model.pt"] = b""
+
+
 def _second_models_file(members: Members, witness: Path) -> None:
     name = named(members, "models/model.json")
     document = json.loads(members[name])
@@ -163,7 +194,10 @@ def _second_models_file(members: Members, witness: Path) -> None:
 
 
 WAYS: dict[str, tuple[Callable[[Members, Path], None], str]] = {
-    "sample inputs": (_sample_inputs, r"pickled member '\w+/data/sample_inputs/model\.pt' holds more than tensors"),
+    "sample inputs": (
+        _sample_inputs,
+        r"pickled member '\w+/data/sample_inputs/model\.pt' holds more than tensors: it calls io\.open\.",
+    ),
     "pickled weight": (_pickled("weights"), r"pickled member '\w+/data/weights/weight_\d' holds more"),
     "pickled constant": (_pickled("constants"), r"pickled member '\w+/data/constants/tensor_\d' holds more"),
     "weights as torch 2.8 wrote them": (_legacy("weights"), r"data/weights/model\.pt' holds more"),
@@ -186,7 +220,16 @@ WAYS: dict[str, tuple[Callable[[Members, Path], None], str]] = {
     "call of what was found": (in_graph(_call("_operator.methodcaller")), "holds a call of '_operator.methodcaller'"),
     "import by an enumeration": (in_graph(_enum), r"unusual classes \(out_spec\)"),
     "import by a dictionary": (in_graph(_default_dict), r"unusual classes \(in_spec\)"),
-    "second program": (_second_models_file, r"models/other\.json', holds the expression"),
+    "second program": (_second_models_file, r"its member '\w+/models/other\.json' is none that torch\.export\.save"),
+    "program in a folder": (
+        _program_in_a_folder,
+        r"/sub/model(_weights_config)?\.\w+' is none that torch\.export\.save",
+    ),
+    "file made by the graph": (
+        in_graph(_file_operator("from_file", shared={"as_bool": True}, size={"as_int": 9})),
+        r"holds a call of 'torch\.ops\.aten\.from_file\.default'",
+    ),
+    "file saved by the graph": (in_graph(_file_operator("save")), r"holds a call of 'torch\.ops\.aten\.save\.default'"),
 }
 
 
@@ -203,14 +246,39 @@ def test_what_could_run_code_is_refused_before_it_runs(way: str, honest: Path, t
     assert not witness.exists()
 
 
-@pytest.mark.parametrize("way", ["sample inputs", "pickled weight", "size", "opaque object"])
+@pytest.mark.parametrize(
+    "way",
+    ["sample inputs", "pickled weight", "size", "opaque object", "program in a folder", "file made by the graph"],
+)
 def test_the_payloads_do_run_where_the_file_is_trusted(way: str, honest: Path, tmp_path: Path) -> None:
     """Otherwise the test above would prove nothing."""
     witness = tmp_path / "witness"
     path = rebuilt(tmp_path / "crafted.pt2", honest, lambda members: WAYS[way][0](members, witness))
-    with pytest.raises((ValueError, AttributeError, TypeError, AssertionError)):
+    with suppress(ValueError, AttributeError, TypeError, AssertionError):
         ExportedFeatures(path, trust=True)(torch.rand(1, 32, 32))
     assert witness.exists()
+
+
+def test_no_operator_that_names_a_file_is_called_without_trust() -> None:
+    """Every release of torch may bring another one."""
+    rooms = ("aten", "prims", "quantized_decomposed", "torchvision")
+    schemas = [s for s in torch._C._jit_get_all_schemas() if s.name.partition("::")[0] in rooms]
+    named = {
+        s.name for s in schemas for a in s.arguments if re.search("file|path|url", a.name) and "str" in str(a.type)
+    }
+    assert named == {"aten::from_file", "aten::save"}
+
+
+@pytest.mark.parametrize("sides", [{0: torch.export.Dim("batch")}, {2: torch.export.Dim("height", min=16, max=512)}])
+@pytest.mark.parametrize("trust", [False, True])
+def test_a_program_of_several_shapes_is_refused_as_such(sides: dict[int, Any], trust: bool, tmp_path: Path) -> None:
+    path = tmp_path / "dynamic.pt2"
+    images = (torch.rand(2, 3, 32, 32),)
+    network = torch.nn.Conv2d(3, 4, 3, padding=1)
+    torch.export.save(torch.export.export(network, images, dynamic_shapes=(sides,)), path)
+    with pytest.raises(ValueError, match="program of one input of fixed shape") as caught:
+        ExportedFeatures(path, trust=trust)(torch.rand(1, 32, 32))
+    assert "trust" not in str(caught.value)
 
 
 def old_format(path: Path, honest: Path, inputs: bytes) -> Path:
@@ -252,6 +320,14 @@ def test_two_members_of_one_name_are_refused(honest: Path, tmp_path: Path) -> No
         copy.writestr(next(name for name in source.namelist() if name.endswith("model.pt")), b"")
     with pytest.raises(ValueError, match="damaged or was not written .* two members of one name"):
         ExportedFeatures(path)(torch.rand(1, 32, 32))
+
+
+def test_what_is_no_program_is_not_said_to_run_code(tmp_path: Path) -> None:
+    torch.save({"weight": torch.rand(1)}, tmp_path / "weights.pt2")
+    with pytest.raises(
+        ValueError, match=r"weights\.pt2' is damaged or was not written by torch\.export\.save.*no program"
+    ):
+        ExportedFeatures(tmp_path / "weights.pt2")(torch.rand(1, 32, 32))
 
 
 def test_an_honest_program_gives_the_same_with_trust_and_without(honest: Path) -> None:

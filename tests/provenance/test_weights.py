@@ -211,3 +211,12 @@ def test_whatever_a_layer_keeps_counts_or_is_refused() -> None:
         assert weights_hash(_Keeps(one)) != weights_hash(_Keeps(other))
     with pytest.raises(ValueError, match="holds a object under '_extra_state', which cannot be hashed"):
         weights_hash(_Keeps(object()))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_frozen_script_hides_its_weights() -> None:
+    network = torch.nn.Conv2d(1, 2, 1).eval()
+    script = torch.jit.script(network)
+    assert weights_hash(script) == weights_hash(network)
+    with pytest.raises(ValueError, match=r"frozen TorchScript.*before torch\.jit\.freeze"):
+        weights_hash(torch.jit.freeze(script))

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from scipy.ndimage import zoom
 
 from monai_rwcp import RandomWalkDiffusion, TunedScore, false_negative_rate_table
 from monai_rwcp.conformal import Calibration, LossTable, calibrate
@@ -40,10 +41,17 @@ def cubic(values: torch.Tensor) -> torch.Tensor:
     return F.interpolate(values[None], scale_factor=2.3, mode="bicubic")[0]
 
 
+def spline(values: torch.Tensor) -> torch.Tensor:
+    """As `scipy.ndimage.zoom` and SimpleITK's B-splines do it: its ripples run on far beyond the edges."""
+    return torch.stack([torch.from_numpy(zoom(channel.numpy(), 1.7, order=3)) for channel in values])
+
+
 CLEAR = F.one_hot(LABEL[0], 2).movedim(-1, 0).float()
 OTHERS: dict[str, tuple[torch.Tensor, str]] = {
     "overshoot": (cubic(CLEAR), "overshoot of a cubic interpolation: resample the map linearly, or clip it"),
     "overshoot of a small organ": (cubic(CLEAR * (LABEL == 1)), "overshoot of a cubic interpolation"),
+    "overshoot of a spline": (spline(CLEAR), "overshoot of a cubic interpolation"),
+    "overshoot of a spline, organ alone": (spline(CLEAR)[1:], "overshoot of a cubic interpolation"),
     "overshoot of one voxel": (SOFTMAX + 0.01 * (SOFTMAX.max() == SOFTMAX), "overshoot"),
     "percent of a softmax": (100 * SOFTMAX, "percent: divide by 100"),
     "percent of a sigmoid": (100 * SIGMOID, "percent: divide by 100"),
@@ -93,6 +101,11 @@ def test_whole_numbers_are_masks_or_8_bits() -> None:
         check_score((255 * SOFTMAX).round().to(torch.uint8))
     with pytest.raises(ValueError, match=r"dtype is torch\.int64, .*numbers of classes"):
         check_score(2 * LABEL)
+
+
+def test_a_map_without_voxels() -> None:
+    with pytest.raises(ValueError, match=r"'pred', but it is empty \(shape \(2, 0, 4\)\)"):
+        check_range(torch.zeros(2, 0, 4), "'pred'")
 
 
 def test_values_that_are_not_finite() -> None:

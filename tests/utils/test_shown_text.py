@@ -71,6 +71,20 @@ def test_a_class_cannot_be_called_so(text: str) -> None:
     assert str(caught.value).isprintable()
 
 
+@pytest.mark.parametrize(
+    "names", [["b", "left  lobe", "left lobe"], ["b", "Mu\u0308ller", "Müller"], ["b", "a\u200d", "a"]]
+)
+def test_two_classes_cannot_look_alike(names: list[str]) -> None:
+    with pytest.raises(ValueError, match="is that of channels 1 and 2"):
+        check_class_names(names)
+
+
+@pytest.mark.parametrize("empty", ["", " ", "\u200d"])
+def test_a_class_has_a_name(empty: str) -> None:
+    with pytest.raises(ValueError, match="that of channel 1 is empty"):
+        check_class_names(["background", empty, "lobe"])
+
+
 def calibration(name: str, unit: str = "patient") -> Calibration:
     return Calibration(
         promised=Promise(0.1), unit_name=unit, n_channels=2, n_images=30, class_names=("background", name),

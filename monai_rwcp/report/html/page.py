@@ -82,8 +82,8 @@ def report_page(
         f"<p>Calibrated {html_text(calibration.created)} with "
         + html_text(", ".join(f"{name} {release}" for name, release in calibration.packages.items()))
         + f", on {calibration.n_images} images. Report by monai-rwcp {__version__}.</p>",
-        "<p>Research software, not a medical device. The promise is an average over new patients like those of the "
-        "calibration, not a promise about one case.</p>",
+        f"<p>Research software, not a medical device. The promise is about new {html_text(calibration.unit_name)}s as "
+        "a whole, where they are like those of the calibration, and not about any single one.</p>",
     ]
     # Even a page that someone has changed may fetch nothing, and run no other script than this one.
     script = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()

@@ -75,7 +75,7 @@ def calibration_card(
     for group, of_group in (calibration.groups or {}).items():
         shown = ", ".join(f"{calibration.class_name(c)} {e.threshold:.4f} (n = {e.n})" for c, e in of_group.items())
         lines += ["", markdown_text(f"Group {group}: {shown}.")]
-    lines += ["", "## Observed on other patients", ""]
+    lines += ["", markdown_text(f"## Observed on other {calibration.unit_name}s"), ""]
     if figures is None:
         lines += ["*Not evaluated. `monai-rwcp evaluate` measures the sets of labelled patients of your own.*", ""]
     else:
@@ -98,7 +98,7 @@ def calibration_card(
         "",
         "With new network weights, another scanner or protocol, other preprocessing or settings: run the same chain "
         "over labelled patients that neither trained nor tuned, with `ConformalCalibrationHandler`, or `monai-rwcp "
-        "calibrate` on a folder of maps. Every patient counts once.",
+        f"calibrate` on a folder of maps. Every {markdown_text(calibration.unit_name)} counts once.",
         "",
         "## Made with",
         "",
@@ -125,8 +125,8 @@ def _warnings(calibration: Calibration, figures: Mapping[str, float] | None) -> 
             raise ValueError(f"The figures have no {missing}: they are of another calibration.") from missing
         if is_compared(calibration) and observed - 2 * error > calibration.promised.alpha:
             found.append(
-                f"Of {name} {observed:.1%} was missed on other patients, more than the promised "
-                f"{calibration.promised.alpha:.1%} by over two standard errors: those patients are not like the "
+                f"Of {name} {observed:.1%} was missed on other {calibration.unit_name}s, more than the promised "
+                f"{calibration.promised.alpha:.1%} by over two standard errors: those are not like the "
                 "calibration's, or their scores were made another way."
             )
     unguarded = guard_in_words(calibration.provenance)

@@ -26,8 +26,9 @@ CALIBRATION = Calibration(
 
 
 def figures(**rates: float) -> dict[str, float]:
-    names = ("fnr_standard_error", "stretch_median", "dice", "assd", "hd95", "false_alarm_rate", "n_units")
+    names = ("fnr_standard_error", "stretch_median", "dice", "assd", "hd95", "false_alarm_rate")
     found = {f"pred_set_{name}_{c}": 0.01 for name in names for c in (1, 2)}
+    found |= {f"pred_set_n_units_{c}": 30.0 for c in (1, 2)}
     return found | {"pred_set_fnr_1": rates["one"], "pred_set_fnr_2": rates["two"]}
 
 
@@ -131,6 +132,12 @@ def test_figures_come_back_and_are_strict_json(tmp_path: Path) -> None:
         ({"calibration": None}, "no file of figures that knows its calibration"),
         ({"pred_set_fnr_1": -0.5}, r"'pred_set_fnr_1' in .* a share in \[0, 1\], but got -0.5"),
         ({"pred_set_dice_2": 1.5}, "a share in"),
+        ({"pred_set_coverage_1": -0.1}, "a share in"),
+        ({"pred_set_coverage_gap_1": 1.01}, "a share in"),
+        ({"pred_set_stretch_median_1": -3}, "'pred_set_stretch_median_1' in .* to be at least 0, but got -3"),
+        ({"pred_set_hd95_2": -0.01}, "at least 0"),
+        ({"pred_set_n_units_2": -1}, "at least 0"),
+        ({"pred_set_n_units_2": 11.5}, "a whole number"),
         ({"pred_set_fnr_1": "0.1"}, "is '0.1', which is no finite number"),
         ({"pred_set_fnr_1": True}, "is True, which is no finite number"),
     ],
@@ -156,3 +163,12 @@ def test_card_and_promise_say_what_does_not_guard_them(record: ScoreRecord, word
     calibration = replace(CALIBRATION, provenance=record)
     assert words in calibration.promise.splitlines()[-1]
     assert words in calibration_card(calibration).split("## Promise")[0]
+
+
+def test_a_calibration_by_cases_speaks_of_no_patients() -> None:
+    card = calibration_card(replace(CALIBRATION, unit_name="case"), figures=figures(one=0.2, two=0.08))
+    assert "## Observed on other cases" in card
+    assert "Every case counts once." in card
+    assert "missed on other cases" in card
+    assert "other patients" not in card
+    assert "## Observed on other patients" in calibration_card(CALIBRATION)
