@@ -210,8 +210,8 @@ def _npz(path: Path, name: str) -> np.ndarray:
     if values is None:
         raise ValueError(
             f"Expected '{name}' alone in '{path}', as nnU-Net v2 writes it with --save_probabilities, but it holds "
-            f"{', '.join(names) or 'nothing'}. Files of v1 are not read: predict once more with v2, or save the maps as "
-            "NIfTI, with another --form."
+            f"{', '.join(names) or 'nothing'}. Files of v1 are not read: predict once more with v2, or save the maps "
+            "as NIfTI, with another --form."
         )
     if values.dtype.kind not in "fiub":
         raise ValueError(f"Expected probabilities in '{path}', but it holds {values.dtype}, which are no real numbers.")
