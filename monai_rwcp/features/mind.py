@@ -66,13 +66,20 @@ class MINDFeatures:
             in 3D.
 
         Raises:
-            ValueError: when the image has several channels, is constant or not finite.
+            ValueError: when the image has several channels, is constant or not finite, or radius and dilation reach
+                far beyond it.
         """
         image = image.as_subclass(torch.Tensor)
         check_image(image, volumes=True)
         if image.shape[0] != 1:
             raise ValueError(
                 f"Expected an image of one channel, but got shape {tuple(image.shape)}. Choose one of them."
+            )
+        reach = self.radius + self.dilation
+        if reach > 4 * max(image.shape):
+            raise ValueError(
+                f"A radius and dilation of {reach!r:.20} voxels together reach far beyond an image of shape "
+                f"{tuple(image.shape)}. Use smaller ones."
             )
         # A common scale and shift change nothing in the result, and keep squares in range.
         values = image.double()

@@ -55,7 +55,7 @@ def check_integer(name: str, value: object, lowest: int) -> None:
     Example:
         >>> check_integer("k", 20, lowest=1)
     """
-    if not isinstance(value, int) or isinstance(value, bool) or not lowest <= value < 2**31:
+    if not isinstance(value, int) or isinstance(value, bool) or value < lowest:
         raise ValueError(f"Expected `{name}` to be an integer of at least {lowest}, but got {value!r:.60}.")
 
 

@@ -93,7 +93,7 @@ def test_nnunet_without_its_segmentation_or_of_another_run(tmp_path: Path) -> No
     np.savez_compressed(path, softmax=np.zeros((3, 4, 5, 6)))
     with pytest.raises(
         ValueError,
-        match=r"Expected 'probabilities' alone .*as nnU-Net v2 writes it, but it holds softmax\. Files of v1",
+        match=r"Expected 'probabilities' alone .*as nnU-Net v2 writes it with --save_probabilities, but it holds softmax\. Files of v1",
     ):
         read_map(path, "nnunet")
 

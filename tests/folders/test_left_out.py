@@ -102,7 +102,7 @@ def test_in_the_folder_of_maps_too(tmp_path: Path) -> None:
 def test_a_link_that_leads_nowhere_is_called_one(tmp_path: Path) -> None:
     maps = touch(tmp_path / "maps", "a.nii.gz")
     (maps / "b.nii.gz").symlink_to(tmp_path / "moved" / "b.nii.gz")
-    with pytest.warns(UserWarning, match=r"b\.nii\.gz \(a link that leads nowhere\)\. 1 in all"):
+    with pytest.warns(UserWarning, match=r"b\.nii\.gz \(a link that leads nowhere\)\."):
         assert len(match_folders(maps)) == 1
 
 

@@ -28,4 +28,4 @@ def test_a_set_is_made_anew_when_the_header_of_its_segmentation_is_mended(tmp_pa
     ran = run(*predict)
     assert ran.exit_code == 1
     assert "No set was made of 1 of 12 maps" in ran.output
-    assert "Expected the segmentation that nnU-Net wrote beside" in ran.output
+    assert "Expected one segmentation beside" in ran.output

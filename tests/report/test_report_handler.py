@@ -158,7 +158,7 @@ def test_sets_in_2d_without_meta_data(tmp_path: Path) -> None:
         ({"pred_set": torch.ones(2, 20, 16, 6)}, {}, r"Expected a set \[3, \*spatial\]"),
         ({"inner": torch.ones(3, 20, 16, 6)}, {}, "inside the set, but .* voxels of class 1 are not"),
         ({"inner": torch.ones(3, 20, 16, 5)}, {}, "inner set of the set's shape"),
-        ({"pred": torch.ones(3, 20, 16, 6)}, {"score_key": "pred"}, "looks like a mask"),
+        ({"pred": (torch.arange(6) > 2).float().repeat(3, 20, 16, 1)}, {"score_key": "pred"}, "looks like a mask"),
         ({}, {"unit_key": None}, "Expected units of kind 'patient', as calibrated"),
     ],
 )

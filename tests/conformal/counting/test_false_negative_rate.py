@@ -62,7 +62,7 @@ def test_a_wrong_label_in_the_last_slab_is_found(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("monai_rwcp.conformal.counting.count_case._SLAB_VOXELS", 4)
     label = LABEL.clone()
     label[0, 3, 3] = 9
-    with pytest.raises(ValueError, match=r"\[9.0\]"):
+    with pytest.raises(ValueError, match=r"also holds 9"):
         false_negative_rate_table(GOOD, label, unit="a")
 
 
@@ -121,8 +121,8 @@ LABEL = torch.zeros(1, 4, 4)
         (GOOD - 1, LABEL, {}, "looks like logits"),
         (GOOD.long(), LABEL, {}, "looks like a mask"),
         (GOOD[None, None], LABEL, {}, "split into items"),
-        (GOOD, LABEL + 2, {}, r"class numbers from 0 to 1.*\[2.0\].*mask"),
-        (GOOD, LABEL - 1, {}, "-1.0"),
+        (GOOD, LABEL + 2, {}, r"class numbers from 0 to 1.*also holds 2.*mask"),
+        (GOOD, LABEL - 1, {}, "also holds -1"),
         (GOOD, LABEL + 0.5, {}, "0.5"),
         (GOOD, torch.zeros(1, 4, 5), {}, r"\(1, 4, 4\).*\(1, 4, 5\).*same grid"),
         (GOOD, torch.zeros(4, 4), {}, r"\(4, 4\)"),

@@ -172,7 +172,7 @@ def test_unknown_options(options: dict, message: str) -> None:
     [
         (["background", "left", "left"], r"'left' is that of channels 1 and 2"),
         (["background", "left", " left "], r"'left' is that of channels 1 and 2"),
-        (["", "left", ""], r"'' is that of channels 0 and 2"),
+        (["", "left", "right"], "that of channel 0 is empty"),
         (["organ"] * 3, r"'organ' is that of channels 0 and 1 and 2"),
     ],
 )
@@ -188,5 +188,5 @@ def test_classes_of_one_name_are_refused(names: list[str], message: str, tmp_pat
     replace(made, class_names=tuple(names)).save(tmp_path / "c.json")
     with pytest.raises(ValueError, match=message):
         Calibration.load(tmp_path / "c.json")
-    for differ in (["background", "left", "Left"], ["", "left", "right"]):
+    for differ in (["background", "left", "Left"], ["rest", "left", "right"]):
         assert calibrate(table, 0.2, class_names=differ).class_name(2) == differ[2]

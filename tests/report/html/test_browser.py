@@ -150,7 +150,7 @@ def test_print_shows_every_part(browser: Browser, page: Path, tmp_path: Path) ->
     assert read.count("slice ") >= 4
     # Nothing is cut: the last column, and the last line.
     assert "patients" in read[places[2] : places[3]]
-    assert "not a promise about one case" in read
+    assert "and not about any single one" in read
     images = subprocess.run(
         ["pdfimages", "-list", str(tmp_path / "r.pdf")], capture_output=True, text=True, check=True, timeout=60
     ).stdout
