@@ -34,6 +34,7 @@ def evaluate(sets: Path, labels: Path, units: Path | None, calibration: Path, ou
 
         from monai_rwcp.conformal.promises.calibration import Calibration
         from monai_rwcp.folders.runs import evaluate_folder
+        from monai_rwcp.report.cautions import other_units
         from monai_rwcp.report.figures_file import write_figures
         from monai_rwcp.report.tables.evaluation_table import evaluation_table
         from monai_rwcp.utils.processes import is_first_process, joined_processes
@@ -42,6 +43,8 @@ def evaluate(sets: Path, labels: Path, units: Path | None, calibration: Path, ou
         with joined_processes():
             figures = evaluate_folder(cases, promised, progress=True)
             say(evaluation_table(figures, promised))
+            for caution in other_units(promised, cases[0].unit_name):
+                say(caution)
             if out is not None and is_first_process():
                 write_figures(figures, promised, out)
                 tell(f"{out}")

@@ -68,9 +68,11 @@ def score_chain(score: ScoreChoice, extractor: FeatureExtractor | None) -> Seque
     """The transforms that make a score of ``pred``, by the features of ``image`` where it is walked.
 
     Raises:
-        ValueError: when a walk has no source of features.
+        ValueError: when a walk has no source of features, or another score has one.
     """
     if not needs_features(score):
+        if extractor is not None:
+            raise ValueError(f"The score '{score}' does not walk and has no use for features: leave out `extractor`.")
         return () if score == "plain" else (TunedScored("pred", score),)
     if extractor is None:
         raise ValueError(f"The score '{score}' walks by features of the images: give `extractor` and `images`.")

@@ -7,8 +7,9 @@ from math import isnan
 
 from monai_rwcp.conformal.promises.calibration import Calibration
 from monai_rwcp.report.intervals import observed_interval
+from monai_rwcp.utils.names import UNNAMED
 
-__all__ = ["is_compared", "report_warnings"]
+__all__ = ["is_compared", "other_units", "report_warnings"]
 
 _FEW = 10
 
@@ -16,6 +17,13 @@ _FEW = 10
 def is_compared(calibration: Calibration) -> bool:
     """Whether the mean missed share of patients is what the calibration promises something of."""
     return not _other_promise(calibration)
+
+
+def other_units(calibration: Calibration, unit: str) -> list[str]:
+    """What is to be said where units were named at calibration and not here, or the other way round."""
+    if (unit in UNNAMED) == (calibration.unit_name in UNNAMED):
+        return []
+    return [f"The promise is about {calibration.unit_name}s, but what is observed here is by {unit}: name units alike."]
 
 
 def report_warnings(calibration: Calibration, figures: Mapping[int, Mapping[str, float]]) -> list[str]:

@@ -184,3 +184,22 @@ def test_programs_that_differ_from_case_to_case_say_nothing(cohorts: dict[str, P
     calibrated(folder, "channels-last")
     assert (Calibration.load(folder / "calibration.json").provenance.maps or {})["written_by"] == "varies"
     predicted(folder, "channels-last")
+
+
+def test_a_source_of_features_that_nothing_uses_is_refused(cohorts: dict[str, Path], tmp_path: Path) -> None:
+    folder = copied(cohorts["channels-last"], tmp_path)
+    output = calibrated(folder, "channels-last", "--extractor", "mind", code=1)
+    assert "The score 'plain' does not walk" in output
+    assert "--extractor" in output
+
+
+def test_figures_by_case_for_a_promise_about_patients_say_so(cohorts: dict[str, Path], tmp_path: Path) -> None:
+    folder = copied(cohorts["channels-last"], tmp_path)
+    calibrated(folder, "channels-last")
+    predicted(folder, "channels-last")
+    given = ("--labels", folder / "test" / "labels", "--calibration", folder / "calibration.json")
+    by_case = run("evaluate", folder / "sets", *given)
+    assert by_case.exit_code == 0, by_case.output
+    assert "The promise is about patients, but what is observed here is by case" in by_case.output
+    by_patient = run("evaluate", folder / "sets", *given, "--units", folder / "test.csv")
+    assert "The promise is about" not in by_patient.output

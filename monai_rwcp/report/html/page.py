@@ -13,12 +13,11 @@ import numpy as np
 from monai_rwcp.conformal.promises.calibration import Calibration
 from monai_rwcp.metrics.summary import ImageFigures, class_figures, unit_false_negative_rates
 from monai_rwcp.report.case_maps import ReportCase, ShownCase
-from monai_rwcp.report.cautions import is_compared, report_warnings
+from monai_rwcp.report.cautions import is_compared, other_units, report_warnings
 from monai_rwcp.report.figures.charts import missed_histogram, observed_chart, size_curve, stretch_histogram
 from monai_rwcp.report.html.page_tables import calibration_table, class_table, unit_table
 from monai_rwcp.report.html.parts import chart, shown_cases
 from monai_rwcp.report.html.style import SCRIPT, STYLE
-from monai_rwcp.utils.names import UNNAMED
 from monai_rwcp.utils.shown_text import html_text
 from monai_rwcp.version import __version__
 
@@ -64,7 +63,7 @@ def report_page(
     parts = [
         "<h1>Prediction sets: promised and observed</h1>",
         f"<p>{len(cases)} images of {n_units} {html_text(unit)}s.</p>",
-        _warnings([*_other_units(calibration, unit), *report_warnings(observed, figures)]),
+        _warnings([*other_units(calibration, unit), *report_warnings(observed, figures)]),
         f'<section class="promise"><h2>The promise</h2>{_paragraphs(calibration.promise.splitlines())}</section>',
         "<h2>By class</h2>",
         class_table(observed, figures, images, "mm" if cases[0].in_mm else "voxels"),
@@ -96,13 +95,6 @@ def report_page(
         + "\n".join(part for part in parts if part)
         + f"\n<script>{SCRIPT}</script></body></html>\n"
     )
-
-
-def _other_units(calibration: Calibration, unit: str) -> list[str]:
-    """What is to be said where units were named at calibration and not here, or the other way round."""
-    if (unit in UNNAMED) == (calibration.unit_name in UNNAMED):
-        return []
-    return [f"The promise is about {calibration.unit_name}s, but what is observed here is by {unit}: name units alike."]
 
 
 def _paragraphs(lines: Sequence[str]) -> str:
