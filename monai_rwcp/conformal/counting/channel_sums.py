@@ -44,8 +44,9 @@ def sums_of_channels(score: torch.Tensor) -> ChannelSums | None:
         from 0.500 to 1.500
     """
     sums = _sums(score)
-    inside = sums.where(sums != 0, torch.inf)
-    low, high = float(inside.min()), float(sums.max())
+    low, high = (float(value) for value in sums.aminmax())
+    if low == 0:
+        low = float(sums.where(sums != 0, torch.inf).min())
     if high == 0 and low == torch.inf:
         return None
     slack = 0.01 + score.shape[0] / 500
@@ -97,6 +98,8 @@ def check_background(score: torch.Tensor, label_mode: LabelMode) -> None:
     if label_mode == "regions" or score.shape[0] == 1 or not score[0].any():
         return
     sums = _sums(score)
+    if sums.numel() and float(sums.min()) >= 0.5:
+        return
     n_inside = int((sums != 0).sum())
     n_low = int(((sums < 0.5) & (sums != 0)).sum())
     if 2 * n_low > n_inside and _are_probabilities(score):
@@ -128,4 +131,8 @@ def _are_probabilities(score: torch.Tensor) -> bool:
 
 
 def _sums(score: torch.Tensor) -> torch.Tensor:
-    return score.sum(dim=0, dtype=torch.promote_types(score.dtype, torch.float32))
+    # One channel after the other: several times faster than a sum over the first axis.
+    sums = score[0].to(torch.promote_types(score.dtype, torch.float32), copy=True)
+    for channel in score[1:]:
+        sums += channel
+    return sums
