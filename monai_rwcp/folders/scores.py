@@ -68,11 +68,12 @@ def score_chain(score: ScoreChoice, extractor: FeatureExtractor | None) -> Seque
     """The transforms that make a score of ``pred``, by the features of ``image`` where it is walked.
 
     Raises:
-        ValueError: when a walk has no source of features, or another score has one.
+        ValueError: when a walk has no source of features, or plain scores have one.
     """
     if not needs_features(score):
-        if extractor is not None:
-            raise ValueError(f"The score '{score}' does not walk and has no use for features: leave out `extractor`.")
+        # Settings may have any score: a script gives the source that tuning had, whatever it chose.
+        if score == "plain" and extractor is not None:
+            raise ValueError("The score 'plain' does not walk and has no use for features: leave out `extractor`.")
         return () if score == "plain" else (TunedScored("pred", score),)
     if extractor is None:
         raise ValueError(f"The score '{score}' walks by features of the images: give `extractor` and `images`.")
