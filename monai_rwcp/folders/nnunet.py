@@ -76,11 +76,8 @@ def nnunet_values(
         nnunetv2/utilities/label_handling/label_handling.py.
     """
     folder, values = nnunet_folder(path.parent), _npz(path, "probabilities")
-    if values.ndim != 4 or values.dtype.kind != "f":
-        raise ValueError(
-            f"Expected probabilities [C, z, y, x] in '{path}', but it holds {values.dtype} of shape {values.shape}."
-        )
-    values = values.astype(np.float32, copy=False)
+    if values.ndim != 4:
+        raise ValueError(f"Expected probabilities [C, z, y, x] in '{path}', but it holds the shape {values.shape}.")
     check_score(torch.from_numpy(values), str(path))
     _check_channels(path, values, folder)
     shape = (*segmentation.shape, 1)[:3]

@@ -30,19 +30,17 @@ def folder_records(cases: Sequence[FolderCase], form: MapForm, network: str | No
     Args:
         cases: the maps.
         form: of the maps.
-        network: of :py:func:`network_name`, or None where nobody named it.
+        network: what :py:func:`network_name` gave.
 
     Returns:
         for each folder a record with the form, and hashes of nnU-Net's ``plans.json`` and ``dataset.json`` where it
         left them. Both are those of the training: they do not tell its folds, configurations and checkpoints apart.
 
     Raises:
-        FileNotFoundError: when the network is called like a file that is not there.
         ValueError: when one of nnU-Net's files is damaged.
     """
-    named = network_name(network)
     return {
-        folder: ScoreRecord(network=named, maps={"form": form, **(_of_training(folder) if form == "nnunet" else {})})
+        folder: ScoreRecord(network=network, maps={"form": form, **(_of_training(folder) if form == "nnunet" else {})})
         for folder in {case.map.parent for case in cases}
     }
 

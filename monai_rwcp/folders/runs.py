@@ -71,7 +71,7 @@ def calibrate_folder(
         ValueError: when a case does not fit; the message names it.
     """
     chain, truth = score_chain(score, extractor), truth_form(form, [case.map for case in cases])
-    records = folder_records(cases, form, network)
+    records = folder_records(cases, form, network_name(network))
     if class_names is not None and cases:
         n_channels = read_map(cases[0].map, form).shape[0]
         if len(class_names) != n_channels:
@@ -157,14 +157,16 @@ def predict_folder(
     settings, truth = settings_file(score), truth_form(form, [case.map for case in cases])
     for case in cases[:1] if form == "nnunet" else ():
         truth.check_same(calibration, case.map.parent)
-    records = folder_records(cases, form, network)
+    # Once: a checkpoint is hashed for it.
+    named = network_name(network)
+    records = folder_records(cases, form, named)
     check_network(records, calibration.provenance)
     made_with: dict[str, Any] = {
         "calibration": digest(parsed_json(calibration_path.read_text(encoding="utf-8"))),
         "form": form,
         "score": score if settings is None else digest(parsed_json(Path(settings).read_text(encoding="utf-8"))),
         "extractor": None if extractor is None else extractor.name,
-        "network": network_name(network),
+        "network": named,
     }
     if truth.regions is not None:
         made_with["regions"] = {name: list(labels) for name, labels in truth.regions.items()}

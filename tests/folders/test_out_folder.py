@@ -13,7 +13,7 @@ import pytest
 
 from monai_rwcp.folders.out_folder import check_apart
 from monai_rwcp.utils.files import is_plain_name
-from tests.helpers.map_folders import run, save, truth_and_map
+from tests.helpers.map_folders import calibrated_cohort, run, save, truth_and_map
 
 N = 10
 
@@ -22,13 +22,7 @@ N = 10
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Maps, labels, a calibration, and the sets of the maps."""
     folder = tmp_path_factory.mktemp("made")
-    for i in range(N):
-        label, shares = truth_and_map(i)
-        save(label, folder / "labels" / f"c{i}.nii.gz")
-        save(shares, folder / "maps" / f"c{i}.nii.gz")
-    ran = run("calibrate", folder / "maps", "--form", "channels-last", "--labels", folder / "labels",
-              "--out", folder / "c.json")  # fmt: skip
-    assert ran.exit_code == 0, ran.output
+    calibrated_cohort(folder, [f"c{i}" for i in range(N)])
     ran = predict(folder, "sets")
     assert ran.exit_code == 0, ran.output
     return folder

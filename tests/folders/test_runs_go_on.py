@@ -18,7 +18,7 @@ import pytest
 
 from monai_rwcp.utils.files import written_whole
 from monai_rwcp.utils.locks import FileLock
-from tests.helpers.map_folders import run, save, truth_and_map
+from tests.helpers.map_folders import calibrated_cohort, run, save, truth_and_map
 from tests.helpers.processes import command_in_processes
 
 N = 30
@@ -27,13 +27,7 @@ N = 30
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("made")
-    for i in range(N):
-        label, shares = truth_and_map(i)
-        save(label, folder / "labels" / f"c{i:02d}.nii.gz")
-        save(shares, folder / "maps" / f"c{i:02d}.nii.gz")
-    ran = run("calibrate", folder / "maps", "--form", "channels-last", "--labels", folder / "labels",
-              "--out", folder / "c.json")  # fmt: skip
-    assert ran.exit_code == 0, ran.output
+    calibrated_cohort(folder, [f"c{i:02d}" for i in range(N)])
     return folder
 
 

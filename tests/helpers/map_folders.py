@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import pickle
+from collections.abc import Sequence
 from pathlib import Path
 
 import nibabel
@@ -60,3 +61,14 @@ def write_cohort(folder: Path, form: str) -> None:
 
 def run(*arguments: object) -> Result:
     return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def calibrated_cohort(folder: Path, names: Sequence[str]) -> None:
+    """Maps and labels of some cases, and the calibration of them, ``c.json``."""
+    for i, name in enumerate(names):
+        label, shares = truth_and_map(i)
+        save(label, folder / "labels" / f"{name}.nii.gz")
+        save(shares, folder / "maps" / f"{name}.nii.gz")
+    labels = ("--labels", folder / "labels")
+    ran = run("calibrate", folder / "maps", "--form", "channels-last", *labels, "--out", folder / "c.json")
+    assert ran.exit_code == 0, ran.output
