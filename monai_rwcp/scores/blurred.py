@@ -13,7 +13,7 @@ from monai.networks.layers import gaussian_1d
 from monai_rwcp.conformal.counting.labels import check_score
 from monai_rwcp.provenance.record import RecordedStep, ScoreRecord
 from monai_rwcp.utils.precision import full_precision
-from monai_rwcp.walk.diffusion import keep_peaks
+from monai_rwcp.walk.last_steps import LastSteps
 
 __all__ = ["BlurredScore"]
 
@@ -28,11 +28,11 @@ class BlurredScore:
 
     Args:
         sigma: its standard deviation in voxels of the map, the same along each axis; above 0.
-        keep_peak: whether each channel is scaled to keep its highest value, as
-            :py:func:`monai_rwcp.walk.keep_peaks` does.
+        keep_peak, keep_sure, size_exponent, size_reference: the last steps after it, see
+            :py:class:`monai_rwcp.walk.LastSteps`.
 
     Raises:
-        ValueError: when ``sigma`` is not a finite number above 0, or ``keep_peak`` not a bool.
+        ValueError: when ``sigma`` is not a finite number above 0, or another value out of its range.
 
     Example:
         >>> BlurredScore(2.0).name
@@ -43,24 +43,31 @@ class BlurredScore:
 
     sigma: float
     keep_peak: bool = False
+    keep_sure: float | None = None
+    size_exponent: float = 0.0
+    size_reference: float = 1.0
     kind: ClassVar[str] = "blur"
 
     def __post_init__(self) -> None:
         fits = isinstance(self.sigma, (int, float)) and not isinstance(self.sigma, bool)
         if not fits or not 0 < self.sigma < math.inf:
             raise ValueError(f"Expected `sigma` to be a number of voxels above 0, but got {self.sigma!r}.")
-        if not isinstance(self.keep_peak, bool):
-            raise ValueError(f"Expected `keep_peak` to be True or False, but got {self.keep_peak!r}.")
+        _ = self.last_steps  # which refuses what is out of range
+
+    @property
+    def last_steps(self) -> LastSteps:
+        """What is done after the blur."""
+        return LastSteps(self.keep_peak, self.keep_sure, self.size_exponent, self.size_reference)
 
     @property
     def name(self) -> str:
         """Name for tables."""
-        return f"blur {self.sigma:g}" + (", keep_peak" if self.keep_peak else "")
+        return ", ".join([f"blur {self.sigma:g}", *self.last_steps.in_words])
 
     @property
     def settings(self) -> dict[str, Any]:
         """What a file keeps of it."""
-        return {"sigma": self.sigma, "keep_peak": self.keep_peak}
+        return {"sigma": self.sigma, **self.last_steps.settings}
 
     @torch.no_grad()
     def make(
@@ -75,7 +82,8 @@ class BlurredScore:
         Args:
             probabilities: float tensor of shape ``[C, *spatial]`` in [0, 1], 2D or 3D.
             features: not looked at.
-            spacing: not looked at: ``sigma`` is in voxels.
+            spacing: voxel size along each axis in mm, or None; only ``size_exponent`` looks at it: ``sigma`` is in
+                voxels.
 
         Returns:
             tensor of the same shape and dtype, in [0, 1].
@@ -90,9 +98,7 @@ class BlurredScore:
                 weights = _blur_weights(values.shape[axis], self.sigma).to(values)
                 # By a matrix: MONAI's filter takes gigabytes for a wide kernel in 3D.
                 values = (values.movedim(axis, -1) @ weights.T).movedim(-1, axis)
-        if self.keep_peak:
-            values = keep_peaks(values, probabilities)
-        return values.clamp(0, 1).to(probabilities.dtype).contiguous()
+        return self.last_steps.take(values, probabilities, spacing).to(probabilities.dtype).contiguous()
 
     def record(self, before: ScoreRecord, *, side: Any, spacing: Any = None, features: Any = None) -> ScoreRecord:
         """The record of the score.
@@ -100,9 +106,10 @@ class BlurredScore:
         Args:
             before: the record of the map.
             side: on which side of `Invertd` the map is, see :py:func:`monai_rwcp.provenance.grid_side`.
-            spacing, features: not looked at.
+            spacing: voxel size of the map along each axis in mm; None where it is not known.
+            features: not looked at.
         """
-        return before.with_step(RecordedStep(self.kind, self.settings, side))
+        return before.with_step(RecordedStep(self.kind, {**self.settings, **self.last_steps.unit(spacing)}, side))
 
 
 def _blur_weights(n: int, sigma: float) -> torch.Tensor:

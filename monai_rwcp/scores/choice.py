@@ -27,7 +27,7 @@ def score_from(kind: str, settings: dict[str, Any]) -> Score:
 
     Example:
         >>> score_from("blur", {"sigma": 2.0})
-        BlurredScore(sigma=2.0, keep_peak=False)
+        BlurredScore(sigma=2.0, keep_peak=False, keep_sure=None, size_exponent=0.0, size_reference=1.0)
     """
     if kind == WalkedScore.kind:
         walk = dict(settings)

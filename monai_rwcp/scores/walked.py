@@ -10,6 +10,7 @@ import torch
 
 from monai_rwcp.provenance.record import RecordedStep, ScoreRecord
 from monai_rwcp.walk.diffusion import diffuse_probabilities
+from monai_rwcp.walk.last_steps import LastSteps
 from monai_rwcp.walk.neighbor_search import Backend
 from monai_rwcp.walk.settings import WalkSettings
 
@@ -43,9 +44,14 @@ class WalkedScore:
         parts += [f"spatial_weight={w.spatial_weight:g}"] if w.spatial_weight else []
         parts += [f"grid={w.grid}"] if w.grid != "features" else []
         parts += [f"neighborhood={w.neighborhood}"] if w.neighborhood != "volume" else []
-        parts += ["keep_peak"] if w.keep_peak else []
+        parts += self.last_steps.in_words
         parts += [f"on {self.source}"] if self.source != "features" else []
         return " ".join(parts)
+
+    @property
+    def last_steps(self) -> LastSteps:
+        """What is done after the walk."""
+        return self.walk.last_steps
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -94,6 +100,7 @@ class WalkedScore:
             features: what is known of the features, as JSON values; None where nothing is.
         """
         # The name of the source is the user's own, and `features` tells one source from another.
-        step = RecordedStep(self.kind, dict(**self.walk), side, "unrecorded" if features is None else features)
+        settings = {**self.walk, **self.last_steps.unit(spacing)}
+        step = RecordedStep(self.kind, settings, side, "unrecorded" if features is None else features)
         made = before.with_step(step)
         return made if spacing is None else replace(made, spacing=spacing)

@@ -28,8 +28,8 @@ class RandomWalkDiffusion(Transform):
     :py:func:`monai_rwcp.walk.recommended` for settings that suit strong networks too.
 
     Args:
-        k, beta, n_steps, restart, center, spatial_weight, grid, neighborhood, slice_axis, keep_peak: see
-            :py:class:`monai_rwcp.walk.WalkSettings`.
+        k, beta, n_steps, restart, center, spatial_weight, grid, neighborhood, slice_axis, keep_peak, keep_sure,
+            size_exponent, size_reference: see :py:class:`monai_rwcp.walk.WalkSettings`.
         backend: ``"auto"`` or ``"pyg"``, how neighbours are searched; both give the same result.
         progress: whether a progress bar is shown, for volumes and fine grids. Defaults to False.
 
@@ -59,12 +59,14 @@ class RandomWalkDiffusion(Transform):
         neighborhood: Neighborhood = "volume",
         slice_axis: int = -1,
         keep_peak: bool = False,
+        keep_sure: float | None = None,
+        size_exponent: float = 0.0,
+        size_reference: float = 1.0,
         backend: Backend = "auto",
         progress: bool = False,
     ) -> None:
-        self.score = WalkedScore(
-            WalkSettings(k, beta, n_steps, restart, center, spatial_weight, grid, neighborhood, slice_axis, keep_peak)
-        )
+        where = (k, beta, n_steps, restart, center, spatial_weight, grid, neighborhood, slice_axis)
+        self.score = WalkedScore(WalkSettings(*where, keep_peak, keep_sure, size_exponent, size_reference))
         if backend not in ("auto", "pyg"):
             raise ValueError(f'backend must be "auto" or "pyg" but is {backend!r}.')
         self.options = {"backend": backend, "progress": progress}
@@ -111,37 +113,25 @@ class RandomWalkDiffusiond(MapTransform):
         self,
         keys: KeysCollection,
         feature_keys: KeysCollection = "features",
-        k: int = 20,
-        beta: float = 50.0,
-        n_steps: int = 10,
-        restart: float = 0.0,
-        center: bool = False,
-        spatial_weight: float = 0.0,
-        grid: Grid = "features",
-        neighborhood: Neighborhood = "volume",
-        slice_axis: int = -1,
-        keep_peak: bool = False,
         backend: Backend = "auto",
         progress: bool = False,
         output_keys: KeysCollection | None = None,
         allow_missing_keys: bool = False,
+        **walk: Any,
     ) -> None:
         """
         Args:
             keys: keys of the probability maps.
             feature_keys: keys of their features, one for all or one for each. Defaults to "features".
-            k, beta, n_steps, restart, center, spatial_weight, grid, neighborhood, slice_axis, keep_peak, backend,
-                progress: see :py:class:`RandomWalkDiffusion`.
+            backend, progress: see :py:class:`RandomWalkDiffusion`.
             output_keys: where the walked maps go; None replaces the maps.
             allow_missing_keys: whether missing keys are passed over.
+            walk: settings of the walk by their names, see :py:class:`monai_rwcp.walk.WalkSettings`.
 
         Raises:
             ValueError: when a setting is out of its range, or the numbers of keys differ.
         """
         super().__init__(keys, allow_missing_keys)
-        walk = WalkSettings(
-            k, beta, n_steps, restart, center, spatial_weight, grid, neighborhood, slice_axis, keep_peak
-        )
         self.converter = RandomWalkDiffusion(**walk, backend=backend, progress=progress)
         self.feature_keys = ensure_tuple_rep(feature_keys, len(self.keys))
         self.output_keys = self.keys if output_keys is None else output_keys_of(self.keys, output_keys)

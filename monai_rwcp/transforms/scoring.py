@@ -70,13 +70,20 @@ def add_score(
             f"Expected the features of '{key}' under '{feature_key}', but there are only "
             f"{sorted(str(name) for name in data)}. Put DenseFeaturesd(output_keys='{feature_key}') first."
         )
+    before = record_of(data, key)
+    if score.last_steps.keep_sure is not None and before.steps:
+        kinds = ", ".join(step.kind for step in before.steps)
+        raise ValueError(
+            f"Key '{key}': Expected the network's own probabilities, of which `keep_sure` keeps what is sure, but the "
+            f"score was changed before ({kinds}). Give the step its own output key, or leave `keep_sure` off."
+        )
     try:
         made = made_score(score, data[key], data[feature_key] if walks else None, **options)
     except ValueError as error:
         named = f"Keys '{key}' and '{feature_key}'" if walks else f"Key '{key}'"
         raise ValueError(f"{named}: {error}") from error
     record = score.record(
-        record_of(data, key),
+        before,
         side=grid_side(data[key]),
         spacing=map_spacing(data[key]),
         features=data.get(provenance_key(feature_key)),

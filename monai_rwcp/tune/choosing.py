@@ -58,7 +58,7 @@ def choose(
         ...     return SetCurves.join(set_curves(score, label, unit=f"patient {i}") for i in range(5))
         >>> tight = torch.tensor([[[0.9, 0.4, 0.2]], [[0.1, 0.6, 0.8]]])
         >>> choose({PlainScore(): of(1 - tight), BlurredScore(1.0): of(tight)}).chosen
-        BlurredScore(sigma=1.0, keep_peak=False)
+        BlurredScore(sigma=1.0, keep_peak=False, keep_sure=None, size_exponent=0.0, size_reference=1.0)
     """
     check_counted(alpha, objective)
     units = _common_units(curves)
@@ -120,7 +120,7 @@ def choose_by_distance(
         >>> from monai_rwcp.scores import BlurredScore, PlainScore
         >>> distances = {PlainScore(): np.array([[9.0], [8.0]]), BlurredScore(1.0): np.array([[1.0], [2.0]])}
         >>> choose_by_distance(distances, dict.fromkeys(distances, {1: 0.5}), ("anna", "ben")).chosen
-        BlurredScore(sigma=1.0, keep_peak=False)
+        BlurredScore(sigma=1.0, keep_peak=False, keep_sure=None, size_exponent=0.0, size_reference=1.0)
     """
     check_level(alpha)
     weights = bootstrap_weights(len(units), draws, seed)

@@ -1,6 +1,5 @@
 from .diffusion import diffuse_probabilities as diffuse_probabilities
 from .diffusion import diffuse_variants as diffuse_variants
-from .diffusion import keep_peaks as keep_peaks
 from .graph import KNNGraph as KNNGraph
 from .graph import transition_weights as transition_weights
 from .graph_building import knn_graph as knn_graph
@@ -8,6 +7,11 @@ from .grid import Grid as Grid
 from .grid import cell_centres as cell_centres
 from .grid import graph_grid_shape as graph_grid_shape
 from .grid import resample_to_grid as resample_to_grid
+from .last_steps import LastSteps as LastSteps
+from .last_steps import keep_peaks as keep_peaks
+from .last_steps import keep_sure as keep_sure
+from .last_steps import level_by_size as level_by_size
+from .last_steps import size_unit as size_unit
 from .neighbor_search import Backend as Backend
 from .settings import Neighborhood as Neighborhood
 from .settings import WalkSettings as WalkSettings

@@ -14,7 +14,7 @@ from monai_rwcp.walk.neighbor_search import Backend
 from monai_rwcp.walk.settings import WalkSettings
 from monai_rwcp.walk.steps import random_walk
 
-__all__ = ["diffuse_probabilities", "diffuse_variants", "keep_peaks"]
+__all__ = ["diffuse_probabilities", "diffuse_variants"]
 
 
 @torch.no_grad()
@@ -31,9 +31,9 @@ def diffuse_probabilities(
 
     .. math:: S_{t+1} = (1 - r) P S_t + r S_0
 
-    on the graph grid, where :math:`S_0` is the map averaged onto that grid; the last state is interpolated back. With
-    ``keep_peak``, channel c is then multiplied by :math:`\max_x p_c(x) / \max_x S_c(x)`, after which channels need
-    not add up to 1.
+    on the graph grid, where :math:`S_0` is the map averaged onto that grid; the last state is interpolated back. Then
+    come the last steps, after which channels need not add up to 1: :py:func:`keep_peaks`, :py:func:`keep_sure` and
+    :py:func:`level_by_size`.
     A fixed map of one image: it draws no random numbers and looks at no other image.
 
     Args:
@@ -41,7 +41,7 @@ def diffuse_probabilities(
         features: float tensor of shape ``[F, *grid]`` over the same field of view, no axis longer than the map's.
         settings: what the walk does; see :py:class:`WalkSettings`.
         spacing: voxel size of the map along each axis in mm; None where it is not known (cubic voxels are assumed).
-            Only the spatial term looks at it.
+            Only the spatial term and ``size_exponent`` look at it.
         backend: how neighbours are searched, see :py:func:`knn_graph`.
         progress: whether a progress bar over the graph's nodes is shown.
 
@@ -115,34 +115,7 @@ def diffuse_variants(
             states = random_walk(x, nearest, weights, max(steps), restart, return_steps=steps)
             for settings, state in zip(walks, states, strict=True):
                 walked = resample_to_grid(state.T.reshape(-1, *nodes), map_shape)
-                if settings.keep_peak:
-                    walked = keep_peaks(walked, probabilities)
-                # Every step is a weighted mean, so the exact result is in [0, 1]; only rounding can leave it.
-                yield settings, walked.clamp_(0, 1).to(probabilities.dtype)
-
-
-def keep_peaks(smoothed: torch.Tensor, probabilities: torch.Tensor) -> torch.Tensor:
-    r"""Scale each channel of a smoothed map so that its highest value is that of the map it was made of.
-
-    .. math:: s'_c(x) = s_c(x) \, \frac{\max_y p_c(y)}{\max_y s_c(y)}
-
-    Smoothing wears small structures down more than large ones, so that a common threshold loses them first.
-
-    Args:
-        smoothed: float tensor of shape ``[C, *spatial]``, at least 0; a channel of zeros stays as it is.
-        probabilities: what it was made of, of the same shape, in [0, 1].
-
-    Returns:
-        tensor of the shape and dtype of ``smoothed``.
-
-    Example:
-        >>> import torch
-        >>> keep_peaks(torch.tensor([[0.25, 0.5]]), torch.tensor([[0.0, 1.0]]))
-        tensor([[0.5000, 1.0000]])
-    """
-    axes = tuple(range(1, smoothed.ndim))
-    before, after = probabilities.to(smoothed.dtype).amax(axes, keepdim=True), smoothed.amax(axes, keepdim=True)
-    return smoothed * torch.where(after > 0, before / after, 1.0)
+                yield settings, settings.last_steps.take(walked, probabilities, spacing).to(probabilities.dtype)
 
 
 def _alike(variants: Sequence[WalkSettings], *names: str) -> list[list[WalkSettings]]:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from monai_rwcp.utils.arguments import check_integer
 from monai_rwcp.walk.grid import Grid, graph_grid_shape
+from monai_rwcp.walk.last_steps import LastSteps
 
 __all__ = ["Neighborhood", "WalkSettings", "paper", "recommended"]
 
@@ -30,8 +31,8 @@ class WalkSettings:
         neighborhood: where a node of a volume may have neighbours: ``"volume"`` (anywhere), ``"slice"`` (in its own
             slice of the graph grid) or ``("slices", w)`` (at most ``w`` of these slices away).
         slice_axis: spatial axis that the slices of a volume are stacked along, for ``neighborhood``; -1 is the last.
-        keep_peak: whether each channel is scaled at the end so that its highest value is what it was before the walk.
-            A walk wears small structures down more than large ones; this gives them back their height.
+        keep_peak, keep_sure, size_exponent, size_reference: the last steps after the walk, see
+            :py:class:`monai_rwcp.walk.LastSteps`.
 
     Raises:
         ValueError: when a value is out of its range; the message names it.
@@ -51,6 +52,9 @@ class WalkSettings:
     neighborhood: Neighborhood = "volume"
     slice_axis: int = -1
     keep_peak: bool = False
+    keep_sure: float | None = None
+    size_exponent: float = 0.0
+    size_reference: float = 1.0
 
     def __post_init__(self) -> None:
         check_integer("k", self.k, 1)
@@ -58,9 +62,9 @@ class WalkSettings:
         _check_number("beta", self.beta, math.inf)
         _check_number("restart", self.restart, 1.0)
         _check_number("spatial_weight", self.spatial_weight, math.inf)
-        for name in ("center", "keep_peak"):
-            if not isinstance(getattr(self, name), bool):
-                raise ValueError(f"Expected `{name}` to be True or False, but got {getattr(self, name)!r}.")
+        if not isinstance(self.center, bool):
+            raise ValueError(f"Expected `center` to be True or False, but got {self.center!r}.")
+        _ = self.last_steps  # which refuses what is out of range
         for name in ("grid", "neighborhood"):
             if isinstance(getattr(self, name), list):
                 # As JSON has it.
@@ -81,6 +85,11 @@ class WalkSettings:
         if self.neighborhood == "volume":
             return None
         return 0 if self.neighborhood == "slice" else self.neighborhood[1]
+
+    @property
+    def last_steps(self) -> LastSteps:
+        """What is done after the walk."""
+        return LastSteps(self.keep_peak, self.keep_sure, self.size_exponent, self.size_reference)
 
     def keys(self) -> list[str]:
         """Names of the settings: with ``[]``, what ``**settings`` needs."""

@@ -14,6 +14,7 @@ from monai.data import MetaTensor
 from monai.inferers import SimpleInferer
 
 from monai_rwcp import DenseFeaturesd, NetworkFeatures, RandomWalkDiffusiond, TunedScored, TunedSettings, recommended
+from monai_rwcp.deployment import NOT_KNOWN
 from monai_rwcp.deployment.parts import DeployedParts
 from monai_rwcp.deployment.planned import planned_record
 from monai_rwcp.folders import match_folders
@@ -28,10 +29,15 @@ OF_FILES = ScoreRecord(maps={"form": "channels-last"})
 AFFINE = np.diag([1.5, 1.5, 3.0, 1.0])
 KINDS: dict[str, Score] = {
     "plain": PlainScore(),
+    "plain, levelled": PlainScore(size_exponent=0.25),
     "blur": BlurredScore(1.5),
+    "blur, levelled": BlurredScore(1.5, keep_sure=2.0, size_exponent=0.5, size_reference=0.2),
     "blur, keep_peak": BlurredScore(0.5, keep_peak=True),
     "walk": WalkedScore(WalkSettings(k=5, n_steps=3, restart=0.2, center=True, spatial_weight=2.0, grid=4)),
     "walk, keep_peak": WalkedScore(WalkSettings(k=3, beta=5.0, n_steps=2, grid=(4, 4, 1), keep_peak=True)),
+    "walk, all last steps": WalkedScore(
+        WalkSettings(k=3, n_steps=2, keep_peak=True, keep_sure=4.0, size_exponent=0.25)
+    ),
 }
 
 
@@ -89,11 +95,12 @@ def test_one_score_and_one_record_at_every_face(name: str, folder: Path, extract
     assert torch.equal(of_folder["pred"].as_tensor(), expected)
     assert record_of(of_folder, "pred") == record
 
-    # What `check` foretells without a run: all but the side and the voxel size, which it cannot know here.
+    # What `check` foretells without a run: all but the side, the voxel size and its unit, which it cannot know here.
     chain = (DenseFeaturesd("image", extractor), TunedScored("pred", saved(score, folder)))
     planned = planned_record(DeployedParts(None, SimpleInferer(), (), chain, ()), "pred", 3)
+    unknown = {"size_unit": NOT_KNOWN} if score.last_steps.size_exponent else {}
     assert [(s.kind, s.settings, s.features) for s in planned.steps] == [
-        (s.kind, s.settings, s.features) for s in record.steps
+        (s.kind, {**s.settings, **unknown}, s.features) for s in record.steps
     ]
 
     ((way, made),) = make_together(

@@ -13,6 +13,7 @@ from monai.data import MetaTensor, list_data_collate, set_track_meta
 from monai.transforms import Compose, Flipd
 
 from monai_rwcp import RandomWalkDiffusion, RandomWalkDiffusiond, recommended
+from monai_rwcp.provenance import record_of
 from monai_rwcp.transforms import RandomWalkDiffusionD, RandomWalkDiffusionDict
 from monai_rwcp.walk import WalkSettings, diffuse_probabilities
 
@@ -213,6 +214,9 @@ def test_the_record_of_an_item_without_any() -> None:
             "neighborhood": "volume",
             "slice_axis": -1,
             "keep_peak": False,
+            "keep_sure": None,
+            "size_exponent": 0.0,
+            "size_reference": 1.0,
         },
     }
 
@@ -387,3 +391,28 @@ def test_features_that_still_carry_the_images_affine_are_taken() -> None:
     walked = _walk()(MetaTensor(probabilities, affine=AFFINE), MetaTensor(features, affine=AFFINE))
     plain = _walk()(MetaTensor(probabilities, affine=AFFINE), features)
     assert torch.equal(torch.as_tensor(walked), torch.as_tensor(plain))
+
+
+def test_what_is_sure_is_kept_of_the_networks_own_map_only() -> None:
+    probabilities, features = _maps()
+    data: dict[Hashable, Any] = {"pred": probabilities, "features": features}
+    once = _walk_d(keep_sure=4.0)(data)
+    with pytest.raises(
+        ValueError, match=r"Key 'pred'.*network's own probabilities.*`keep_sure`.*changed before \(walk\)"
+    ):
+        _walk_d(keep_sure=4.0)(once)
+    # Its own map, under its own key, is as it was.
+    both = _walk_d(keep_sure=4.0, output_keys="walked")(data)
+    assert torch.equal(torch.as_tensor(_walk_d(keep_sure=4.0)(both)["pred"]), torch.as_tensor(both["walked"]))
+
+
+@pytest.mark.parametrize("spacing", [(1.5, 2.0), None])
+def test_a_calibration_in_mm2_refuses_scores_in_voxels(spacing: tuple[float, float] | None) -> None:
+    probabilities, features = _maps()
+    placed = MetaTensor(probabilities, affine=torch.diag(torch.tensor([1.5, 2.0, 1.0, 1.0])))
+    given = probabilities if spacing is None else placed
+    of_level = record_of(_walk_d(size_exponent=0.25)({"pred": given, "features": features}), "pred")
+    assert of_level.steps[0].settings["size_unit"] == ("voxels" if spacing is None else "mm2")
+    other = record_of(_walk_d(size_exponent=0.25)({"pred": placed, "features": features}), "pred")
+    difference = other.first_difference(of_level)
+    assert (difference is None) == (spacing is not None)

@@ -236,7 +236,7 @@ def test_a_chain_does_what_was_chosen(tmp_path: Path) -> None:
     made = chain(item)
     assert torch.equal(made["score"], BlurredScore(2.0).make(item["pred"]))
     assert made["score_provenance"]["network"] == "abc"
-    blur = {"kind": "blur", "settings": {"sigma": 2.0, "keep_peak": False}, "side": "unknown"}
+    blur = {"kind": "blur", "settings": BlurredScore(2.0).settings, "side": "unknown"}
     assert made["score_provenance"]["steps"] == [blur]
     settings(BlurredScore(2.0, keep_peak=True)).save(path)
     made = chain(item)

@@ -12,11 +12,11 @@ from monai_rwcp.walk import Neighborhood, WalkSettings, paper, recommended
 def test_named_settings() -> None:
     assert dict(**paper()) == {
         "k": 20, "beta": 50.0, "n_steps": 10, "restart": 0.0, "center": False, "spatial_weight": 0.0, "grid": "features",
-        "neighborhood": "volume", "slice_axis": -1, "keep_peak": False,
+        "neighborhood": "volume", "slice_axis": -1, "keep_peak": False, "keep_sure": None, "size_exponent": 0.0, "size_reference": 1.0,
     }  # fmt: skip
     assert dict(**recommended()) == {
         "k": 20, "beta": 20.0, "n_steps": 20, "restart": 0.2, "center": True, "spatial_weight": 3.0, "grid": 4,
-        "neighborhood": "volume", "slice_axis": -1, "keep_peak": False,
+        "neighborhood": "volume", "slice_axis": -1, "keep_peak": False, "keep_sure": None, "size_exponent": 0.0, "size_reference": 1.0,
     }  # fmt: skip
 
 
