@@ -1,4 +1,5 @@
 from .candidates import default_candidates as default_candidates
+from .candidates import with_last_steps as with_last_steps
 from .choice import CandidateResult as CandidateResult
 from .choice import Choice as Choice
 from .choosing import choose as choose
@@ -9,4 +10,5 @@ from .objectives import Objective as Objective
 from .objectives import working_level as working_level
 from .set_efficiency import efficiency as efficiency
 from .settings_file import TunedSettings as TunedSettings
+from .small_structures import SmallStructures as SmallStructures
 from .tune import tune_settings as tune_settings

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from monai_rwcp.scores.blurred import BlurredScore
 from monai_rwcp.scores.choice import Score
@@ -12,7 +13,10 @@ from monai_rwcp.scores.walked import WalkedScore
 from monai_rwcp.walk.grid import Grid, graph_grid_shape
 from monai_rwcp.walk.settings import WalkSettings, paper, recommended
 
-__all__ = ["default_candidates"]
+__all__ = ["default_candidates", "with_last_steps"]
+
+_KEEP_SURE = (None, 2.0, 4.0, 8.0)
+_SIZE_EXPONENTS = (0.0, 0.25)
 
 
 def default_candidates(
@@ -26,7 +30,8 @@ def default_candidates(
 
     The walks are the paper's and the recommended settings and, on centred features, every combination of few and many
     neighbours, three sharpnesses, three lengths, with and without restart, position and kept peaks. On a fine grid, 54
-    more: many neighbours and position, three sharpnesses, lengths and restarts, with and without kept peaks.
+    more: many neighbours and position, three sharpnesses, lengths and restarts, with and without kept peaks. Tuning
+    tries the better of them with further last steps, see :py:func:`with_last_steps`.
 
     Args:
         sources: names of the features; none leaves the walks out.
@@ -60,6 +65,25 @@ def default_candidates(
     blurs = [BlurredScore(sigma, keep_peak) for keep_peak, sigma in itertools.product((False, True), tuple(sigmas))]
     simple: list[Score] = [PlainScore(), *blurs]
     return simple + [WalkedScore(walk, source) for source in sources for walk in walks]
+
+
+def with_last_steps(score: Score) -> list[Score]:
+    """Give a candidate with several last steps: each exponent of what is sure with and without a level by size.
+
+    Example:
+        >>> [way.name for way in with_last_steps(PlainScore())]
+        ['plain', 'plain, size_exponent=0.25']
+        >>> len(with_last_steps(BlurredScore(2.0, keep_peak=True)))
+        8
+    """
+    if isinstance(score, PlainScore):
+        return [replace(score, size_exponent=exponent) for exponent in _SIZE_EXPONENTS]
+    steps = list(itertools.product(_KEEP_SURE, _SIZE_EXPONENTS))
+    if isinstance(score, BlurredScore):
+        return [replace(score, keep_sure=sure, size_exponent=exponent) for sure, exponent in steps]
+    return [
+        replace(score, walk=replace(score.walk, keep_sure=sure, size_exponent=exponent)) for sure, exponent in steps
+    ]
 
 
 def _check_finer(fine_grid: Grid, grid: Grid) -> None:

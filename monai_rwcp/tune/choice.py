@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from monai_rwcp.scores.choice import Score
 from monai_rwcp.tune.objectives import Objective
+from monai_rwcp.tune.small_structures import SmallStructures
 
 __all__ = ["CandidateResult", "Choice"]
 
@@ -22,6 +23,7 @@ class CandidateResult:
         worse_in: share of the bootstrap draws in which it is worse than the best, in [0, 1]; 0 for the best.
         thresholds: by class, at which its sets miss ``alpha`` on these units; a class that none of them shows is left
             out.
+        small: what it does to small structures, compared with plain scores; None where that was not asked for.
     """
 
     candidate: Score
@@ -30,6 +32,12 @@ class CandidateResult:
     standard_error: float
     worse_in: float
     thresholds: dict[int, float]
+    small: SmallStructures | None = None
+
+    @property
+    def is_harmful(self) -> bool:
+        """Whether it was not chosen from because it harms small structures."""
+        return self.small is not None and self.small.is_harmful
 
 
 @dataclass(frozen=True)
@@ -38,7 +46,8 @@ class Choice:
 
     Args:
         chosen: the candidate.
-        results: of all candidates that were compared to the end, the best first.
+        results: of all candidates that were compared to the end, the best first, and those that harm small
+            structures last.
         alpha: share of the truth that the compared sets miss.
         objective: what was compared.
         units: names of the units that were looked at; no calibration and no test may see them again.

@@ -8,20 +8,23 @@ from dataclasses import replace
 import numpy as np
 
 from monai_rwcp.scores.choice import Score
+from monai_rwcp.scores.plain import PlainScore
 from monai_rwcp.tune.choice import Choice
 from monai_rwcp.tune.curves import SetCurves, tuning_thresholds
 from monai_rwcp.tune.objectives import Objective, check_counted, check_level
 from monai_rwcp.tune.set_efficiency import efficiency
 from monai_rwcp.tune.simplest_candidate import ComparedValue, bootstrap_weights, choose_simplest
+from monai_rwcp.tune.small_structures import SmallStructures, compare_small_structures
 
-__all__ = ["choose", "choose_by_distance", "of_unseen_classes"]
+__all__ = ["choose", "choose_by_distance", "of_unseen_classes", "small_structures"]
 
 
 def choose(
     curves: Mapping[Score, SetCurves],
     alpha: float = 0.1,
-    objective: Objective = "stretch",
+    objective: Objective = "safe_stretch",
     *,
+    owner: Mapping[str, str] | None = None,
     draws: int = 200,
     seed: int = 0,
 ) -> Choice:
@@ -33,10 +36,14 @@ def choose(
     draws. For normal :math:`d_b` that is a difference below one standard error; unlike that, it holds for the heavy
     tails of set sizes, too.
 
+    With ``"safe_stretch"`` a candidate that harms small structures is not chosen, see :py:class:`SmallStructures`: it
+    is compared with plain scores, which have to be among the candidates.
+
     Args:
-        curves: counts of the same units for each candidate.
+        curves: counts of the same images for each candidate.
         alpha: share of the truth that the compared sets miss on average, in [0, 1).
-        objective: ``"stretch"`` (lower is better) or ``"dice"`` (higher is better).
+        objective: ``"safe_stretch"`` or ``"stretch"`` (lower is better), or ``"dice"`` (higher is better).
+        owner: for each image its unit, over which its counts are added up; None when each is a unit of its own.
         draws: number of bootstrap draws, at least 2.
         seed: of the draws.
 
@@ -44,8 +51,8 @@ def choose(
         the choice.
 
     Raises:
-        ValueError: when there is no candidate, fewer than 2 units, no unit that shows a class, units differ between
-            candidates, or an argument is out of range.
+        ValueError: when there is no candidate, fewer than 2 units, no unit that shows a class, images differ between
+            candidates, plain scores are missing where they are compared with, or an argument is out of range.
 
     Source: one-standard-error rule: Breiman, Friedman, Olshen and Stone 1984, section 3.4.3.
 
@@ -61,17 +68,23 @@ def choose(
         BlurredScore(sigma=1.0, keep_peak=False, keep_sure=None, size_exponent=0.0, size_reference=1.0)
     """
     check_counted(alpha, objective)
-    units = _common_units(curves)
+    images = _common_images(curves)
+    owners = {image: image for image in images} if owner is None else owner
+    by_unit = {candidate: of.pooled(owners) for candidate, of in curves.items()}
+    units = next(iter(by_unit.values())).units
+    if len(units) < 2:
+        raise ValueError(f"Expected at least 2 tuning units to compare candidates on, but got {list(units)}.")
     weights = bootstrap_weights(len(units), draws, seed)
+    small = small_structures(curves, by_unit, owners, alpha) if objective == "safe_stretch" else {}
     compared = {}
-    for candidate, of in curves.items():
+    for candidate, of in by_unit.items():
         value, steps = efficiency(of, alpha, objective)
         # A class that no unit shows has no threshold, and no part in the comparison.
         shown = of.true.sum(axis=0) > 0
         at = zip(of.classes, shown, tuning_thresholds()[steps[0]].tolist(), strict=True)
         thresholds = {c: threshold for c, is_shown, threshold in at if is_shown}
         drawn, _ = efficiency(of, alpha, objective, weights)
-        compared[candidate] = ComparedValue(float(value[0]), drawn, thresholds)
+        compared[candidate] = ComparedValue(float(value[0]), drawn, thresholds, small.get(candidate))
     choice = choose_simplest(compared, alpha, objective, units)
     return replace(choice, why=choice.why + of_unseen_classes(next(iter(curves.values()))))
 
@@ -143,12 +156,36 @@ def _class_mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return result
 
 
-def _common_units(curves: Mapping[Score, SetCurves]) -> tuple[str, ...]:
+def small_structures(
+    curves: Mapping[Score, SetCurves], by_unit: Mapping[Score, SetCurves], owner: Mapping[str, str], alpha: float
+) -> dict[Score, SmallStructures]:
+    """What each candidate does to small structures at its own thresholds, compared with plain scores.
+
+    Args:
+        curves: counts by image.
+        by_unit: the same, added up by unit.
+        owner: for each image its unit.
+        alpha: share of the truth that the compared sets miss on average.
+
+    Raises:
+        ValueError: when plain scores are not among them.
+    """
+    plain = PlainScore()
+    if plain not in curves:
+        raise ValueError(
+            'Expected PlainScore() among the candidates: "safe_stretch" compares with it what small structures lose.'
+        )
+    steps = {candidate: efficiency(of, alpha)[1][0] for candidate, of in by_unit.items()}
+    return {
+        candidate: compare_small_structures(of, steps[candidate], curves[plain], steps[plain], owner)
+        for candidate, of in curves.items()
+    }
+
+
+def _common_images(curves: Mapping[Score, SetCurves]) -> tuple[str, ...]:
     if not curves:
         raise ValueError("Expected some candidates to choose among, but got none.")
-    units = next(iter(curves.values())).units
-    if any(of.units != units for of in curves.values()):
+    images = next(iter(curves.values())).units
+    if any(of.units != images for of in curves.values()):
         raise ValueError("Expected the same units, in the same order, for every candidate, but they differ.")
-    if len(units) < 2:
-        raise ValueError(f"Expected at least 2 tuning units to compare candidates on, but got {list(units)}.")
-    return units
+    return images

@@ -49,9 +49,9 @@ class SetCurves:
     Args:
         units: names of the units.
         classes: channel numbers.
-        true: true voxels, int64 ``[units, classes]``.
-        missed: those that the set misses, int64 ``[units, classes, thresholds]``.
-        size: voxels in the set, int64 ``[units, classes, thresholds]``.
+        true: true voxels, integers ``[units, classes]``.
+        missed: those that the set misses, integers ``[units, classes, thresholds]``.
+        size: voxels in the set, integers ``[units, classes, thresholds]``.
 
     Raises:
         ValueError: when the shapes do not fit, or a unit is named twice.
@@ -124,7 +124,7 @@ class SetCurves:
         place = np.array([names.index(owner[unit]) for unit in self.units])
         pooled = []
         for counts in (self.true, self.missed, self.size):
-            total = np.zeros((len(names), *counts.shape[1:]), dtype=counts.dtype)
+            total = np.zeros((len(names), *counts.shape[1:]), dtype=np.int64)
             np.add.at(total, place, counts)
             pooled.append(total)
         return SetCurves(names, self.classes, *pooled)
@@ -202,7 +202,9 @@ def set_curves(
         # The lowest threshold, 0, claims everything.
         true.append(int(claimed[0]))
         missed.append(claimed[0] - claimed)
-    return SetCurves((unit,), classes, np.array([true]), np.stack(missed)[None], np.stack(size)[None])
+    # Half the memory: an image has fewer voxels than 2^31.
+    along = (np.stack(counts)[None].astype(np.int32) for counts in (missed, size))
+    return SetCurves((unit,), classes, np.array([true]), *along)
 
 
 def _reached(values: torch.Tensor) -> np.ndarray:

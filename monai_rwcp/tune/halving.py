@@ -6,14 +6,15 @@ import random
 from collections.abc import Mapping, Sequence
 
 from monai_rwcp.scores.choice import Score
+from monai_rwcp.scores.plain import PlainScore
+from monai_rwcp.tune.choosing import small_structures
 from monai_rwcp.tune.curves import SetCurves
 from monai_rwcp.tune.objectives import Objective
 from monai_rwcp.tune.set_efficiency import efficiency
 
 __all__ = ["better_candidates", "first_units"]
 
-# After the first part of the units the better part of each kind goes on.
-_FIRST_PART, _KEPT = 3, 4
+_FIRST_PART = 3
 
 
 def first_units(units: Sequence[str], seed: int) -> list[str]:
@@ -31,24 +32,33 @@ def first_units(units: Sequence[str], seed: int) -> list[str]:
     return order[: max(2, len(order) // _FIRST_PART)]
 
 
-def better_candidates(curves: Mapping[Score, SetCurves], alpha: float, objective: Objective) -> list[Score]:
-    """Keep the plain score and the better quarter of every other kind, in the order they were given.
+def better_candidates(
+    curves: Mapping[Score, SetCurves], alpha: float, objective: Objective, owner: Mapping[str, str], share: int
+) -> list[Score]:
+    """Keep the plain score and the better part of every other kind, in the order they were given.
 
-    All are kept when no unit shows one of the classes: a comparison on the other classes would drop candidates that
-    nobody has seen at work on it.
+    All are kept when no image shows one of the classes: a comparison on the other classes would drop candidates that
+    nobody has seen at work on it. With ``"safe_stretch"`` those that harm small structures are dropped before others.
 
     Args:
-        curves: counts of the same units, those seen by all, for each candidate.
-        alpha: share of the truth that the compared sets miss, in [0, 1).
-        objective: ``"stretch"`` or ``"dice"``.
+        curves: counts of the same images, those seen by all, for each candidate.
+        alpha: share of the truth that the compared sets miss.
+        objective: ``"safe_stretch"``, ``"stretch"`` or ``"dice"``.
+        owner: for each image its unit.
+        share: one of how many of a kind goes on.
     """
     shown = next(iter(curves.values())).true.any(axis=0)
     if not shown.all():
         return list(curves)
     sign = -1 if objective == "dice" else 1
-    values = {c: sign * float(efficiency(of, alpha, objective)[0][0]) for c, of in curves.items()}
-    kept = set()
+    by_unit = {candidate: of.pooled(owner) for candidate, of in curves.items()}
+    small = small_structures(curves, by_unit, owner, alpha) if objective == "safe_stretch" else {}
+    values = {
+        c: (c in small and small[c].is_harmful, sign * float(efficiency(of, alpha, objective)[0][0]))
+        for c, of in by_unit.items()
+    }
+    kept: set[Score] = {candidate for candidate in curves if candidate == PlainScore()}
     for kind in {c.kind for c in curves}:
         of_kind = sorted((c for c in curves if c.kind == kind), key=values.__getitem__)
-        kept |= set(of_kind[: -(-len(of_kind) // _KEPT)])
+        kept |= set(of_kind[: -(-len(of_kind) // share)])
     return [c for c in curves if c in kept]

@@ -9,7 +9,8 @@ from monai_rwcp.utils.arguments import check_share
 
 __all__ = ["Objective", "check_comparison", "check_counted", "check_level", "working_level"]
 
-Objective = Literal["stretch", "dice", "hausdorff_distance_95"]
+Objective = Literal["safe_stretch", "stretch", "dice", "hausdorff_distance_95"]
+"""``"safe_stretch"`` is the stretch among candidates that do not harm small structures, see `SmallStructures`."""
 
 
 def check_comparison(alpha: float, objective: Objective) -> None:
@@ -80,8 +81,8 @@ def check_counted(alpha: float, objective: Objective) -> None:
         >>> check_counted(0.0, "dice")
     """
     check_level(alpha)
-    if objective not in ("stretch", "dice"):
+    if objective not in ("safe_stretch", "stretch", "dice"):
         raise ValueError(
-            f'Expected `objective` to be "stretch" or "dice", but got {objective!r}. Counts know no distances; '
-            "`tune_settings` measures them."
+            f'Expected `objective` to be "safe_stretch", "stretch" or "dice", but got {objective!r}. Counts know no '
+            "distances; `tune_settings` measures them."
         )

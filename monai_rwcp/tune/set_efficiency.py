@@ -23,7 +23,7 @@ def efficiency(
     Args:
         curves: counts of the tuning units.
         alpha: mean false negative rate over units, in [0, 1).
-        objective: ``"stretch"`` or ``"dice"``.
+        objective: ``"stretch"``, which ``"safe_stretch"`` is measured by, too, or ``"dice"``.
         weights: float ``[draws, units]``, how often each unit counts; None counts each once.
 
     Returns:
@@ -43,7 +43,7 @@ def efficiency(
     """
     check_counted(alpha, objective)
     w = np.ones((1, len(curves.units))) if weights is None else np.asarray(weights, dtype=np.float64)
-    rates, worth = curves.false_negative_rate, curves.stretch if objective == "stretch" else curves.dice
+    rates, worth = curves.false_negative_rate, curves.dice if objective == "dice" else curves.stretch
     values = np.full((len(w), len(curves.classes)), np.nan)
     steps = np.zeros((len(w), len(curves.classes)), dtype=np.int64)
     for c in range(len(curves.classes)):

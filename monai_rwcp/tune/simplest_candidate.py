@@ -11,6 +11,7 @@ import numpy as np
 from monai_rwcp.scores.choice import KINDS, Score
 from monai_rwcp.tune.choice import CandidateResult, Choice
 from monai_rwcp.tune.objectives import Objective
+from monai_rwcp.tune.small_structures import SmallStructures
 
 __all__ = ["ComparedValue", "bootstrap_weights", "choose_simplest"]
 
@@ -27,11 +28,18 @@ class ComparedValue:
         value: mean of the objective over classes and units; nan where no unit shows any class.
         drawn: the same for each draw, float ``[draws]``.
         thresholds: by class, at which its sets were made.
+        small: what it does to small structures, compared with plain scores; None where that is not asked for.
     """
 
     value: float
     drawn: np.ndarray
     thresholds: dict[int, float]
+    small: SmallStructures | None = None
+
+    @property
+    def is_harmful(self) -> bool:
+        """Whether it is not to be chosen."""
+        return self.small is not None and self.small.is_harmful
 
 
 def bootstrap_weights(n_units: int, draws: int, seed: int) -> np.ndarray:
@@ -63,6 +71,8 @@ def choose_simplest(
 ) -> Choice:
     """Rank candidates by their values, with what they are worse by and how surely, and take the simplest.
 
+    Those that harm small structures come last, and are neither the best nor taken.
+
     Args:
         compared: the value of each candidate on the same units and draws.
         alpha: share of the truth that the compared sets miss.
@@ -70,13 +80,22 @@ def choose_simplest(
         units: names of the units.
 
     Raises:
-        ValueError: when a value is nan.
+        ValueError: when a value is nan, or every candidate harms small structures.
     """
     sign = -1.0 if objective == "dice" else 1.0
     if any(np.isnan(of.value) for of in compared.values()):
         raise ValueError("No tuning unit shows any class, so there is nothing to compare sets by.")
-    order = sorted(compared, key=lambda candidate: (sign * compared[candidate].value, KINDS.index(type(candidate))))
+    order = sorted(
+        compared,
+        key=lambda candidate: (
+            compared[candidate].is_harmful,
+            sign * compared[candidate].value,
+            KINDS.index(type(candidate)),
+        ),
+    )
     best = order[0]
+    if compared[best].is_harmful:
+        raise ValueError("Every candidate harms small structures. Let PlainScore() take part, which cannot.")
     results = []
     for candidate in order:
         own = compared[candidate]
@@ -85,7 +104,7 @@ def choose_simplest(
         error = 0.0 if candidate is best else float(np.std(known, ddof=1)) if len(known) > 1 else float("nan")
         worse_in = float((known > 0).mean())
         difference = max(0.0, sign * (own.value - compared[best].value))
-        results.append(CandidateResult(candidate, own.value, difference, error, worse_in, own.thresholds))
+        results.append(CandidateResult(candidate, own.value, difference, error, worse_in, own.thresholds, own.small))
     chosen, why = _simplest(results)
     return Choice(chosen, tuple(results), float(alpha), objective, units, why)
 
@@ -93,7 +112,8 @@ def choose_simplest(
 def _simplest(results: list[CandidateResult]) -> tuple[Score, str]:
     best = results[0]
     for kind in (way.kind for way in KINDS):
-        of_kind = next((result for result in results if result.candidate.kind == kind), None)
+        fit = (result for result in results if result.candidate.kind == kind and not result.is_harmful)
+        of_kind = next(fit, None)
         if of_kind is None:
             continue
         if of_kind is best:

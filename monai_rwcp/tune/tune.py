@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 from typing import Any
@@ -11,18 +11,22 @@ import numpy as np
 
 from monai_rwcp.conformal.counting.labels import LabelMode
 from monai_rwcp.scores.choice import KINDS, Score
+from monai_rwcp.scores.plain import PlainScore
 from monai_rwcp.scores.walked import WalkedScore
-from monai_rwcp.tune.candidates import default_candidates
+from monai_rwcp.tune.candidates import default_candidates, with_last_steps
 from monai_rwcp.tune.cases import CaseKeys, ScoredCase, case_owner, keys_of_sources, names_of_units
 from monai_rwcp.tune.choice import Choice
 from monai_rwcp.tune.choosing import choose, choose_by_distance, of_unseen_classes
-from monai_rwcp.tune.curves import SetCurves, set_curves
+from monai_rwcp.tune.counting import CaseCounts
 from monai_rwcp.tune.distances import finalists, mean_by_unit, set_distances
 from monai_rwcp.tune.halving import better_candidates, first_units
 from monai_rwcp.tune.objectives import Objective, check_comparison, working_level
 from monai_rwcp.utils.progress import shown_progress
 
 __all__ = ["tune_settings"]
+
+# One of how many of a kind is tried with last steps, and one of how many goes on to the rest of the units.
+_WIDENED, _KEPT = 8, 4
 
 
 def tune_settings(
@@ -31,7 +35,7 @@ def tune_settings(
     alpha: float = 0.1,
     n_calibration: int | None = None,
     candidates: Sequence[Score] | None = None,
-    objective: Objective = "stretch",
+    objective: Objective = "safe_stretch",
     score_key: str = "pred",
     label_key: str = "label",
     unit_key: str = "patient",
@@ -52,16 +56,20 @@ def tune_settings(
 
     .. math:: ((n + 1) \alpha - 1) / n
 
-    A third of the units is seen by all candidates; the better quarter of each kind, and always the plain score, goes
-    on to the rest, and is compared on all of them. Where the third does not show every class, all go on.
+    A third of the units is seen by all candidates. Unless `candidates` names others, the better eighth of each kind is
+    then tried with several last steps (:py:func:`with_last_steps`) on the same third. The better quarter of each kind,
+    and always the plain score, goes on to the rest, and is compared on all of them. Where the third does not show
+    every class, all go on.
 
     Args:
         cases: item dictionaries, such as a MONAI `Dataset` gives: scores, labels, features and names of units. Each is
-            asked for twice, and once more for distances.
+            asked for up to three times, and once more for distances.
         alpha: highest expected false negative rate that will be promised, in (0, 1).
         n_calibration: on how many units it will be calibrated; None compares at ``alpha``, as for very many.
         candidates: what is compared; None takes :py:func:`default_candidates` with every source of ``feature_keys``.
-        objective: ``"stretch"`` (size of set over size of truth), ``"dice"``, or ``"hausdorff_distance_95"``: the four
+        objective: ``"safe_stretch"``, the mean stretch (size of set over size of truth) among candidates that do no
+            harm to small structures, see :py:class:`SmallStructures`; ``"stretch"`` among all of them; ``"dice"``; or
+            ``"hausdorff_distance_95"``: the four
             best of each kind by stretch are measured in mm (voxels for maps without meta data), image by image, and an
             empty set is as far off as the image's diagonal.
         score_key: key of the probabilities ``[C, *spatial]``.
@@ -115,50 +123,29 @@ def tune_settings(
     if len(units) < 2:
         raise ValueError(f"Expected at least 2 tuning units, but got {units}.")
     keys = CaseKeys(score_key, label_key, mask_key, sources, label_mode)
-    counted: Objective = "dice" if objective == "dice" else "stretch"
-    # By candidate and unit: images of a unit are added up as they come, so that memory grows with the units alone.
-    totals: dict[Score, dict[str, SetCurves]] = {candidate: {} for candidate in everyone}
-    in_mm: set[bool] = set()
-    warned: set[tuple[str, str]] = set()
-
-    def count(numbers: Iterable[int], some: Sequence[Score], advance: Callable[[int], object]) -> None:
-        for i in numbers:
-            try:
-                case = ScoredCase.of(cases[i], i, some, keys, warned)
-                in_mm.add(case.voxel is not None)
-                if len(in_mm) > 1:
-                    raise ValueError(
-                        "Some maps tell their voxel size and others do not, so that walks and distances would mix mm "
-                        "and voxels. Load all of them as MetaTensor, or none."
-                    )
-                for candidate, made in case.scores:
-                    of_case = set_curves(
-                        made,
-                        case.label,
-                        unit=owners[i],
-                        label_mode=label_mode,
-                        include_background=include_background,
-                        mask=case.mask,
-                    )
-                    of_units = totals[candidate]
-                    _check_classes(of_case, of_units)
-                    of_units[owners[i]] = of_units[owners[i]].plus(of_case) if owners[i] in of_units else of_case
-            except ValueError as error:
-                raise ValueError(
-                    f"Case {i}, score '{score_key}', label '{label_key}', {unit_key} '{owners[i]}': {error}"
-                ) from error
-            advance(1)
-
+    # Distances are measured of the few best by stretch.
+    ranked: Objective = "stretch" if objective == "hausdorff_distance_95" else objective
+    if ranked == "safe_stretch":
+        # What small structures lose is compared with it.
+        everyone = list(dict.fromkeys([PlainScore(), *everyone]))
+    counts = CaseCounts(cases, owners, keys, unit_key, include_background)
     first = set(first_units(units, seed))
     early, late = ([i for i, owner in enumerate(owners) if (owner in first) == is_first] for is_first in (True, False))
-    with shown_progress(len(cases), progress, "tune", "case") as advance:
-        count(early, everyone, advance)
+    widened = candidates is None
+    with shown_progress(len(cases) + widened * len(early), progress, "tune", "case") as advance:
+        counts.count(early, everyone, advance)
+        kept = everyone
+        if widened:
+            some = better_candidates(counts.curves(everyone, early), level, "stretch", counts.owner, _WIDENED)
+            kept = list(dict.fromkeys(way for base in some for way in with_last_steps(base)))
+            counts.drop_others(kept)
+            counts.count(early, [way for way in kept if way not in counts.counted], advance)
         if late:
-            kept = better_candidates({c: SetCurves.join(of.values()) for c, of in totals.items()}, level, counted)
-            totals = {candidate: totals[candidate] for candidate in kept}
-            count(late, kept, advance)
-    joined = {c: SetCurves.join(of.values()) for c, of in totals.items()}
-    choice = choose(joined, level, counted, seed=seed)
+            kept = better_candidates(counts.curves(kept, early), level, ranked, counts.owner, _KEPT)
+            counts.drop_others(kept)
+            counts.count(late, kept, advance)
+    joined = counts.curves(kept, range(len(cases)))
+    choice = choose(joined, level, ranked, owner=counts.owner, seed=seed)
     if objective != "hausdorff_distance_95":
         return choice
     picked = finalists([(result.candidate.kind, result.value) for result in choice.results])
@@ -166,7 +153,7 @@ def tune_settings(
     figures: dict[Score, list[list[float]]] = {candidate: [] for candidate in thresholds}
     with shown_progress(len(cases), progress, "distances", "case") as advance:
         for i, item in enumerate(cases):
-            case = ScoredCase.of(item, i, list(thresholds), keys, warned)
+            case = ScoredCase.of(item, i, list(thresholds), keys, counts.warned)
             for candidate, made in case.scores:
                 figures[candidate].append(
                     set_distances(
@@ -192,12 +179,3 @@ def _checked(candidates: Sequence[Score]) -> list[Score]:
             f"monai_rwcp.scores, but got {wrong[0] if wrong else 'none'!r}."
         )
     return list(dict.fromkeys(candidates))
-
-
-def _check_classes(of_case: SetCurves, of_units: Mapping[str, SetCurves]) -> None:
-    before = next(iter(of_units.values())).classes if of_units else of_case.classes
-    if of_case.classes != before:
-        raise ValueError(
-            f"Expected the classes {list(before)}, as in the cases before, but got {list(of_case.classes)}. All maps "
-            "have to come from one network."
-        )

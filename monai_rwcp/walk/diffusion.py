@@ -110,12 +110,15 @@ def diffuse_variants(
         for walks in _alike(alike, "k", "beta", "restart"):
             k, beta, restart = walks[0].k, walks[0].beta, walks[0].restart
             nearest = KNNGraph(graph.neighbors[:, :k], graph.similarity[:, :k])
-            steps = [settings.n_steps for settings in walks]
+            # Walks that differ in their last steps alone are resampled once.
+            lengths = _alike(walks, "n_steps")
+            steps = [settings[0].n_steps for settings in lengths]
             weights = transition_weights(nearest.similarity, beta)
             states = random_walk(x, nearest, weights, max(steps), restart, return_steps=steps)
-            for settings, state in zip(walks, states, strict=True):
+            for of_length, state in zip(lengths, states, strict=True):
                 walked = resample_to_grid(state.T.reshape(-1, *nodes), map_shape)
-                yield settings, settings.last_steps.take(walked, probabilities, spacing).to(probabilities.dtype)
+                for settings in of_length:
+                    yield settings, settings.last_steps.take(walked, probabilities, spacing).to(probabilities.dtype)
 
 
 def _alike(variants: Sequence[WalkSettings], *names: str) -> list[list[WalkSettings]]:

@@ -88,7 +88,7 @@ def test_of_equals_the_simplest_is_chosen() -> None:
     curves = {c: population(2.5, extra=extra) for c, extra in ((WALK, 0.0), (BLUR, 0.05), (PLAIN, 0.08))}
     choice = choose(curves, 0.1)
     assert choice.chosen is PLAIN
-    assert choose({WALK: curves[WALK], BLUR: curves[WALK]}, 0.1).chosen is BLUR
+    assert choose({WALK: curves[WALK], BLUR: curves[WALK]}, 0.1, "stretch").chosen is BLUR
 
 
 def test_the_rule_is_one_standard_error_and_heavy_tails_do_not_upset_it() -> None:
@@ -126,7 +126,7 @@ def test_the_choice_is_repeatable_and_says_on_whom() -> None:
         ({"alpha": -0.1}, r"`alpha` to be a number in \[0, 1\)"),
         ({"alpha": 1.0}, r"`alpha` to be a number in \[0, 1\)"),
         ({"alpha": float("nan")}, r"`alpha` to be a number in \[0, 1\)"),
-        ({"objective": "strech"}, '`objective` to be "stretch" or "dice"'),
+        ({"objective": "strech"}, '`objective` to be "safe_stretch", "stretch" or "dice"'),
         ({"objective": "hausdorff_distance_95"}, "`tune_settings` measures them"),
         ({"draws": 1}, "`draws` to be a whole number of at least 2"),
         ({"curves": {}}, "some candidates to choose among"),
