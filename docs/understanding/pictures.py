@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from monai_rwcp import LossTable, WalkSettings, calibrate, false_negative_rate_table
+from monai_rwcp import Calibration, LossTable, WalkSettings, calibrate, false_negative_rate_table
 from monai_rwcp.conformal import threshold_levels
 from monai_rwcp.monitoring import realised_losses
 from monai_rwcp.report import plot_prediction_set
@@ -54,12 +54,12 @@ def simulated_patients(n: int, *, n_slices: int, spread: float, seed: int) -> Lo
     return LossTable.join(tables)
 
 
-def missed_in(table: LossTable, units: Sequence[str], calibration: object) -> np.ndarray:
+def missed_in(table: LossTable, units: Sequence[str], calibration: Calibration) -> np.ndarray:
     """Missed share of each of some patients at the threshold of a calibration."""
-    return np.array(list(realised_losses(table.only(set(units)), calibration)[0].values()))  # type: ignore[arg-type]
+    return np.array(list(realised_losses(table.only(set(units)), calibration)[0].values()))
 
 
-def draws(table: LossTable, n: int, count: Callable[[LossTable], object], seed: int = 0) -> np.ndarray:
+def draws(table: LossTable, n: int, count: Callable[[LossTable], Calibration], seed: int = 0) -> np.ndarray:
     """Mean missed share of new patients for 200 random choices of ``n`` calibration patients."""
     random, means = np.random.default_rng(seed), []
     for _ in range(200):
@@ -143,8 +143,8 @@ def units() -> Figure:
     """The same calibration patients, counted as patients and as slices."""
     table = simulated_patients(400, n_slices=20, spread=0.4, seed=4)
 
-    def by_slice(some: LossTable) -> object:
-            own = {name: replace(image, unit=name) for name, image in some.images.items()}
+    def by_slice(some: LossTable) -> Calibration:
+        own = {name: replace(image, unit=name) for name, image in some.images.items()}
         return calibrate(replace(some, images=own, unit_name="image"), ALPHA)
 
     figure = Figure(figsize=(7, 4.8), layout="constrained")
