@@ -25,7 +25,13 @@ from monai_rwcp.walk.image_graph import image_graph
 
 ALPHA = 0.1
 BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#009E73"
-TEXT = {"font.size": 13, "axes.titlesize": 13, "axes.spines.top": False, "axes.spines.right": False}
+TEXT = {
+    "font.size": 16,
+    "axes.titlesize": 16,
+    "legend.fontsize": 14,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
 
 
 def simulated_patients(n: int, *, n_slices: int, spread: float, seed: int) -> LossTable:
@@ -93,8 +99,8 @@ def curve() -> Figure:
         color=BLUE,
         arrowprops={"arrowstyle": "->", "color": BLUE},
     )
-    axes.set(xlim=(0.2, 1), ylim=(0, 1), ylabel="missed share")
-    axes.set_xlabel(r"$\lambda$: larger sets to the right, the whole image at 1")
+    axes.set(xlim=(0.2, 1), ylim=(0, 1), ylabel="false negative rate")
+    axes.set_xlabel(r"$\lambda$ (larger sets to the right; 1: whole image)")
     axes.legend(frameon=False, loc="upper right")
     return figure
 
@@ -114,10 +120,10 @@ def splits() -> Figure:
     figure = Figure(figsize=(7, 4.8), layout="constrained")
     panels = figure.subplots(2, 1, sharex=True)
     for axes, values, what, colour in (
-        (panels[0], average, "average promise", BLUE),
-        (panels[1], certain, "the same with certainty 95 %", GREEN),
+        (panels[0], average, "average", BLUE),
+        (panels[1], certain, "certainty 95 %", GREEN),
     ):
-        title = f"{what}: mean {100 * values.mean():.1f} %, above 10 % in {np.sum(values > ALPHA)} of 200"
+        title = f"{what}: mean {100 * values.mean():.1f} %, above 10 %: {np.sum(values > ALPHA)} of 200"
         _histogram(axes, values, title, colour, 20)
     panels[1].set_xlabel("missed by each calibration, in % (dashed: promised)")
     return figure
@@ -132,9 +138,9 @@ def patients() -> Figure:
     axes = figure.subplots()
     axes.hist(100 * missed, bins=np.linspace(0, 100, 41), color=BLUE)
     axes.axvline(100 * ALPHA, color="black", linestyle="dashed", linewidth=1.5)
-    title = f"560 new patients: mean {100 * missed.mean():.1f} %, but {np.sum(missed > 0.3)} lose more than 30 %"
+    title = f"560 patients: mean {100 * missed.mean():.1f} %, above 30 %: {np.sum(missed > 0.3)}"
     axes.set_title(title, loc="left")
-    axes.set_xlabel("missed in a patient, in % (dashed: promised for the mean)")
+    axes.set_xlabel("missed in a patient, in % (dashed: promised mean)")
     axes.set_ylabel("patients")
     return figure
 
@@ -151,10 +157,10 @@ def units() -> Figure:
     panels = figure.subplots(2, 1, sharex=True)
     for axes, count, what, colour in (
         (panels[0], lambda some: calibrate(some, ALPHA), "12 patients", BLUE),
-        (panels[1], by_slice, "their 240 slices", ORANGE),
+        (panels[1], by_slice, "240 slices", ORANGE),
     ):
         values = draws(table, 12, count)
-        title = f"{what}: mean {100 * values.mean():.1f} %, above 10 % in {np.sum(values > ALPHA)} of 200"
+        title = f"{what}: mean {100 * values.mean():.1f} %, above 10 %: {np.sum(values > ALPHA)} of 200"
         _histogram(axes, values, title, colour, 30)
     panels[1].set_xlabel("missed by each calibration, in % (dashed: promised)")
     return figure
@@ -180,10 +186,10 @@ def method() -> Figure:
     figure = Figure(figsize=(7, 10.2), layout="constrained")
     panels = figure.subplots(3, 2).ravel()
     for axes, values, colours, title in (
-        (panels[0], image, "gray", "1  image"),
-        (panels[1], network, "cividis", "2  network's probability"),
-        (panels[2], image, "gray", "3  graph: a node's neighbours"),
-        (panels[3], walked, "cividis", "4  score after the walk"),
+        (panels[0], image, "gray", "1 image"),
+        (panels[1], network, "cividis", "2 probability map"),
+        (panels[2], image, "gray", "3 neighbours"),
+        (panels[3], walked, "cividis", "4 after the walk"),
     ):
         limits = {"vmin": 0, "vmax": 1} if colours == "cividis" else {}
         axes.imshow(values.T, origin="lower", cmap=colours, interpolation="nearest", **limits)
@@ -197,7 +203,7 @@ def method() -> Figure:
             panels[2].plot([own[0], i], [own[1], j], color=colour, linewidth=1)
             panels[2].plot(i, j, "o", color=colour, markersize=4)
         panels[2].plot(*own, "s", color=colour, markersize=9, markeredgecolor="white")
-    for axes, score, title in ((panels[4], network, "5a  set, plain"), (panels[5], walked, "5b  set, walked")):
+    for axes, score, title in ((panels[4], network, "5a plain"), (panels[5], walked, "5b walked")):
         threshold = np.quantile(score[truth], ALPHA, method="lower")
         found = score >= threshold
         plot_prediction_set(image, found * 1.0, truth * 1.0, axes=axes)
@@ -213,7 +219,7 @@ def draw(folder: Path) -> list[Path]:
     """Draw all pictures into a folder, in 200 colours each, which keeps the files small."""
     written = []
     for name, make in PICTURES.items():
-        with matplotlib.rc_context(TEXT):
+        with matplotlib.rc_context({**TEXT, "axes.spines.top": False, "axes.spines.right": False}):
             content = io.BytesIO()
             make().savefig(content, format="png", dpi=100)
         with Image.open(content) as picture:

@@ -7,6 +7,7 @@ import importlib
 import inspect
 import json
 import re
+import runpy
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -217,3 +218,10 @@ def test_pictures_are_small_and_say_what_drew_them() -> None:
     for page, path, line in shown:
         assert line == "<!-- python docs/understanding/pictures.py -->", f"{named(page)}: {path.name}"
         assert path.stat().st_size <= 60_000
+
+
+@pytest.mark.slow
+def test_pictures_are_drawn(tmp_path: Path) -> None:
+    script = runpy.run_path(str(ROOT / "docs" / "understanding" / "pictures.py"))
+    drawn = script["draw"](tmp_path)
+    assert {path.name for path in drawn} == {path.name for path in (ROOT / "docs/understanding").glob("*.png")}

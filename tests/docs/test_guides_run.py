@@ -48,13 +48,13 @@ def run_page(name: str, folder: Path, given: Mapping[str, Any] | None = None) ->
     return "\n".join(printed)
 
 
-def _case(folder: Path, i: int, group: str, ending: str) -> None:
+def _case(folder: Path, i: int, group: str) -> None:
     label, shares = truth_and_map(i)
     name = f"case_{i}"
-    save(label, folder / f"labels{ending}" / f"{name}.nii.gz")
+    save(label, folder / f"{group}_labels" / f"{name}.nii.gz")
     save(
         (label * 0.3 + np.random.default_rng(i).random(label.shape)).astype(np.float32),
-        folder / f"images{ending}" / f"{name}_0000.nii.gz",
+        folder / f"{group}_images" / f"{name}_0000.nii.gz",
     )
     save(shares, folder / f"{group}_nifti" / f"{name}.nii.gz")
     save(shares.argmax(-1).astype(np.uint8), folder / f"{group}_maps" / f"{name}.nii.gz")
@@ -79,7 +79,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """A folder with all that the pages speak of, and what the commands of the page on nnU-Net printed there."""
     folder = tmp_path_factory.mktemp("guides")
     for i in range(N + N_NEW):
-        _case(folder, i, *(("calibration", "Tr") if i < N else ("test", "Ts")))
+        _case(folder, i, "calibration" if i < N else "test")
     lines = [f"case_{i},patient {i}" for i in range(N + N_NEW)]
     (folder / "units.csv").write_text("\n".join(["case,unit", *lines]))
     (folder / "checkpoint_final.pth").write_bytes(b"weights")
@@ -171,7 +171,7 @@ def test_the_data_list_of_the_tune_page_is_one(folder: Path) -> None:
         {
             **shown["tuning"][0],
             "pred": f"test_nifti/case_{i}.nii.gz",
-            "label": f"labelsTs/case_{i}.nii.gz",
+            "label": f"test_labels/case_{i}.nii.gz",
             "patient": f"t{i}",
         }
         for i in range(N, N + N_NEW)
