@@ -196,7 +196,8 @@ def test_monai_chain(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         save((label + random.normal(0, 0.3, label.shape)).astype(np.float32), Path(paths["image"]))
         save(label, Path(paths["label"]))
         patients.append({**paths, "patient": f"patient {i}"})
-    loading = [LoadImaged(("image", "label")), EnsureChannelFirstd(("image", "label"))]
+    both = {"keys": ("image", "label"), "allow_missing_keys": True}
+    loading = [LoadImaged(**both), EnsureChannelFirstd(**both)]
     alike = [Orientationd("image", axcodes="RAS", labels=None), Spacingd("image", pixdim=(2.0, 2.0, 4.0))]
     torch.manual_seed(0)
     yours = {
@@ -204,7 +205,7 @@ def test_monai_chain(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         "inferer": SlidingWindowInferer((32, 32, 16)),
         "preprocessing": Compose([*loading, *alike]),
         "calibration_patients": patients[:10],
-        "new_patients": patients[10:],
+        "new_patients": [{"image": case["image"], "patient": case["patient"]} for case in patients[10:]],
     }
     run_page("monai_chain", folder, yours)
     assert "On average at most 10 % of class 1 is missed in a new patient who shows it" in capsys.readouterr().out
