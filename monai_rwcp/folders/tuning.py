@@ -119,7 +119,7 @@ def read_section(
             another section are.
     """
     path = Path(datalist)
-    document = read_json(path, "data list", "Write one, as the README shows")
+    document = read_json(path, "data list", "Write one: sections of items with image, pred, label and a patient")
     if not isinstance(document, Mapping) or not isinstance(document.get(section), list) or not document[section]:
         found = ", ".join(map(repr, document)) if isinstance(document, Mapping) else f"a {type(document).__name__}"
         raise ValueError(

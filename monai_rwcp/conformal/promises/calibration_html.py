@@ -18,7 +18,7 @@ def calibration_html(promise: str, unit_name: str, classes: Sequence[tuple[str, 
         unit_name: what a unit is.
         classes: name of each class, and what was calibrated for it.
     """
-    heads = ("class", f"{unit_name}s", "threshold", "mean loss", "allowed")
+    heads = ("class", f"{unit_name}s", "threshold", "mean loss of them", "working level")
     rows = [f"<tr>{''.join(f'<th>{html_text(head)}</th>' for head in heads)}</tr>"]
     for name, entry in classes:
         level = "-" if entry.working_level is None else f"{entry.working_level:.4f}"

@@ -76,7 +76,7 @@ def plot_risk(
     axes.axhline(alpha, color=LIMIT_COLOUR, linestyle="dotted", label=f"promised: {alpha:g}")
     if entry.working_level is not None:
         level = entry.working_level
-        axes.axhline(level, color=LIMIT_COLOUR, linestyle="dashed", label=f"allowed here: {level:.4g}")
+        axes.axhline(level, color=LIMIT_COLOUR, linestyle="dashed", label=f"working level: {level:.4g}")
     axes.axvline(entry.lambda_hat, color=LIMIT_COLOUR, linewidth=0.8)
     calibrated = rf"$\hat\lambda$ = {entry.lambda_hat:.4f}"
     axes.plot([entry.lambda_hat], [entry.empirical_risk], "o", color=LIMIT_COLOUR, label=calibrated)

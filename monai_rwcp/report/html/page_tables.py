@@ -111,7 +111,7 @@ def calibration_table(calibration: Calibration) -> str:
         ]
         for of_group, c, entry in entries
     ]
-    heads = ["class", f"{calibration.unit_name}s", "lambda_hat", "threshold", "mean loss of them", "allowed"]
+    heads = ["class", f"{calibration.unit_name}s", "lambda_hat", "threshold", "mean loss of them", "working level"]
     return table(
         f"What was calibrated: alpha = {calibration.promised.alpha:g}, {calibration.promised.method}.", heads, rows
     )

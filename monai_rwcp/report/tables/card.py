@@ -59,7 +59,7 @@ def calibration_card(
     lines += [
         f"{calibration.n_images} images; what counts as one is the {unit}.",
         "",
-        f"| class | {unit}s | threshold | mean loss of them | allowed |",
+        f"| class | {unit}s | threshold | mean loss of them | working level |",
         "|---|---|---|---|---|",
     ]
     for c, entry in calibration.classes.items():

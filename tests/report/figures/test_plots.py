@@ -175,7 +175,7 @@ def test_risk_stops_where_calibrate_does(options: dict[str, Any]) -> None:
     axes = plot_risk(table(), 0.2, class_index=1, **options)
     dot = line(axes, r"$\hat\lambda$")
     assert (dot.get_xdata()[0], dot.get_ydata()[0]) == (entry.lambda_hat, entry.empirical_risk)
-    allowed = line(axes, "allowed here")
+    allowed = line(axes, "working level")
     assert set(allowed.get_ydata()) == {entry.working_level}
     assert set(line(axes, "promised").get_ydata()) == {0.2}
     bold = line(axes, "share of patients" if "tau" in options else "mean loss")
