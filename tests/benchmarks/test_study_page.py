@@ -24,6 +24,7 @@ from benchmarks.study.report import main as report
 from benchmarks.study.store import StudyFacts, StudyResults, load_results, save_results
 from benchmarks.study.summary import summary_table
 from monai_rwcp.tune import SetCurves, tuning_thresholds
+from tests.helpers.links import link
 from tests.helpers.noise_patients import STUDY, Measured, few_candidates
 from tests.helpers.rows_by_hand import row
 
@@ -36,7 +37,7 @@ def test_two_commands_make_the_page(measured: Measured, tmp_path: Path, monkeypa
         monkeypatch.setattr(f"{module}.candidates_of", few_candidates)
     out = tmp_path / "study"
     (out / "curves").mkdir(parents=True)
-    (out / "curves" / "hippocampus-weak").symlink_to(folder)
+    link(out / "curves" / "hippocampus-weak", folder, to_folder=True)
     common = ["--set", "hippocampus-weak", "--shared", str(tmp_path), "--out", str(out)]
     ran = CliRunner().invoke(
         study_command, [*common, "--splits", "4", "--surface-splits", "2", "--alpha", "0.1", "--alpha", "0.01"]

@@ -21,6 +21,7 @@ from monai.data import load_decathlon_datalist
 import monai_rwcp
 from monai_rwcp import Calibration
 from tests.helpers.bundle_commands import BUNDLE, documented_commands, run_command
+from tests.helpers.links import link
 
 pytestmark = pytest.mark.usefixtures("bundle_runs")
 
@@ -36,7 +37,7 @@ SIZES = ("--n_train", "2", "--n_calibrate", "12", "--n_test", "3", "--epochs", "
 
 def run_all(folder: Path, *of_training: str) -> Path:
     """Run the README's commands from top to bottom in an empty folder that holds only the bundle."""
-    (folder / "tutorials").symlink_to(BUNDLE.parent)
+    link(folder / "tutorials", BUNDLE.parent, to_folder=True)
     train, *others = documented_commands()[0]
     run_command(train, folder, *SIZES, *of_training)
     for command in others:
