@@ -295,13 +295,12 @@ def test_what_could_run_code_is_refused_before_it_runs(
     assert not witness.exists()
 
 
-@pytest.mark.parametrize(
-    "way",
-    sorted(
-        {"sample inputs", "pickled weight", "size", "opaque object", "program in a folder", "file made by the graph"}
-        & WAYS.keys()
-    ),
-)
+# Torch 2.4 drops the call that makes a file, because nothing uses what it gives.
+RUN = {"sample inputs", "pickled weight", "size"}
+RUN |= set() if is_older("torch", "2.9") else {"opaque object", "program in a folder", "file made by the graph"}
+
+
+@pytest.mark.parametrize("way", sorted(RUN))
 def test_the_payloads_do_run_where_the_file_is_trusted(way: str, honest: Path, tmp_path: Path) -> None:
     """Otherwise the test above would prove nothing."""
     witness = tmp_path / "witness"
