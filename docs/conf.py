@@ -11,6 +11,7 @@ from docutils import nodes
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
+from sphinx.util import inspect
 
 DOCS = Path(__file__).resolve().parent
 sys.path.insert(0, str(DOCS / "_ext"))
@@ -46,8 +47,11 @@ html_math_renderer = "mathml"
 
 # The reference, from the docstrings.
 default_role = "code"
+smartquotes = False
 add_module_names = False
-autodoc_default_options = {"members": True, "member-order": "bysource"}
+autoclass_content = "both"
+autodoc_default_options = {"members": True, "member-order": "bysource", "special-members": "__call__"}
+autodoc_inherit_docstrings = False
 autodoc_typehints_format = "short"
 autosummary_generate = False
 napoleon_numpy_docstring = False
@@ -93,7 +97,25 @@ def _by_last_name(
     return domain.resolve_xref(env, node["refdoc"], app.builder, node["reftype"], next(iter(found)), node, content)
 
 
+def _of_init(
+    app: Sphinx, what: str, name: str, value: Any, options: Any, signature: str | None, returned: str | None
+) -> tuple[str, str | None] | None:
+    """MONAI's transforms have a `__new__` that takes anything: what a user gives stands in `__init__`."""
+    if what != "class" or signature != "(*args, **kwargs)":
+        return None
+    own = inspect.signature(value.__init__, bound_method=True)
+    return inspect.stringify_signature(own, show_return_annotation=False, unqualified_typehints=True), None
+
+
+def _colons(app: Sphinx, doctree: nodes.document) -> None:
+    """Between an argument and what is said of it Sphinx writes two hyphens."""
+    for text in [text for text in doctree.findall(nodes.Text) if text == " -- "]:
+        text.parent.replace(text, nodes.Text(": "))
+
+
 def setup(app: Sphinx) -> None:
     """Register what is done beside the extensions."""
+    app.connect("autodoc-process-signature", _of_init)
+    app.connect("doctree-read", _colons)
     app.connect("config-inited", _copy_notebooks)
     app.connect("missing-reference", _by_last_name)

@@ -24,6 +24,8 @@ def _mathml(node: nodes.math | nodes.math_block, display: str) -> str:
         # Its errors share no class of their own; as a warning it names the page, and fails the build there.
         _log.warning("formula cannot be read (%s): %s", type(error).__name__, formula, location=node)
         return ""
+    # It leaves the braces of \\Big\\{ as they were written.
+    made = re.sub(r">\\([{}])<", r">\1<", made)
     if unknown := re.search(r">(\\[A-Za-z]+)<", made):
         _log.warning("unknown command %s in formula: %s", unknown[1], formula, location=node)
     return made
