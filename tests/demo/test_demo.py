@@ -36,11 +36,11 @@ def small_demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_what_the_demo_leaves(small_demo: Path) -> None:
     table = (small_demo / "table.md").read_text()
-    assert table.count("random walk + CRC") == 2
-    assert table.count("plain CRC") == 2
+    assert table.count("random walk + CRC") == 3
+    assert table.count("plain CRC") == 3
     walked = Calibration.load(small_demo / "calibration.json")
     plain = Calibration.load(small_demo / "calibration_plain.json")
-    assert walked.n == plain.n == {1: 12, 2: 12}
+    assert walked.n == plain.n == {1: 12, 2: 12, 3: 12}
     assert walked.unit_name == "patient"
     assert walked.provenance.steps[-1].settings["restart"] == 0.2
     assert not plain.provenance.steps
@@ -55,7 +55,7 @@ def test_what_the_demo_leaves(small_demo: Path) -> None:
             found = nibabel.load(small_demo / "sets" / f"{case['patient']}_image_{key}_set.nii.gz")
             source = nibabel.load(small_demo / case["image"])
             np.testing.assert_allclose(found.affine, source.affine, atol=1e-4)
-            assert found.shape == (*source.shape, 3)
+            assert found.shape == (*source.shape, 4)
             assert set(np.unique(np.asarray(found.dataobj))) <= {0, 1}
 
 
