@@ -1,4 +1,4 @@
-"""A cohort of phantom patients: organ, wall and nodule in noisy, blurred and partly occluded volumes, as NIfTI files."""
+"""A cohort of phantom patients: organ, wall and nodule in noisy, partly occluded volumes, as NIfTI files."""
 
 from __future__ import annotations
 

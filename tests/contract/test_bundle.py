@@ -66,7 +66,9 @@ def check_run(out: Path, names: list[str]) -> None:
     assert calibration.provenance.side == "original"
     assert calibration.provenance.steps[-1].side == "processed"
     weights = torch.load(out / "models" / "model.pt", weights_only=True)
-    network = ConfigParser(json.loads((CONFIGS / "inference.json").read_text()) | {"properties": {"labels": [0, *classes]}})
+    network = ConfigParser(
+        json.loads((CONFIGS / "inference.json").read_text()) | {"properties": {"labels": [0, *classes]}}
+    )
     built = network.get_parsed_content("network_def")
     built.load_state_dict(weights)
     assert calibration.provenance.network == monai_rwcp.provenance.weights_hash(built)
