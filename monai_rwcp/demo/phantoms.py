@@ -8,7 +8,7 @@ import numpy as np
 
 __all__ = ["CLASS_NAMES", "phantom_patient", "write_cohort"]
 
-CLASS_NAMES = ("background", "organ", "wall", "nodule")
+CLASS_NAMES: tuple[str, ...] = ("background", "organ", "wall", "nodule")
 
 _SHAPE = (48, 48, 12)
 
@@ -41,7 +41,7 @@ def phantom_patient(seed: int, index: int) -> tuple[np.ndarray, np.ndarray, np.n
     centre = (np.array(_SHAPE) - 1) / 2 * spacing + random.uniform(-6, 6, 3) * [1, 1, 0.5]
     x, y, z = (np.arange(n) * s for n, s in zip(_SHAPE, spacing, strict=True))
     position = np.stack(np.meshgrid(x, y, z, indexing="ij"), axis=-1) - centre
-    radii = random.uniform([11, 9, 11], [17, 15, 17])
+    radii = random.uniform([12, 11, 12], [16, 15, 17])
     distance = np.linalg.norm(position / radii, axis=-1) + 0.10 * field(14.0)
     organ = distance < 1
     angle = np.arctan2(position[..., 1], position[..., 0])
@@ -63,7 +63,7 @@ def phantom_patient(seed: int, index: int) -> tuple[np.ndarray, np.ndarray, np.n
         blob = np.linalg.norm((position - blob_place) / random.uniform(4, 10, 3), axis=-1) < 1
         image[blob & (label == 0)] = random.uniform(0.45, 0.65)
     contrast = random.uniform(0.8, 1.0)
-    for mask, level in ((organ, 0.62), (wall, 0.85), (nodule, 1.05)):
+    for mask, level in ((organ, 0.62), (wall, 0.95), (nodule, 1.1)):
         image[mask] += contrast * (level - image[mask])
     # Where the occlusion is strong a structure fades into its surroundings, though it is still there.
     occlusion = np.clip(field(9.0) - random.uniform(1.6, 2.4), 0, 0.8)
