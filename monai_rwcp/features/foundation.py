@@ -61,7 +61,7 @@ class FoundationFeatures:
     Example:
         >>> import tempfile, torch
         >>> from transformers import Dinov2Config, Dinov2Model
-        >>> config = Dinov2Config(hidden_size=32, num_hidden_layers=2, num_attention_heads=2)
+        >>> config = Dinov2Config(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, patch_size=14)
         >>> folder = tempfile.mkdtemp()
         >>> Dinov2Model(config).save_pretrained(folder)
         >>> FoundationFeatures(folder, normalization="imagenet")(torch.rand(1, 56, 70)).shape
@@ -144,7 +144,7 @@ class FoundationFeatures:
                 [0, 1] where it should be, or has channels that the network does not take, or when the network has no
                 such layer or gives no dense map.
             OSError: when the model cannot be had; the message says how to get it.
-            ImportError: when `transformers` is missing.
+            ImportError: when `transformers` is missing or older than the network.
         """
         image = image.as_subclass(torch.Tensor)
         check_image(image, slice_axis=self.slice_axis)

@@ -13,6 +13,7 @@ import torch.distributed
 
 from monai_rwcp.conformal.sets.set_sizes import curve_thresholds
 from monai_rwcp.folders.sets import LOG_NAME, check_as_logged, read_log
+from monai_rwcp.utils.file_names import check_told_apart
 from monai_rwcp.utils.files import remove_unfinished, written_whole
 from monai_rwcp.utils.locks import FileLock
 from monai_rwcp.utils.processes import done_by_first, from_all, n_processes
@@ -43,7 +44,7 @@ class SetLog:
         FileExistsError: when the folder holds something else than a run of this kind, or another run writes there.
         OSError: when it cannot be written.
         RuntimeError: in the other processes, when the first could not begin.
-        ValueError: when a log there is damaged, or its sets are no more what was written.
+        ValueError: when a log there is damaged, its sets are no more what was written, or two names would be one file.
     """
 
     def __init__(
@@ -96,6 +97,7 @@ class SetLog:
         self.out.mkdir(parents=True, exist_ok=True)
         self._lock = FileLock(self.out / ".run.lock", f"'{self.out}'")
         try:
+            check_told_apart(names, self._lock.path)
             self._begin_alone(names, overwrite)
         except BaseException:
             self._lock.release()

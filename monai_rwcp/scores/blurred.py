@@ -28,8 +28,7 @@ class BlurredScore:
 
     Args:
         sigma: its standard deviation in voxels of the map, the same along each axis; above 0.
-        keep_peak, keep_sure, size_exponent, size_reference: the last steps after it, see
-            :py:class:`monai_rwcp.walk.LastSteps`.
+        keep_peak, keep_sure, size_exponent, size_reference: the last steps after it, see :py:class:`LastSteps`.
 
     Raises:
         ValueError: when ``sigma`` is not a finite number above 0, or another value out of its range.

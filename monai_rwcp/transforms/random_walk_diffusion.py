@@ -24,12 +24,11 @@ class RandomWalkDiffusion(Transform):
 
     .. math:: S_{t+1} = (1 - r) P S_t + r S_0
 
-    See :py:func:`monai_rwcp.walk.diffuse_probabilities` for the method. The defaults are the paper's; see
-    :py:func:`monai_rwcp.walk.recommended` for settings that suit strong networks too.
+    See :py:func:`monai_rwcp.walk.diffuse_probabilities` for the method. The defaults are the paper's.
 
     Args:
-        k, beta, n_steps, restart, center, spatial_weight, grid, neighborhood, slice_axis, keep_peak, keep_sure,
-            size_exponent, size_reference: see :py:class:`monai_rwcp.walk.WalkSettings`.
+        k, beta, n_steps, restart, center, spatial_weight: see :py:class:`monai_rwcp.walk.WalkSettings`.
+        grid, neighborhood, slice_axis, keep_peak, keep_sure, size_exponent, size_reference: see there, too.
         backend: ``"auto"`` or ``"pyg"``, how neighbours are searched; both give the same result.
         progress: whether a progress bar is shown, for volumes and fine grids. Defaults to False.
 

@@ -6,9 +6,11 @@ import errno
 import hashlib
 import os
 import re
+import sys
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from monai_rwcp.utils.locks import hold, is_held
@@ -17,6 +19,8 @@ __all__ = ["check_writable", "file_hash", "is_plain_name", "remove_unfinished", 
 
 # What mkstemp makes of it, with the ending of the file that was to be.
 _UNFINISHED = re.compile(r"\.unfinished-[a-z0-9_]{8}(\.[^.]+){0,2}")
+# How long Windows is asked again for a file that another program has open: long enough for one that reads it.
+_PATIENCE = 3.0
 
 
 def check_writable(path: str | Path) -> None:
@@ -44,7 +48,9 @@ def is_plain_name(name: object) -> bool:
         >>> is_plain_name("anna"), is_plain_name("../anna"), is_plain_name("/anna"), is_plain_name(".anna")
         (True, False, False, False)
     """
-    return isinstance(name, str) and name != "" and not name.startswith(".") and not set(name) & set("/\\\0")
+    # In Windows a colon leads to another drive, or to a hidden part of another file.
+    leading = "/\\\0:" if sys.platform == "win32" else "/\\\0"
+    return isinstance(name, str) and name != "" and not name.startswith(".") and not set(name) & set(leading)
 
 
 def file_hash(path: str | Path) -> str:
@@ -67,6 +73,7 @@ def written_whole(path: str | Path) -> Iterator[Path]:
 
     Raises:
         OSError: when it cannot be written; where the disk is full, the message names ``path``.
+        PermissionError: in Windows, when another program has the file at ``path`` open and keeps it so.
 
     Example:
         >>> import tempfile
@@ -88,19 +95,44 @@ def written_whole(path: str | Path) -> Iterator[Path]:
         umask = os.umask(0)
         os.umask(umask)
         os.chmod(temporary, 0o666 & ~umask)
-        os.replace(temporary, path)
+        if sys.platform == "win32" and held is not None:  # it moves no open file
+            os.close(held)
+            held = None
+        _replace(temporary, path)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
         raise
     finally:
-        temporary.unlink(missing_ok=True)
         if held is not None:
             os.close(held)
+        # What cannot be taken away now is left to the next run: the block's own error matters more.
+        with suppress(PermissionError):
+            temporary.unlink(missing_ok=True)
 
 
 def remove_unfinished(folder: Path) -> None:
     """Take away what killed processes left of :py:func:`written_whole`, not what others are writing."""
     for path in folder.iterdir():
         if _UNFINISHED.fullmatch(path.name) and path.is_file() and not path.is_symlink() and not is_held(path):
-            path.unlink(missing_ok=True)
+            # Windows takes away none that is open, such as one that another process writes.
+            with suppress(PermissionError):
+                path.unlink(missing_ok=True)
+
+
+def _replace(temporary: Path, path: Path) -> None:
+    """Move a file to the place of another; Windows does so only while nobody has that one open."""
+    until = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            os.replace(temporary, path)
+            return
+        except PermissionError as error:
+            if sys.platform != "win32":
+                raise
+            if time.monotonic() > until:
+                raise PermissionError(
+                    f"Cannot replace '{path}': another program has it open, or it may only be read. Close it there, "
+                    "and run once more."
+                ) from error
+        time.sleep(0.05)

@@ -31,8 +31,7 @@ class WalkSettings:
         neighborhood: where a node of a volume may have neighbours: ``"volume"`` (anywhere), ``"slice"`` (in its own
             slice of the graph grid) or ``("slices", w)`` (at most ``w`` of these slices away).
         slice_axis: spatial axis that the slices of a volume are stacked along, for ``neighborhood``; -1 is the last.
-        keep_peak, keep_sure, size_exponent, size_reference: the last steps after the walk, see
-            :py:class:`monai_rwcp.walk.LastSteps`.
+        keep_peak, keep_sure, size_exponent, size_reference: the last steps after the walk, see :py:class:`LastSteps`.
 
     Raises:
         ValueError: when a value is out of its range; the message names it.

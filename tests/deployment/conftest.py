@@ -14,6 +14,8 @@ import pytest
 import torch
 from monai.bundle import ConfigParser
 
+from tests.helpers.links import link
+
 INFERENCE: dict[str, Any] = {
     "imports": ["$import glob", "$import monai_rwcp"],
     "bundle_root": ".",
@@ -149,7 +151,7 @@ def changed(bundle: Path, tmp_path: Path) -> Callable[..., Path]:
             (tmp_path / name).mkdir()
         _save_network(tmp_path / "models" / "model.pt", shift)
         for path in [*bundle.glob("models/*.json"), *(bundle.glob("images/*_image.nii.gz") if images else [])]:
-            (tmp_path / path.relative_to(bundle)).symlink_to(path)
+            link(tmp_path / path.relative_to(bundle), path, to_folder=path.is_dir())
         (tmp_path / "configs" / "inference.json").write_text(json.dumps(config))
         return tmp_path
 

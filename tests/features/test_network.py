@@ -6,6 +6,7 @@ import copy
 import multiprocessing
 import os
 import pickle
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -333,7 +334,9 @@ def test_what_others_do_with_the_network_meanwhile(other: Any, training: bool, l
     assert "train" not in vars(network)
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.skipif(
+    not hasattr(os, "fork") or sys.platform == "darwin", reason="needs fork, which macOS's own libraries do not survive"
+)
 def test_a_process_forked_in_the_middle_of_a_pass_does_not_wait_for_it() -> None:
     extractor, begun, go_on = NetworkFeatures(_Slow(), "first"), threading.Event(), threading.Event()
 

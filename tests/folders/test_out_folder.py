@@ -13,6 +13,7 @@ import pytest
 
 from monai_rwcp.folders.out_folder import check_apart
 from monai_rwcp.utils.files import is_plain_name
+from tests.helpers.links import link
 from tests.helpers.map_folders import calibrated_cohort, run, save, truth_and_map
 
 N = 10
@@ -51,7 +52,7 @@ def refused(folder: Path, message: str, out: Path | str, *more: object) -> None:
 
 
 def linked(folder: Path) -> str:
-    (folder / "link").symlink_to(folder / "maps", target_is_directory=True)
+    link(folder / "link", folder / "maps", to_folder=True)
     return "link"
 
 
@@ -60,7 +61,7 @@ def linked_files(folder: Path) -> str:
     (folder / "maps").rename(folder / "store")
     (folder / "maps").mkdir()
     for path in (folder / "store").iterdir():
-        (folder / "maps" / path.name).symlink_to(path)
+        link(folder / "maps" / path.name, path)
     return "store"
 
 
@@ -167,7 +168,7 @@ def test_a_run_that_is_killed_as_a_set_appears_goes_on(folder: Path, monkeypatch
 def test_only_a_calibration_is_replaced_by_a_calibration(content: bytes, folder: Path) -> None:
     files = ["--form", "channels-last", "--labels", folder / "labels", "--overwrite", "--out"]
     (folder / "mine").write_bytes(content)
-    (folder / "link.json").symlink_to(folder / "mine")
+    link(folder / "link.json", folder / "mine")
     kept = contents(folder)
     for out in ("mine", "link.json", "labels/c0.nii.gz"):
         ran = run("calibrate", folder / "maps", *files, folder / out)
@@ -189,7 +190,7 @@ def test_a_picture_does_not_replace_its_image(folder: Path) -> None:
 
 
 def test_no_command_writes_through_a_link_that_leads_nowhere(folder: Path) -> None:
-    (folder / "page.md").symlink_to(folder / "nowhere")
+    link(folder / "page.md", folder / "nowhere")
     for command in (["card", folder / "c.json"], ["merge", folder / "c.json"]):
         ran = run(*command, "--out", folder / "page.md")
         assert ran.exit_code == 1
@@ -204,7 +205,7 @@ def test_a_lock_that_leads_elsewhere_or_is_none(out: str, there: bool, folder: P
     (folder / out).mkdir(exist_ok=True)
     if there:
         (folder / "mine.txt").write_text("my notes")
-    (folder / out / ".run.lock").symlink_to(folder / "mine.txt")
+    link(folder / out / ".run.lock", folder / "mine.txt")
     refused(folder, ".run.lock' is no file of a run", out, "--overwrite")
     assert (folder / "mine.txt").exists() == there
     (folder / out / ".run.lock").unlink()

@@ -6,7 +6,6 @@ import errno
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -153,7 +152,6 @@ def holding(folder: Path) -> subprocess.Popen[str]:
     return process
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no such locks")
 def test_a_second_run_is_refused_until_the_first_ends_or_is_killed(folder: Path) -> None:
     (folder / "sets").mkdir()
     other = holding(folder / "sets")
@@ -167,7 +165,7 @@ def test_a_second_run_is_refused_until_the_first_ends_or_is_killed(folder: Path)
         assert shared.returncode != 0
         assert f"process {other.pid}" in shared.stderr
     finally:
-        other.send_signal(signal.SIGKILL)
+        other.kill()
         other.wait(timeout=60)
     assert (folder / "sets/.run.lock").exists()
     ran = run(*predicting(folder))
@@ -212,7 +210,7 @@ def test_a_run_that_is_killed_goes_on(folder: Path) -> None:
         assert time.monotonic() < deadline
         assert process.poll() is None
         time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
+    process.kill()
     process.wait(timeout=60)
     left = len(sets(folder))
     ran = run(*predicting(folder))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import fcntl
 import json
 import os
 import socket
@@ -20,6 +19,8 @@ class Browser:
     """One tab. What the page asks the network for, and what it complains of, is kept."""
 
     def __init__(self, folder: Path) -> None:
+        import fcntl  # which Windows has not; there nothing gets here
+
         self.requests: list[str] = []
         self.complaints: list[str] = []
         self.to_network: list[bytes] = []
