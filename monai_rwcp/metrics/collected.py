@@ -44,7 +44,7 @@ def image_figures(
     for i, (image, row) in enumerate(zip(collected, rows, strict=True)):
         # A number is no name, so an image without any is a unit of its own.
         unit: Hashable = next((name for name in (image.unit, image.image) if name is not None), i)
-        found.append([ImageFigures(_set_metrics(figures), unit, image.stratum, figures[-1]) for figures in row])
+        found.append([ImageFigures(_set_metrics(figures), unit, image.stratum, *figures[-2:]) for figures in row])
     return found
 
 
@@ -74,5 +74,5 @@ def counted_once(
 
 
 def _set_metrics(row: Sequence[float]) -> SetMetrics:
-    missed, true, size, dice, components, average, hausdorff, _ = row
+    missed, true, size, dice, components, average, hausdorff, *_ = row
     return SetMetrics(int(missed), int(true), int(size), dice, int(components), average, hausdorff)

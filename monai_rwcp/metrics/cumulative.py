@@ -57,7 +57,7 @@ class PredictionSetMetrics(CumulativeIterationMetric):
         {'fnr': 0.333, 'n_units': 2.0}
     """
 
-    columns = ("missed", "true", "size", "dice", "components", "assd", "hd95", "size_ml")
+    columns = ("missed", "true", "size", "dice", "components", "assd", "hd95", "size_ml", "true_ml")
 
     def __init__(
         self, include_background: bool = False, alpha: float | None = None, slice_thickness: float | None = None
@@ -106,7 +106,7 @@ class PredictionSetMetrics(CumulativeIterationMetric):
             strata: name of the stratum of each image; None stands for no strata.
 
         Returns:
-            float64 ``[B, classes, 8]``, the figures in the order of ``columns``.
+            float64 ``[B, classes, 9]``, the figures in the order of ``columns``.
 
         Raises:
             ValueError: when the numbers, shapes or grids of sets and truths differ, values are not 0 or 1, or the
@@ -208,7 +208,8 @@ class PredictionSetMetrics(CumulativeIterationMetric):
             figures = prediction_set_metrics(found, true, spacing=voxel)
         except ValueError as error:
             raise ValueError(f"Image {image} of the batch, class {class_index}: {error}") from error
-        return (*astuple(figures), volume_ml(figures.size, voxel, self.slice_thickness))
+        sizes = (volume_ml(count, voxel, self.slice_thickness) for count in (figures.size, figures.true))
+        return (*astuple(figures), *sizes)
 
     def _sync(self) -> None:
         # MONAI's own gathers tensors of images alone, and waits forever for a process that has none.

@@ -10,6 +10,7 @@ from statistics import fmean, stdev
 import numpy as np
 
 from monai_rwcp.metrics.prediction_set import SetMetrics, pooled_false_negative_rate
+from monai_rwcp.metrics.smallest_third import smallest_third
 
 __all__ = ["ImageFigures", "class_figures", "stratum_false_negative_rates", "unit_false_negative_rates"]
 
@@ -23,12 +24,14 @@ class ImageFigures:
         unit: the exchangeable unit, such as the patient; images of equal units are pooled.
         stratum: group within which the rate is looked at, such as "scanner A"; None stands for no group.
         size_ml: size of the set in millilitres; nan where the size of a voxel is not known.
+        true_ml: size of the truth likewise.
     """
 
     metrics: SetMetrics
     unit: Hashable
     stratum: str | None = None
     size_ml: float = math.nan
+    true_ml: float = math.nan
 
     def named(self) -> dict[str, float]:
         """The figures of this image by their short names; nan where a figure is not defined.
@@ -125,9 +128,11 @@ def class_figures(images: Sequence[ImageFigures], alpha: float | None = None) ->
         ``fnr``, its standard error ``fnr_standard_error``, ``coverage``, with ``alpha`` the ``coverage_gap``, with
         strata the ``worst_stratum_fnr`` (the largest of :py:func:`stratum_false_negative_rates`), ``stretch_median``,
         ``stretch_iqr`` (upper less lower quartile, interpolated linearly), ``stretch_mean``, ``size_ml``,
-        ``components``, ``dice``, ``assd``, ``hd95`` (means), ``false_alarm_rate`` (share of the images without the
-        class whose set is not empty), ``n_units`` (units that show the class) and ``n_without_class`` (images that do
-        not).
+        ``components``, ``dice``, ``assd``, ``hd95`` (means), ``fnr_smallest_third`` (mean false negative rate of the
+        images in which the class is smallest, see :py:func:`smallest_third`; by ml where known, else by voxels),
+        ``empty`` (share of the images that show the class whose set is empty), ``false_alarm_rate`` (share of the
+        images without the class whose set is not empty), ``n_units`` (units that show the class) and
+        ``n_without_class`` (images that do not).
 
     Source: coverage gap per case as in the COAT and CRA (arXiv 2504.07611) evaluations.
 
@@ -161,10 +166,18 @@ def class_figures(images: Sequence[ImageFigures], alpha: float | None = None) ->
     # A mean over the volumes among slices would be that of other images.
     result["size_ml"] = fmean(figures["size_ml"] for figures in shown) if shown else math.nan
     return result | {
+        "fnr_smallest_third": _mean(image.metrics.false_negative_rate for image in _smallest(images)),
+        "empty": _mean(float(image.metrics.size == 0) for image in images if image.metrics.true),
         "false_alarm_rate": _mean(figures["false_alarm"] for figures in absent),
         "n_units": float(len(rates)),
         "n_without_class": float(len(absent)),
     }
+
+
+def _smallest(images: Sequence[ImageFigures]) -> list[ImageFigures]:
+    in_ml = not any(math.isnan(image.true_ml) for image in images)
+    small = smallest_third([image.true_ml if in_ml else image.metrics.true for image in images])
+    return [image for image, is_small in zip(images, small, strict=True) if is_small]
 
 
 def _mean(values: Iterable[float]) -> float:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from monai_rwcp.metrics.smallest_third import smallest_third
 from monai_rwcp.tune.curves import SetCurves
 
-__all__ = ["SmallStructures", "compare_small_structures", "smallest_third"]
+__all__ = ["SmallStructures", "compare_small_structures"]
 
 # What a candidate may miss more of small structures than plain scores, on average and with one standard error added;
 # and how many more of its sets may be empty.
@@ -50,28 +51,6 @@ class SmallStructures:
         )
 
 
-def smallest_third(true: np.ndarray) -> np.ndarray:
-    """Which structures are in the smallest third of their class.
-
-    Args:
-        true: true voxels, int ``[images, classes]``; 0 where an image does not show a class.
-
-    Returns:
-        bool ``[images, classes]``: a third of the images that show a class, rounded up; of equal ones all or none but
-        that the third is reached.
-
-    Example:
-        >>> smallest_third(np.array([[5], [0], [9], [7]])).T.tolist()
-        [[True, False, False, False]]
-    """
-    small = np.zeros(true.shape, dtype=bool)
-    for c in range(true.shape[1]):
-        sizes = np.sort(true[true[:, c] > 0, c])
-        if sizes.size:
-            small[:, c] = (true[:, c] > 0) & (true[:, c] <= sizes[math.ceil(sizes.size / 3) - 1])
-    return small
-
-
 def compare_small_structures(
     curves: SetCurves, steps: Sequence[int], plain: SetCurves, plain_steps: Sequence[int], owner: Mapping[str, str]
 ) -> SmallStructures:
@@ -103,7 +82,7 @@ def compare_small_structures(
     missed = _at(curves.false_negative_rate, steps) - _at(plain.false_negative_rate, plain_steps)
     empty = (_at(curves.size, steps) == 0).astype(float) - (_at(plain.size, plain_steps) == 0)
     owners = [owner[image] for image in curves.units]
-    small = _by_patient(missed, smallest_third(curves.true), owners)
+    small = _by_patient(missed, np.apply_along_axis(smallest_third, 0, curves.true), owners)
     of_all = _by_patient(empty, shown, owners)
     return SmallStructures(*small, *of_all)
 

@@ -83,7 +83,7 @@ def test_beside_monais_own_handlers(calibration: Calibration, tmp_path: Path) ->
         by_hand([found], [truth], spacing=[2.0, 1.5], units=[case["patient"]], strata=[case["scanner"]])
     metrics = evaluator.state.metrics
     figures = by_hand.aggregate()
-    assert len(figures) == 16
+    assert len(figures) == 18
     for name, values in figures.items():
         for c in (1, 2):
             assert metrics[f"pred_set_{name}_{c}"] == pytest.approx(float(values[c - 1]), rel=1e-6, nan_ok=True), name

@@ -71,6 +71,13 @@ def test_every_figure_against_numpy_and_monai() -> None:
             "stretch_mean": np.mean(stretch),
             "size_ml": np.mean([one[i].sum() for i in shown]) * 4.5 / 1000,
             "components": np.mean([scipy_label(one[i])[1] for i in shown]),
+            "fnr_smallest_third": np.mean(
+                [
+                    (other[i] & ~one[i]).sum() / other[i].sum()
+                    for i in sorted(shown, key=lambda i: other[i].sum())[: math.ceil(len(shown) / 3)]
+                ]
+            ),
+            "empty": np.mean([not one[i].any() for i in shown]),
             "false_alarm_rate": np.mean([one[i].any() for i in range(len(one)) if not other[i].any()] or [math.nan]),
             "n_units": len(by_unit),
             "n_without_class": len(one) - len(shown),
@@ -195,7 +202,7 @@ def test_slices_have_a_volume_with_their_thickness_only() -> None:
 def test_background_and_single_channels() -> None:
     truth = torch.zeros(1, 2, 4, 4)
     truth[:, 1, :2], truth[:, 0, 2:] = 1, 1
-    assert PredictionSetMetrics(include_background=True)(truth, truth).shape == (1, 2, 8)
+    assert PredictionSetMetrics(include_background=True)(truth, truth).shape == (1, 2, 9)
     assert PredictionSetMetrics()(truth[:, :1], truth[:, :1]).shape == (1, 1, 8)
 
 

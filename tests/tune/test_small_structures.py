@@ -11,7 +11,7 @@ import torch
 
 from monai_rwcp.scores import BlurredScore, PlainScore, Score, WalkedScore
 from monai_rwcp.tune import SetCurves, choose, set_curves, tune_settings, tuning_thresholds
-from monai_rwcp.tune.small_structures import SmallStructures, compare_small_structures, smallest_third
+from monai_rwcp.tune.small_structures import SmallStructures, compare_small_structures
 from monai_rwcp.walk import WalkSettings
 
 WALK = WalkedScore(WalkSettings())
@@ -25,13 +25,6 @@ def image(size: int, missed: float, extra: int, name: str, height: float = 0.8) 
     score[1].flatten()[:seen] = height
     score[1].flatten()[size : size + extra] = height
     return set_curves(score, label, unit=name)
-
-
-def test_the_smallest_third_of_each_class() -> None:
-    true = np.array([[9, 0], [1, 4], [5, 4], [2, 9], [3, 9], [8, 1]])
-    assert smallest_third(true)[:, 0].tolist() == [False, True, False, True, False, False]
-    assert smallest_third(true)[:, 1].tolist() == [False, True, True, False, False, True]
-    assert not smallest_third(np.zeros((3, 1), dtype=int)).any()
 
 
 def test_against_sums_by_hand() -> None:
