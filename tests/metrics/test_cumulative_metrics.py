@@ -203,7 +203,7 @@ def test_background_and_single_channels() -> None:
     truth = torch.zeros(1, 2, 4, 4)
     truth[:, 1, :2], truth[:, 0, 2:] = 1, 1
     assert PredictionSetMetrics(include_background=True)(truth, truth).shape == (1, 2, 9)
-    assert PredictionSetMetrics()(truth[:, :1], truth[:, :1]).shape == (1, 1, 8)
+    assert PredictionSetMetrics()(truth[:, :1], truth[:, :1]).shape == (1, 1, 9)
 
 
 def test_a_named_image_counts_once_and_a_nameless_one_always() -> None:
