@@ -72,7 +72,7 @@ def main(
         f"(float32 product), {rates[1] / 1e9:.0f} GB/s (copy, read and written).\n"
     )
     name = "speed" if device == "cpu" else "speed_cuda"
-    (out / f"{name}.md").write_text(_tables(rows, about))
+    (out / f"{name}.md").write_text(_tables(rows, device, about))
     with (out / f"{name}.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, [field.name for field in fields(Row)])
         writer.writeheader()
@@ -87,8 +87,8 @@ def _collect(rows: list[Row], source: Iterable[Row], bar: tqdm) -> None:
         bar.update()
 
 
-def _tables(rows: Sequence[Row], about: str) -> str:
-    lines = ["# Speed", "", about]
+def _tables(rows: Sequence[Row], device: str, about: str) -> str:
+    lines = [f"# Every row, on a {'CPU' if device == 'cpu' else 'GPU'}", "", about]
     for part in _PARTS:
         of_part = [row for row in rows if row.part == part]
         if not of_part:

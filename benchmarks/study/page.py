@@ -1,4 +1,4 @@
-"""The page of results: RESULTS.md, made of what is kept beside it; needs no data."""
+"""The pages of the study, one a set and one of all, made of the rows that are kept; needs no data."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from benchmarks.common.rows import Row, markdown
 from benchmarks.study.ablation import ablation_section
 from benchmarks.study.failures import failure_tables
 from benchmarks.study.figures import PLAIN, by_method_and_split, of_what_is_claimed
+from benchmarks.study.licences import images_part
 from benchmarks.study.position import position_table
 from benchmarks.study.sets import SETS, SURFACE_ALPHA
 from benchmarks.study.store import StudyFacts, StudyResults, load_results
@@ -20,13 +21,15 @@ from benchmarks.study.tables import coverage_lines, distance_table, split_table
 from benchmarks.study.targets import choice_table, choice_target, target_table
 from monai_rwcp.utils.files import written_whole
 
-__all__ = ["write_page"]
+__all__ = ["write_pages"]
 
-_HEAD = """# Results
+PAGES, KEPT = Path("docs/evidence"), Path("benchmarks/results/study")
+
+_HEAD = """# The study
 
 The first of these commands measures for hours, goes on where it was killed, and computes nothing twice; the report
-draws the pictures of the sets it is given and keeps their rows in `results/study` beside this page; the last makes the
-page again from what is kept there, and needs neither data nor hours:
+draws the pictures of the sets it is given and keeps their rows in `benchmarks/results/study`; the last makes these
+pages again from what is kept there, and needs neither data nor hours:
 
 ```bash
 python -m benchmarks.study --shared ../shared {sets}
@@ -55,7 +58,7 @@ acdc-slices-8 and -30, blurs with kept peaks became candidates of `tune` after a
 look at a part of the images of acdc-slices-30; the hippocampus was not looked at for any of them. LiteMedSAM's medical
 pre-training may have seen images of ACDC. All of this was looked at while the package was built. In the pictures of
 slopes sets shrink to the right, where the threshold, 1 - lambda, is higher. MAPIE's own recall control on the same
-maps: [`README.md`](README.md).
+maps: [its own page](chains.md#mapies-recall-control-on-the-same-maps).
 
 ACDC volumes: the end-diastolic volume of each patient, with the 2D network's own features, walked in 3D. Slices lie
 several pixels apart, nobody knows how many, so distances there are in voxels, a slice being one.
@@ -77,32 +80,33 @@ Is the promise kept? In all sets together:
 """
 
 
-def write_page(page: Path) -> None:
-    """Write the part of every set whose results are kept, and the page of all parts.
+def write_pages(pages: Path = PAGES, kept: Path = KEPT) -> None:
+    """Write a page for every set whose results are kept, and the page that leads to them.
 
     Args:
-        page: where it goes; results are kept in ``results/study`` beside it.
+        pages: folder of ``study.md`` and of ``study/``, where the sets' pages lie with their pictures.
+        kept: folder of the rows.
     """
-    folder = page.parent / "results" / "study"
-    kept = {name: results for name in SETS if (results := load_results(name, folder)) is not None}
-    sections = {name: _section(name, results) for name, results in kept.items()}
-    for name, section in sections.items():
-        _write(folder / f"{name}.md", section)
-    rows = {name: results.rows for name, results in kept.items()}
+    found = {name: results for name in SETS if (results := load_results(name, kept)) is not None}
+    (pages / "study").mkdir(parents=True, exist_ok=True)
+    for name, results in found.items():
+        _write(pages / "study" / f"{name}.md", _page(name, results))
+    rows = {name: results.rows for name, results in found.items()}
     head = _HEAD.format(
-        sets=" ".join(f"--set {name}" for name in kept),
+        sets=" ".join(f"--set {name}" for name in found),
         alpha=SURFACE_ALPHA,
         coverage=_COVERAGE.format(lines="\n".join(coverage_lines(rows))) if rows else "",
     )
-    _write(page, "\n".join([head, *sections.values()]))
+    _write(pages / "study.md", "\n".join([head, "```{toctree}", *(f"study/{name}" for name in found), "```", ""]))
 
 
 @click.command(context_settings={"show_default": True})
-@click.option("--page", type=click.Path(dir_okay=False, path_type=Path), default=Path("benchmarks/RESULTS.md"))
-def main(page: Path) -> None:
-    """Write the page of results from what is kept in results/study beside it."""
-    write_page(page)
-    click.echo(f"{page}")
+@click.option("--pages", type=click.Path(file_okay=False, path_type=Path), default=PAGES)
+@click.option("--results", "kept", type=click.Path(exists=True, file_okay=False, path_type=Path), default=KEPT)
+def main(pages: Path, kept: Path) -> None:
+    """Write the pages of the study from the rows that are kept."""
+    write_pages(pages, kept)
+    click.echo(f"{pages / 'study.md'}")
 
 
 def _write(path: Path, text: str) -> None:
@@ -121,7 +125,7 @@ def _targets(name: str, sets: Sequence[Row]) -> list[str]:
     return parts
 
 
-def _section(name: str, results: StudyResults) -> str:
+def _page(name: str, results: StudyResults) -> str:
     facts, rows, sets = results.facts, results.rows, results.sets
     at = [row for row in rows if float(row["alpha"]) == SURFACE_ALPHA]
     picked = Counter(row["candidate"] for row in at if row["method"] == "what tune chooses")
@@ -141,12 +145,11 @@ def _section(name: str, results: StudyResults) -> str:
         failures = [
             "Where it fails:\n",
             failure_tables(sets, [m for m in (PLAIN, "blur, tuned", "bilateral, tuned", facts.walk) if m in claimed]),
-            f"{facts.images_rule}\n",
-            f"![Images](results/study/{name}.png)\n",
+            *images_part(name, facts.images_rule),
         ]
     slopes = [[f"{x:.2f}" for x in both] for both in (facts.slope_by_threshold, facts.slope_by_alpha)]
     parts = [
-        f"## {facts.title}\n",
+        f"# {facts.title}\n",
         f"{facts.patients} unseen patients, {facts.images} images, {_count(rows)} splits ({facts.made_with}).\n",
         *coverage_lines({name: rows}),
         "",
@@ -159,14 +162,14 @@ def _section(name: str, results: StudyResults) -> str:
         "Seconds to make the score of one image by the candidate chosen most often (one thread, median of five images, "
         "features apart):\n",
         markdown(list(facts.seconds), [[f"{seconds:.3f}" for seconds in facts.seconds.values()]]),
-        f"![Methods](results/study/{name}-methods.png)\n",
+        f"![Methods]({name}-methods.png)\n",
         "What `tune` chooses: " + ", ".join(f"{kind} {count / total:.0%}" for kind, count in kinds.items()) + ".\n",
-        f"![Settings](results/study/{name}-settings.png)\n",
+        f"![Settings]({name}-settings.png)\n",
         f"Set size along the threshold, of the walk chosen most often (`{facts.usual_walk}`): d log(stretch)/d lambda, "
         f"where all unseen patients together miss {SURFACE_ALPHA}, is {slopes[0][0]} for the plain and "
         f"{slopes[0][1]} for the walked score; relative change of stretch with alpha, which does not depend on the "
         f"score's scale: {slopes[1][0]} and {slopes[1][1]}.\n",
-        f"![Slopes](results/study/{name}-slopes.png)\n",
+        f"![Slopes]({name}-slopes.png)\n",
         *failures,
     ]
     if results.position:
@@ -177,7 +180,7 @@ def _section(name: str, results: StudyResults) -> str:
             position_table(results.position),
         ]
     if results.ablation:
-        parts += [f"### {facts.title}: what each setting does\n", ablation_section(results.ablation)]
+        parts += ["## What each setting does\n", ablation_section(results.ablation)]
     return "\n".join(parts).rstrip() + "\n"
 
 

@@ -18,8 +18,9 @@ from benchmarks.common.rows import Row, number
 from benchmarks.common.splitter import Splitter
 from benchmarks.study.cases import StudySet
 from benchmarks.study.figures import PLAIN, by_method_and_split, of_what_is_claimed, usual_candidates
+from benchmarks.study.licences import may_be_shown
 from benchmarks.study.measure import StudyCandidate, by_patient, load_curves, scores_of
-from benchmarks.study.page import write_page
+from benchmarks.study.page import KEPT, PAGES, write_pages
 from benchmarks.study.pictures import save_images, save_methods, save_settings, save_slopes, slopes
 from benchmarks.study.sets import SETS, SURFACE_ALPHA, candidates_of, study_set
 from benchmarks.study.splits import outcomes
@@ -34,11 +35,13 @@ from monai_rwcp.tune import SetCurves, tuning_thresholds
 @click.option("--out", type=click.Path(exists=True, file_okay=False, path_type=Path), default=Path("out/study"))
 @click.option("--slices", default=2, help="As in the study.")
 @click.option("--seed", default=0, help="As in the study.")
-@click.option("--page", type=click.Path(dir_okay=False, path_type=Path), default=Path("benchmarks/RESULTS.md"))
-def main(names: tuple[str, ...], shared: Path, out: Path, slices: int, seed: int, page: Path) -> None:
-    """Draw the pictures of some sets, keep their results beside the page, and write the page of all that are kept."""
-    folder = page.parent / "results" / "study"
-    folder.mkdir(parents=True, exist_ok=True)
+@click.option("--pages", type=click.Path(file_okay=False, path_type=Path), default=PAGES)
+@click.option("--results", "kept", type=click.Path(file_okay=False, path_type=Path), default=KEPT)
+def main(names: tuple[str, ...], shared: Path, out: Path, slices: int, seed: int, pages: Path, kept: Path) -> None:
+    """Draw the pictures of some sets, keep their rows, and write the pages of all that are kept."""
+    pictures = pages / "study"
+    for folder in (pictures, kept):
+        folder.mkdir(parents=True, exist_ok=True)
     for name in names:
         study = study_set(name, shared, out, slices)
         candidates = candidates_of(name, study)
@@ -46,11 +49,12 @@ def main(names: tuple[str, ...], shared: Path, out: Path, slices: int, seed: int
         rows, *more = rows_of(name, out, ".csv")
         if not rows:
             raise click.ClickException(f"No rows in '{out / name}.csv'. Run `python -m benchmarks.study` first.")
-        facts = _facts(name, study, curves, rows, more[0], folder, seed)
-        save_results(name, StudyResults(facts, rows, *more), folder)
+        images = (pictures if may_be_shown(name) else out) / f"{name}.png"
+        facts = _facts(name, study, curves, rows, more[0], pictures, images, seed)
+        save_results(name, StudyResults(facts, rows, *more), kept)
         click.echo(f"{name}: done")
-    write_page(page)
-    click.echo(f"{page}")
+    write_pages(pages, kept)
+    click.echo(f"{pages / 'study.md'}")
 
 
 def _facts(
@@ -60,6 +64,7 @@ def _facts(
     rows: list[Row],
     sets: list[Row],
     pictures: Path,
+    images: Path,
     seed: int,
 ) -> StudyFacts:
     """Draw the pictures of a set, and tell what its part of the page says besides the rows."""
@@ -85,7 +90,7 @@ def _facts(
     rule = ""
     if sets:
         splitter = Splitter(tuple(study.units), seed)
-        rule = _save_images(study, curves, pooled, sets, walk, splitter, pictures / f"{name}.png")
+        rule = _save_images(study, curves, pooled, sets, walk, splitter, images)
     return StudyFacts(
         study.name,
         study.unit_of_length,

@@ -1,4 +1,4 @@
-"""The README's table of the study: some methods and figures of the rows of every set."""
+"""The table of the study on the first page of the evidence: some methods and figures of the rows of every set."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ class FeatureExtractor(Protocol):
 
     @property
     def name(self) -> str:
-        """What tells this source from any other: class, layers, weights. It goes into the score's record."""
+        """Class, layers, weights and what else tells this source from any other. It goes into the score's record."""
         ...
 
     def __call__(self, image: torch.Tensor) -> torch.Tensor:

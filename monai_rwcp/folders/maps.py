@@ -38,9 +38,8 @@ def read_map(path: Path, form: MapForm, warned: set[tuple[str, str]] | None = No
             image, as ITK does; a 2D map has a z of 1), ``"channels-first"`` (``[C, x, y, z]``), ``"one-class"``
             (``[x, y, z]`` or ``[x, y, z, 1]``, the probability of one structure), all three in NIfTI, NRRD or MHA, or
             ``"nnunet"`` (the ``.npz`` of nnU-Net v2's ``--save_probabilities``, ``[C, z, y, x]`` under
-            ``probabilities``, whose affine is that of the segmentation nnU-Net wrote beside it, see
-            :py:func:`monai_rwcp.folders.nnunet.nnunet_values`). The ``.pkl`` beside that is never opened: reading a
-            pickle can run code.
+            ``probabilities``, whose affine is that of the segmentation nnU-Net wrote beside it). The ``.pkl`` beside
+            that is never opened: reading a pickle can run code.
         warned: what this run has warned of; None warns of each file.
 
     Returns:

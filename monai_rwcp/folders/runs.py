@@ -59,8 +59,8 @@ def calibrate_folder(
         extractor: source of features, for a walk; the cases then need images.
         alpha: highest expected false negative rate, in (0, 1).
         class_names: by channel; None numbers them, and calls nnU-Net's regions as its `dataset.json` does.
-        network: checkpoint or name of the network that made the maps, see
-            :py:func:`monai_rwcp.folders.records.network_name`; None takes what the files tell.
+        network: checkpoint of the network that made the maps, which is recorded by its hash, or a name of that
+            network; None takes what the files tell.
         progress: whether a progress bar is shown.
 
     Returns:

@@ -145,7 +145,7 @@ class ConformalCalibrationHandler:
 
     @property
     def table(self) -> LossTable:
-        """The counts of the last finished run, of all processes together: save it to calibrate with other hospitals.
+        """The counts of the last finished run, of all processes together. Save it to calibrate with other hospitals.
 
         Raises:
             RuntimeError: when no run has finished yet.

@@ -106,7 +106,7 @@ class PredictionSetMetrics(CumulativeIterationMetric):
             strata: name of the stratum of each image; None stands for no strata.
 
         Returns:
-            float64 ``[B, classes, 8]``, the figures in the order of :py:attr:`columns`.
+            float64 ``[B, classes, 8]``, the figures in the order of ``columns``.
 
         Raises:
             ValueError: when the numbers, shapes or grids of sets and truths differ, values are not 0 or 1, or the

@@ -97,7 +97,7 @@ class ExchangeabilityMonitor:
 
     @property
     def martingale(self) -> float:
-        """Present value: the largest of the summaries' martingales over their number."""
+        """Present value, the largest of the summaries' martingales over their number."""
         return max(m.capital for m in self.martingales.values()) / len(self.martingales)
 
     @property

@@ -21,8 +21,8 @@ class RealisedLossMonitor:
     .. math:: M_n = \sum_j w_j \prod_{i \le n} \big(1 + g_j\,(L_i / m - 1)\big)
 
     with the tolerated loss :math:`m` and stakes :math:`g_j \in [0, 1)` (part of the capital is dealt out anew before
-    every case, see :py:class:`SharedBets`). While the expected loss of each case, given those before, is at most
-    :math:`m`, the capital ever reaches :math:`1/r` with probability at most :math:`r`, however often one looks.
+    every case). While the expected loss of each case, given those before, is at most :math:`m`, the capital ever
+    reaches :math:`1/r` with probability at most :math:`r`, however often one looks.
 
     Conformal risk control promises a mean loss of at most ``alpha`` over new cases *and* over the choice of the
     calibration cases. The risk of one calibration on ``n`` units scatters around that by up to about

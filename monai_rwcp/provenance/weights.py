@@ -47,10 +47,9 @@ def bare_network(network: torch.nn.Module) -> tuple[torch.nn.Module, str]:
 def weights_hash(network: torch.nn.Module) -> str:
     """Hash the names, dtypes, shapes and values of a network's parameters and buffers, packed ones included.
 
-    The same weights give the same hash on any device, and in whatever wraps the network (:py:func:`bare_network`) or
-    compiles a part of it. A copy in another precision, or a quantised one, has another. It is computed anew at each
-    call, a few milliseconds for every ten million bytes: a remembered hash would miss changes made through
-    ``tensor.data``.
+    The same weights give the same hash on any device, and in whatever wraps the network or compiles a part of it. A
+    copy in another precision, or a quantised one, has another. It is computed anew at each call, a few milliseconds for
+    every ten million bytes: a remembered hash would miss changes made through ``tensor.data``.
 
     Args:
         network: any module.

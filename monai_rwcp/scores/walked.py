@@ -36,7 +36,7 @@ class WalkedScore:
 
     @property
     def name(self) -> str:
-        """Name for tables: what differs from no restart, no centring and so on."""
+        """Name for tables, with what differs from no restart, no centring and so on."""
         w = self.walk
         parts = [f"walk k={w.k} beta={w.beta:g} n_steps={w.n_steps} restart={w.restart:g}"]
         parts += ["centred"] if w.center else []

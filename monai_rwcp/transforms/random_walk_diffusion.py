@@ -130,8 +130,8 @@ class RandomWalkDiffusiond(MapTransform):
         Args:
             keys: keys of the probability maps.
             feature_keys: keys of their features, one for all or one for each. Defaults to "features".
-            k, beta, n_steps, restart, center, spatial_weight, grid, neighborhood, slice_axis, keep_peak, backend,
-                progress: see :py:class:`RandomWalkDiffusion`.
+            k, beta, n_steps, restart, center, spatial_weight: see :py:class:`RandomWalkDiffusion`.
+            grid, neighborhood, slice_axis, keep_peak, backend, progress: see :py:class:`RandomWalkDiffusion`.
             output_keys: where the walked maps go; None replaces the maps.
             allow_missing_keys: whether missing keys are passed over.
 

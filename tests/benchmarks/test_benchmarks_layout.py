@@ -41,7 +41,7 @@ def _wrong(path: Path) -> list[str]:
     return wrong_imports(path.parts[0], text)
 
 
-PAGES = [ROOT / "README.md", *sorted(FOLDER.rglob("*.md")), *sorted(FOLDER.rglob("*.py"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted(FOLDER.rglob("*.[mp][dy]"))]
 NAMING = [str(path.relative_to(ROOT)) for path in PAGES if "python -m benchmarks." in path.read_text()]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import shutil
 from pathlib import Path
 
 import matplotlib.image
@@ -17,10 +16,11 @@ pytest.importorskip("scipy", reason="the study's baselines need scipy")
 
 from benchmarks.common.rows import read_rows
 from benchmarks.study.__main__ import main as study_command
-from benchmarks.study.page import main as write_page_command
-from benchmarks.study.page import write_page
+from benchmarks.study.page import main as write_pages_command
+from benchmarks.study.page import write_pages
 from benchmarks.study.pictures import slopes
 from benchmarks.study.report import main as report
+from benchmarks.study.sets import SETS
 from benchmarks.study.store import StudyFacts, StudyResults, load_results, save_results
 from benchmarks.study.summary import summary_table
 from monai_rwcp.tune import SetCurves, tuning_thresholds
@@ -28,9 +28,11 @@ from tests.helpers.links import link
 from tests.helpers.noise_patients import STUDY, Measured, few_candidates
 from tests.helpers.rows_by_hand import row
 
+ROOT = Path(__file__).resolve().parents[2]
+
 
 @pytest.mark.slow
-def test_two_commands_make_the_page(measured: Measured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_commands_make_the_pages(measured: Measured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = measured.folder
     for module in ("benchmarks.study.__main__", "benchmarks.study.report"):
         monkeypatch.setattr(f"{module}.study_set", lambda *_: STUDY)
@@ -51,59 +53,65 @@ def test_two_commands_make_the_page(measured: Measured, tmp_path: Path, monkeypa
     assert ran.exit_code == 0, ran.output
     again = (out / "hippocampus-weak.csv").read_bytes(), (out / "hippocampus-weak-sets.csv").read_bytes()
     assert again == first
-    page = tmp_path / "RESULTS.md"
-    ran = CliRunner().invoke(report, [*common, "--page", str(page)])
+    pages = ["--pages", str(tmp_path), "--results", str(tmp_path / "kept")]
+    head, page = tmp_path / "study.md", tmp_path / "study/hippocampus-weak.md"
+    ran = CliRunner().invoke(report, [*common, *pages])
     assert ran.exit_code == 0, ran.output
-    text = page.read_text()
+    made, text = head.read_text(), page.read_text()
+    assert "\nstudy/hippocampus-weak\n" in made
     assert "60 images, 4 splits" in text
     assert "sets of test images that show the class, 2 splits" in text
-    assert text.endswith((tmp_path / "results/study/hippocampus-weak.md").read_text())
-    # The page is made again from what is kept, without the data.
+    # The pages are made again from what is kept, without the data.
+    head.unlink()
     page.unlink()
-    (tmp_path / "results/study/hippocampus-weak.md").unlink()
-    ran = CliRunner().invoke(write_page_command, ["--page", str(page)])
+    ran = CliRunner().invoke(write_pages_command, pages)
     assert ran.exit_code == 0, ran.output
-    assert page.read_text() == text
+    assert (head.read_text(), page.read_text()) == (made, text)
     assert "| what tune chooses by Dice |" in text
-    pictures = re.findall(r"\]\((results/study/.*?png)\)", text)
+    pictures = re.findall(r"\]\((\S+\.png)\)", text)
     assert len(pictures) == 4
+    assert "CC BY-SA 4.0" in text
     assert re.search(r"widest tried \(16 and 8 voxels\): blur \d+% at alpha = 0.1, bilateral \d+% at alpha = 0.1", text)
     # Distances of other splits do not stay, and a page needs the promise that is drawn.
     ran = CliRunner().invoke(study_command, [*common, "--splits", "3", "--surface-splits", "0", "--alpha", "0.2"])
     assert ran.exit_code == 0, ran.output
     assert not (out / "hippocampus-weak-sets.csv").exists()
-    ran = CliRunner().invoke(report, [*common, "--page", str(page)])
+    ran = CliRunner().invoke(report, [*common, *pages])
     assert ran.exit_code == 1
     assert "no splits at alpha = 0.1" in ran.output
     ran = CliRunner().invoke(study_command, [*common, "--splits", "4", "--surface-splits", "2", "--alpha", "0.1"])
     assert ran.exit_code == 0, ran.output
-    ran = CliRunner().invoke(report, [*common, "--page", str(page)])
+    ran = CliRunner().invoke(report, [*common, *pages])
     assert ran.exit_code == 0, ran.output
-    assert "benchmarks.study.report --shared ../shared --set hippocampus-weak\n" in page.read_text()
+    assert "benchmarks.study.report --shared ../shared --set hippocampus-weak\n" in head.read_text()
     for picture in pictures:
-        assert matplotlib.image.imread(tmp_path / picture)[..., :3].std() > 0.05
+        assert matplotlib.image.imread(page.parent / picture)[..., :3].std() > 0.05
     # Without distances, which take the longest, there is a part of counts alone.
     (out / "hippocampus-weak-sets.csv").unlink()
-    ran = CliRunner().invoke(report, [*common, "--page", str(page)])
+    ran = CliRunner().invoke(report, [*common, *pages])
     assert ran.exit_code == 0, ran.output
-    counts = (tmp_path / "results/study/hippocampus-weak.md").read_text()
+    counts = page.read_text()
     assert "Distances were not measured" in counts
     assert "Where it fails" not in counts
     assert "| 0.1 | " in counts
 
 
-def test_the_page_is_what_its_results_say(tmp_path: Path) -> None:
-    benchmarks = Path(__file__).resolve().parents[2] / "benchmarks"
-    kept = benchmarks / "results" / "study"
-    shutil.copytree(kept, tmp_path / "results/study", ignore=shutil.ignore_patterns("*.png"))
-    made_again = [path.with_suffix(".md") for path in (tmp_path / "results/study").glob("*.json")]
-    assert made_again
-    for part in made_again:
-        part.unlink()
-    write_page(tmp_path / "RESULTS.md")
-    assert (tmp_path / "RESULTS.md").read_text() == (benchmarks / "RESULTS.md").read_text()
-    # And the README quotes the page.
-    assert summary_table(tmp_path / "results/study") in (benchmarks.parent / "README.md").read_text()
+def test_the_pages_are_what_the_results_say(tmp_path: Path) -> None:
+    evidence, kept = ROOT / "docs/evidence", ROOT / "benchmarks/results/study"
+    write_pages(tmp_path, kept)
+    made = {str(path.relative_to(tmp_path)): path.read_text() for path in tmp_path.rglob("*.md")}
+    assert set(made) == {"study.md", *(f"study/{name}.md" for name in SETS)}
+    assert made == {path: (evidence / path).read_text() for path in made}
+    # And the first page of the evidence quotes them.
+    assert summary_table(kept) in (evidence / "index.md").read_text()
+
+
+def test_images_whose_licence_does_not_fit_are_not_shown() -> None:
+    shown = {path.name for path in (ROOT / "docs/evidence/study").glob("*.png")}
+    for name in SETS:
+        page = (ROOT / f"docs/evidence/study/{name}.md").read_text()
+        assert (f"{name}.png" in shown) == (f"![Images]({name}.png)" in page) == (not name.startswith("acdc"))
+        assert ("CC BY-SA 4.0" in page) == ("hippocampus" in name)
 
 
 def test_results_are_kept_whole_and_other_studies_stay(tmp_path: Path) -> None:

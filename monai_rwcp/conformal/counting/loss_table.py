@@ -72,7 +72,7 @@ class LossTable:
 
     @property
     def units(self) -> tuple[str, ...]:
-        """Names of the units, sorted: the rows of :py:meth:`missed` and :py:meth:`true`."""
+        """Names of the units, sorted. They name the rows of :py:meth:`missed` and :py:meth:`true`."""
         return tuple(sorted({image.unit for image in self.images.values()}))
 
     @property
@@ -101,7 +101,7 @@ class LossTable:
         """Number of parts of the truth that the set at each threshold misses: true voxels with a score below it.
 
         Args:
-            class_index: one of :py:attr:`classes`.
+            class_index: one of ``classes``.
             by_image: whether a row is an image (in the sorted order of ids) instead of a unit.
 
         Returns:
