@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from importlib import import_module
 
+from monai_rwcp.utils.packages import needed
 from monai_rwcp.version import __version__
 
 try:
-    import click
-except ModuleNotFoundError as error:
-    raise SystemExit('The command line needs the extra "demo": pip install "monai-rwcp[demo]"') from error
+    with needed("The command line needs", "demo", "click"):
+        import click
+except ImportError as error:
+    raise SystemExit(str(error)) from error
 
 __all__ = ["COMMANDS", "main"]
 

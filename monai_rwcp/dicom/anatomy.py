@@ -6,11 +6,12 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-try:
+from monai_rwcp.utils.packages import needed
+
+with needed("DICOM needs", "dicom", "pydicom", "highdicom"):
     from pydicom.sr.codedict import codes
     from pydicom.sr.coding import Code
-except ModuleNotFoundError as error:
-    raise ImportError('DICOM needs pydicom and highdicom: pip install "monai-rwcp[dicom]".') from error
+
 
 __all__ = ["Anatomy", "category_of"]
 

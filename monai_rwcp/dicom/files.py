@@ -6,13 +6,12 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from monai_rwcp.utils.packages import needed
 from monai_rwcp.utils.unpacking import unreadable
 
-try:
+with needed("DICOM needs", "dicom", "pydicom", "highdicom"):
     import pydicom
     from pydicom.errors import InvalidDicomError
-except ModuleNotFoundError as error:
-    raise ImportError('DICOM needs pydicom and highdicom: pip install "monai-rwcp[dicom]".') from error
 
 __all__ = ["image_in", "images_of"]
 

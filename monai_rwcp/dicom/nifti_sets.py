@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-import nibabel
 import numpy as np
 import torch
 from monai.data import MetaTensor
@@ -17,7 +16,11 @@ from monai_rwcp.dicom.segmentation import Segment, write_sets
 from monai_rwcp.dicom.series import Series
 from monai_rwcp.dicom.texts import LINE, PARAGRAPH, PARAGRAPHS
 from monai_rwcp.utils.image_files import read_image_file
+from monai_rwcp.utils.packages import needed
 from monai_rwcp.utils.same_grid import check_same_grid
+
+with needed("NIfTI files need", "demo", "nibabel"):
+    import nibabel
 
 __all__ = ["parsed_anatomies", "write_nifti_sets"]
 

@@ -18,11 +18,12 @@ from monai_rwcp.dicom.sources import source_headers
 from monai_rwcp.dicom.texts import LINE, PARAGRAPH, PARAGRAPHS, UTF8, checked_text, is_told_in_utf8, line_of
 from monai_rwcp.provenance.record import UNRECORDED, ScoreRecord
 from monai_rwcp.utils.files import written_whole
+from monai_rwcp.utils.packages import needed
 from monai_rwcp.utils.same_grid import check_same_grid
 from monai_rwcp.utils.score_range import looks_like
 from monai_rwcp.version import __version__
 
-try:
+with needed("DICOM needs", "dicom", "pydicom", "highdicom"):
     from highdicom import UID, AlgorithmIdentificationSequence
     from highdicom.seg import (
         SegmentAlgorithmTypeValues,
@@ -33,8 +34,6 @@ try:
     )
     from highdicom.sr.coding import CodedConcept
     from pydicom.sr.codedict import codes
-except ModuleNotFoundError as error:
-    raise ImportError('DICOM needs pydicom and highdicom: pip install "monai-rwcp[dicom]".') from error
 
 __all__ = ["Segment", "write_scores", "write_sets"]
 

@@ -7,8 +7,9 @@ from typing import Any
 
 from monai_rwcp.dicom.headers import file_of, has_value, number, numbers, shown, text
 from monai_rwcp.dicom.series import Series
+from monai_rwcp.utils.packages import needed
 
-try:
+with needed("DICOM needs", "dicom", "pydicom", "highdicom"):
     from pydicom.datadict import dictionary_VR, keyword_for_tag
     from pydicom.dataelem import DataElement
     from pydicom.dataset import Dataset
@@ -16,8 +17,6 @@ try:
     from pydicom.filewriter import write_data_element
     from pydicom.sequence import Sequence
     from pydicom.valuerep import DSfloat
-except ModuleNotFoundError as error:
-    raise ImportError('DICOM needs pydicom and highdicom: pip install "monai-rwcp[dicom]".') from error
 
 __all__ = ["TAKEN_AS_IT_IS", "source_headers"]
 

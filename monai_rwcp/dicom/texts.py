@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from monai_rwcp.dicom.headers import file_of, shown, value
+from monai_rwcp.utils.packages import needed
 
-try:
+with needed("DICOM needs", "dicom", "pydicom", "highdicom"):
     from pydicom.charset import python_encoding
-except ModuleNotFoundError as error:
-    raise ImportError('DICOM needs pydicom and highdicom: pip install "monai-rwcp[dicom]".') from error
 
 __all__ = ["LINE", "PARAGRAPH", "PARAGRAPHS", "UTF8", "checked_text", "is_told_in_utf8", "line_of"]
 

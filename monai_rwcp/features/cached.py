@@ -19,6 +19,7 @@ import torch
 from monai_rwcp.features.protocol import FeatureExtractor, check_extractor
 from monai_rwcp.utils.files import written_whole
 from monai_rwcp.utils.json_documents import parsed_json
+from monai_rwcp.utils.packages import needed
 
 __all__ = ["CachedFeatures"]
 
@@ -205,8 +206,6 @@ def _bytes(values: torch.Tensor) -> np.ndarray:
 
 
 def _safetensors() -> Any:
-    try:
+    with needed("CachedFeatures needs", "cache", "safetensors"):
         import safetensors.torch
-    except ModuleNotFoundError as error:
-        raise ImportError('CachedFeatures needs safetensors: pip install "monai-rwcp[cache]".') from error
     return safetensors.torch

@@ -144,7 +144,7 @@ class FoundationFeatures:
                 [0, 1] where it should be, or has channels that the network does not take, or when the network has no
                 such layer or gives no dense map.
             OSError: when the model cannot be had; the message says how to get it.
-            ImportError: when `transformers` is missing.
+            ImportError: when `transformers` is missing or older than the network.
         """
         image = image.as_subclass(torch.Tensor)
         check_image(image, slice_axis=self.slice_axis)

@@ -11,6 +11,8 @@ import torch
 
 from monai_rwcp.features.tokens import MapLayout, find_layout
 from monai_rwcp.provenance.weights import weights_hash
+from monai_rwcp.utils.older_versions import float32_weights
+from monai_rwcp.utils.packages import needed
 
 __all__ = ["PretrainedNetwork"]
 
@@ -23,7 +25,7 @@ class PretrainedNetwork:
         layers: -1 for the last hidden state after the final normalisation, or numbers of blocks from 1.
 
     Raises:
-        ImportError: when `transformers` is missing.
+        ImportError: when `transformers` is missing or older than the network.
         OSError: when the model cannot be had.
         ValueError: when its weights are not complete, or it has no such layer or no dense map.
     """
@@ -89,16 +91,19 @@ class PretrainedNetwork:
 
 
 def _loaded(name_or_path: str) -> torch.nn.Module:
-    try:
-        from transformers import AutoModel
-    except ModuleNotFoundError as error:
-        raise ImportError('FoundationFeatures needs transformers: pip install "monai-rwcp[foundation]".') from error
+    with needed("FoundationFeatures needs", "foundation", "transformers"):
+        import transformers
     try:
         # A checkpoint in half precision would otherwise stay so; code that lies beside it is never run.
-        module, report = AutoModel.from_pretrained(
-            name_or_path, dtype=torch.float32, output_loading_info=True, trust_remote_code=False
+        module, report = transformers.AutoModel.from_pretrained(
+            name_or_path, **float32_weights(), output_loading_info=True, trust_remote_code=False
         )
     except (OSError, ValueError) as error:
+        if "does not recognize this architecture" in str(error):
+            raise ImportError(
+                f"transformers {transformers.__version__} does not know the network in '{name_or_path}'. A newer "
+                f"release may: pip install --upgrade transformers. {error}"
+            ) from error
         raise _explained(name_or_path, error) from error
     if getattr(module, "main_input_name", None) != "pixel_values":
         raise ValueError(

@@ -20,7 +20,8 @@ __all__ = ["load_program"]
 _TARGET = re.compile(
     r"(?!torch\.ops\.aten\.(?:from_file|save|warn|_print)\.)torch\.ops\.(?:aten|prims|quantized_decomposed|torchvision)\.(?:_?[A-Za-z]\w*|__i?(?:and|or|xor|[lr]shift)__)"
     r"\.[A-Za-z]\w*"
-    r"|torch\.ops\.higher_order\.wrap_with_(?:set_grad_enabled|autocast)"
+    # The second name is the one of torch 2.4.
+    r"|torch\.(?:ops\.higher_order|_higher_order_ops\.wrap)\.wrap_with_(?:set_grad_enabled|autocast)"
     r"|torch\.sym_[a-z]+|math\.[a-z]+"
     r"|_operator\.(?:getitem|add|sub|mul|truediv|floordiv|mod|neg|eq|ne|lt|le|gt|ge)",
     re.ASCII,

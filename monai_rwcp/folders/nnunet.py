@@ -10,14 +10,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from nibabel.orientations import apply_orientation, axcodes2ornt, io_orientation, ornt_transform
 
 from monai_rwcp.conformal.counting.channel_sums import check_softmax, sums_of_channels
 from monai_rwcp.conformal.counting.labels import check_score
 from monai_rwcp.folders.nnunet_agreement import Agreement, agreement
 from monai_rwcp.folders.nnunet_documents import NnunetFolder, nnunet_folder
 from monai_rwcp.utils.endings import IMAGES, ending_of
+from monai_rwcp.utils.packages import needed
 from monai_rwcp.utils.unpacking import unreadable
+
+with needed("NIfTI files need", "demo", "nibabel"):
+    from nibabel.orientations import apply_orientation, axcodes2ornt, io_orientation, ornt_transform
 
 __all__ = ["nnunet_values", "segmentation_beside"]
 

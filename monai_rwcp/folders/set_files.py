@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-import nibabel
 import numpy as np
 from monai.data import MetaTensor
 
@@ -17,7 +16,11 @@ from monai_rwcp.folders.nnunet import segmentation_beside
 from monai_rwcp.utils.endings import ending_of
 from monai_rwcp.utils.files import file_hash, written_whole
 from monai_rwcp.utils.lengths import MM_PER_UNIT
+from monai_rwcp.utils.packages import needed
 from monai_rwcp.utils.processes import raised_by_first
+
+with needed("NIfTI files need", "demo", "nibabel"):
+    import nibabel
 
 __all__ = ["made_of", "refuse_failed", "write_set"]
 

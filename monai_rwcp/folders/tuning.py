@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from importlib.util import find_spec
+from importlib import import_module
 from pathlib import Path
 from typing import Any, overload
 
@@ -24,6 +24,7 @@ from monai_rwcp.utils.file_names import as_on_disk
 from monai_rwcp.utils.files import check_writable, written_whole
 from monai_rwcp.utils.json_documents import read_json
 from monai_rwcp.utils.names import name_as_text
+from monai_rwcp.utils.packages import needed
 from monai_rwcp.walk.grid import Grid
 
 __all__ = ["read_section", "tune_from_files"]
@@ -73,8 +74,8 @@ def tune_from_files(
         ValueError: when the data list is of another form, a unit has no name or is in two sections, or tuning refuses
             a case.
     """
-    if find_spec("matplotlib") is None:
-        raise ImportError('Drawing needs matplotlib: pip install "monai-rwcp[report]".')
+    with needed("Drawing needs", "report", "matplotlib"):
+        import_module("matplotlib")
     items, others = read_section(datalist, section, unit_key, with_image=extractor is not None)
     folder = Path(out)
     is_new = not folder.exists()

@@ -11,6 +11,7 @@ from monai.metrics import compute_dice
 
 from monai_rwcp.metrics.checks import check_mask, checked_voxel
 from monai_rwcp.metrics.surfaces import surface_distances
+from monai_rwcp.utils.packages import needed
 from monai_rwcp.utils.same_grid import check_same_grid
 from monai_rwcp.utils.voxels import Voxel
 
@@ -140,10 +141,6 @@ def pooled_false_negative_rate(missed: Sequence[int], true: Sequence[int]) -> fl
 
 
 def _components(found: torch.Tensor) -> int:
-    try:
+    with needed("Counting the components of a prediction set needs", "report", "scipy"):
         from scipy.ndimage import label
-    except ModuleNotFoundError as error:
-        raise ImportError(
-            'Counting the components of a prediction set needs scipy: pip install "monai-rwcp[report]".'
-        ) from error
     return int(label(found.cpu().numpy())[1])

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from monai.metrics import compute_average_surface_distance, compute_hausdorff_distance
 
+from monai_rwcp.utils.packages import needed
 from monai_rwcp.utils.voxels import Voxel
 
 __all__ = ["surface_distances"]
@@ -47,11 +48,9 @@ def surface_distances(found: torch.Tensor, true: torch.Tensor, voxel: Voxel | No
 
 def _sheared(one: np.ndarray, other: np.ndarray, edges: np.ndarray) -> tuple[float, float]:
     """MONAI's measures between the places of the voxels."""
-    try:
+    with needed("Surface distances need", "report", "scipy"):
         from scipy.ndimage import binary_erosion
         from scipy.spatial import KDTree
-    except ModuleNotFoundError as error:
-        raise ImportError('Surface distances need scipy: pip install "monai-rwcp[report]".') from error
     places = [np.argwhere(mask & ~binary_erosion(mask)) @ edges for mask in (one, other)]
     there = KDTree(places[1]).query(places[0])[0]
     back = KDTree(places[0]).query(places[1])[0]

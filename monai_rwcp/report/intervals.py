@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from monai_rwcp.utils.packages import needed
+
 __all__ = ["observed_interval"]
 
 
@@ -34,9 +36,7 @@ def observed_interval(figures: Mapping[str, float]) -> tuple[float, float]:
     rate, error, n = figures["fnr"], figures["fnr_standard_error"], int(figures["n_units"])
     if n < 2 or not error > 0:
         return math.nan, math.nan
-    try:
+    with needed("The report needs", "report", "scipy"):
         from scipy.stats import t
-    except ModuleNotFoundError as missing:
-        raise ImportError('The report needs scipy: pip install "monai-rwcp[report]".') from missing
     margin = float(t.ppf(0.975, n - 1)) * error
     return max(0.0, rate - margin), min(1.0, rate + margin)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from importlib.util import find_spec
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from monai_rwcp.tune.curves import SetCurves, set_curves
 from monai_rwcp.tune.distances import finalists, mean_by_unit, set_distances
 from monai_rwcp.tune.halving import better_candidates, first_units
 from monai_rwcp.tune.objectives import Objective, check_comparison, working_level
+from monai_rwcp.utils.packages import needed
 from monai_rwcp.utils.progress import shown_progress
 
 __all__ = ["tune_settings"]
@@ -97,8 +98,9 @@ def tune_settings(
     level = alpha if n_calibration is None else working_level(alpha, n_calibration)
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise ValueError(f"Expected `seed` to be a whole number from 0 on, but got {seed!r}.")
-    if objective == "hausdorff_distance_95" and find_spec("scipy") is None:
-        raise ImportError('Tuning by distance needs scipy: pip install "monai-rwcp[report]".')
+    if objective == "hausdorff_distance_95":
+        with needed("Tuning by distance needs", "report", "scipy"):
+            import_module("scipy")
     sources = keys_of_sources(feature_keys)
     everyone = default_candidates(tuple(sources)) if candidates is None else _checked(candidates)
     unknown = sorted({c.source for c in everyone if isinstance(c, WalkedScore)} - sources.keys())

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from monai_rwcp.utils.packages import needed
 from monai_rwcp.utils.unpacking import unreadable
 
 __all__ = ["is_itk_file", "read_itk"]
@@ -45,12 +46,8 @@ def read_itk(path: Path) -> tuple[np.ndarray, np.ndarray, str, bool]:
         ValueError: when it is damaged, something else, in parts, or in another unit than mm; the message names it.
         ImportError: when SimpleITK is missing.
     """
-    try:
+    with needed(f"Reading '{path}' needs", "simpleitk", "SimpleITK", otherwise=", or convert the files to NIfTI"):
         import SimpleITK
-    except ModuleNotFoundError as error:
-        raise ImportError(
-            f"Reading '{path}' needs SimpleITK: pip install \"monai-rwcp[simpleitk]\", or convert the files to NIfTI."
-        ) from error
     unpack = (_nrrd if path.suffix.lower() == ".nrrd" else _mha)(path.read_bytes(), path)
     try:
         content = None if unpack is None else np.frombuffer(unpack(), dtype=np.uint8)

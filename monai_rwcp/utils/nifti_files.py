@@ -6,11 +6,14 @@ import math
 from pathlib import Path
 from typing import Any
 
-import nibabel
 import numpy as np
 
 from monai_rwcp.utils.lengths import MM_PER_UNIT
+from monai_rwcp.utils.packages import needed
 from monai_rwcp.utils.unpacking import read_unpacked, unreadable
+
+with needed("NIfTI files need", "demo", "nibabel"):
+    import nibabel
 
 __all__ = ["read_nifti"]
 

@@ -8,12 +8,14 @@ from contextlib import contextmanager
 
 import torch
 
+from monai_rwcp.utils.older_versions import PRODUCTS_IN_FULL, product_precisions, set_product_precisions
+
 __all__ = ["full_precision"]
 
 # The switches belong to the whole process: the first thread that comes in turns them, the last one turns them back.
 _lock = threading.Lock()
 _inside = 0
-_before: list[str] = []
+_before: tuple[str, ...] = ()
 
 
 @contextmanager
@@ -24,19 +26,16 @@ def full_precision() -> Iterator[None]:
     the nearest, and constants not stay constant. Several threads may be inside at once.
 
     Example:
-        >>> import torch
         >>> with full_precision():
-        ...     torch.backends.cuda.matmul.fp32_precision
-        'ieee'
+        ...     product_precisions() == PRODUCTS_IN_FULL
+        True
     """
-    global _inside
-    backends = (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul)  # type: ignore[attr-defined]
+    global _inside, _before
     with _lock:
         _inside += 1
         if _inside == 1:
-            _before[:] = [backend.fp32_precision for backend in backends]
-            for backend in backends:
-                backend.fp32_precision = "ieee"
+            _before = product_precisions()
+            set_product_precisions(PRODUCTS_IN_FULL)
     try:
         with torch.autocast("cpu", enabled=False), torch.autocast("cuda", enabled=False):
             yield
@@ -44,5 +43,4 @@ def full_precision() -> Iterator[None]:
         with _lock:
             _inside -= 1
             if _inside == 0:
-                for backend, precision in zip(backends, _before, strict=True):
-                    backend.fp32_precision = precision
+                set_product_precisions(_before)

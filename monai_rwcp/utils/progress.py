@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from monai_rwcp.utils.packages import needed
+
 __all__ = ["Advance", "shown_progress"]
 
 Advance = Callable[[int], object]
@@ -31,11 +33,7 @@ def shown_progress(total: int, shown: bool, title: str, unit: str) -> Iterator[A
     if not shown:
         yield lambda count: None
         return
-    try:
+    with needed("progress=True needs", "progress", "tqdm", otherwise=", or leave progress=False"):
         from tqdm import tqdm
-    except ImportError as error:
-        raise ImportError(
-            "progress=True shows a bar of tqdm: pip install monai-rwcp[progress], or leave progress=False."
-        ) from error
     with tqdm(total=total, desc=title, unit=unit, unit_scale=True) as bar:
         yield bar.update

@@ -6,6 +6,7 @@ import importlib
 import json
 import os
 import pkgutil
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -91,7 +92,8 @@ def test_usage_errors_load_nothing_heavy(arguments: list[str], message: str, tmp
     (tmp_path / "f.json").write_text("{}")
     code, said, modules = asked(*(argument.format(folder=tmp_path) for argument in arguments))
     assert code == 2, said
-    assert message.format(folder=tmp_path) in said
+    # Click 8.1 quotes otherwise.
+    assert message.format(folder=tmp_path) in re.sub(r"No such option: (--\w+)", r"No such option '\1'", said)
     assert not modules & HEAVY
 
 

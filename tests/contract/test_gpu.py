@@ -33,6 +33,7 @@ from monai_rwcp import (
 )
 from monai_rwcp.conformal import InstanceFalseNegativeRate, SurfaceFalseNegativeRate
 from monai_rwcp.scores import BlurredScore, PlainScore, Score, WalkedScore
+from monai_rwcp.utils.older_versions import product_precisions, set_product_precisions
 from monai_rwcp.walk import (
     KNNGraph,
     WalkSettings,
@@ -43,6 +44,7 @@ from monai_rwcp.walk import (
     transition_weights,
 )
 from monai_rwcp.walk.image_graph import image_graph
+from tests.helpers.precisions import TF32
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU that torch can use")
 
@@ -108,10 +110,10 @@ def on_both(function: Callable[[torch.device], Any]) -> tuple[Any, Any]:
 
 @pytest.fixture
 def allowed_tf32() -> Iterator[None]:
-    before = torch.backends.cuda.matmul.fp32_precision
-    torch.backends.cuda.matmul.fp32_precision = "tf32"
+    before = product_precisions()
+    set_product_precisions(TF32)
     yield
-    torch.backends.cuda.matmul.fp32_precision = before
+    set_product_precisions(before)
 
 
 @pytest.mark.parametrize("options", ["cosine", "position", "slices", "interpolated"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import warnings
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from monai.data import MetaTensor
 
 from monai_rwcp import DenseFeaturesd, RandomWalkDiffusiond
 from monai_rwcp.features import FeatureExtractor, FoundationFeatures
+from monai_rwcp.utils.packages import is_older
 
 transformers = pytest.importorskip("transformers")
 
@@ -33,7 +35,7 @@ def build(kind: str) -> torch.nn.Module:
             transformers.DINOv3ViTConfig(**SMALL, intermediate_size=64, num_register_tokens=0)
         ),
         "dinov3_convnext": lambda: transformers.DINOv3ConvNextModel(transformers.DINOv3ConvNextConfig(**STAGES)),
-        "dinov2": lambda: transformers.Dinov2Model(transformers.Dinov2Config(**SMALL)),
+        "dinov2": lambda: transformers.Dinov2Model(transformers.Dinov2Config(**SMALL, patch_size=14)),
         "dinov2_with_registers": lambda: transformers.Dinov2WithRegistersModel(
             transformers.Dinov2WithRegistersConfig(**SMALL, patch_size=14, num_register_tokens=4)
         ),
@@ -59,6 +61,29 @@ STRIDE = {
     "resnet": 8,
 }
 
+# The first release of transformers that knows a network; all have the others.
+SINCE = {
+    "dinov3_vit": "4.56",
+    "dinov3_vit_no_registers": "4.56",
+    "dinov3_convnext": "4.56",
+    "dinov2_with_registers": "4.48",
+}
+
+
+class Folders(dict[str, Path]):
+    """A folder of each kind of network, made when it is asked for."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__()
+        self.root = root
+
+    def __missing__(self, kind: str) -> Path:
+        if is_older("transformers", SINCE.get(kind, "0")):
+            pytest.skip(f"{kind} needs transformers {SINCE[kind]}, here is {transformers.__version__}")
+        preprocessor = {"do_rescale": True, "rescale_factor": 1 / 255, "image_mean": MEAN, "image_std": STD}
+        self[kind] = save(self.root / kind, kind, preprocessor)
+        return self[kind]
+
 
 def save(folder: Path, kind: str, preprocessor: dict | None = None) -> Path:
     build(kind).save_pretrained(folder)
@@ -68,9 +93,8 @@ def save(folder: Path, kind: str, preprocessor: dict | None = None) -> Path:
 
 
 @pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    preprocessor = {"do_rescale": True, "rescale_factor": 1 / 255, "image_mean": MEAN, "image_std": STD}
-    return {kind: save(tmp_path_factory.mktemp(kind), kind, preprocessor) for kind in STRIDE}
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Folders:
+    return Folders(tmp_path_factory.mktemp("networks"))
 
 
 def normalised(image: torch.Tensor) -> torch.Tensor:
@@ -105,7 +129,7 @@ def cells_of(tokens: torch.Tensor, prefix: int, shape: tuple[int, int]) -> torch
         ("swin", 0),
     ],
 )
-def test_final_tokens_are_those_of_a_direct_forward_pass(folders: dict[str, Path], kind: str, prefix: int) -> None:
+def test_final_tokens_are_those_of_a_direct_forward_pass(folders: Folders, kind: str, prefix: int) -> None:
     stride = STRIDE[kind]
     image = torch.rand(3, 2 * stride, 3 * stride)
     if kind in ("vit", "swin"):
@@ -118,13 +142,13 @@ def test_final_tokens_are_those_of_a_direct_forward_pass(folders: dict[str, Path
 
 
 @pytest.mark.parametrize("kind", ["convnext", "resnet"])
-def test_maps_are_those_of_a_direct_forward_pass(folders: dict[str, Path], kind: str) -> None:
+def test_maps_are_those_of_a_direct_forward_pass(folders: Folders, kind: str) -> None:
     image = torch.rand(3, 64, 96)
     assert torch.equal(FoundationFeatures(folders[kind])(image), direct(folders[kind], image).last_hidden_state[0])
 
 
 @pytest.mark.parametrize("kind", ["dinov3_vit", "dinov2", "dinov2_with_registers"])
-def test_final_state_is_the_one_of_the_backbone_class(folders: dict[str, Path], kind: str) -> None:
+def test_final_state_is_the_one_of_the_backbone_class(folders: Folders, kind: str) -> None:
     from transformers.models.auto.modeling_auto import MODEL_FOR_BACKBONE_MAPPING_NAMES
 
     if kind not in MODEL_FOR_BACKBONE_MAPPING_NAMES:
@@ -139,17 +163,18 @@ def test_final_state_is_the_one_of_the_backbone_class(folders: dict[str, Path], 
     torch.testing.assert_close(FoundationFeatures(folders[kind])(image), expected)
 
 
-def test_one_layer_is_raw_and_several_are_normalised_and_concatenated(folders: dict[str, Path]) -> None:
-    folder, image = folders["dinov3_vit"], torch.rand(3, 32, 48)
+@pytest.mark.parametrize(("kind", "prefix"), [("dinov3_vit", 5), ("dinov2", 1)])
+def test_one_layer_is_raw_and_several_are_normalised_and_concatenated(folders: Folders, kind: str, prefix: int) -> None:
+    folder, image = folders[kind], torch.rand(3, 2 * STRIDE[kind], 3 * STRIDE[kind])
     result = direct(folder, image, output_hidden_states=True)
-    raw = cells_of(result.hidden_states[2], 5, (2, 3))
-    final = cells_of(result.last_hidden_state, 5, (2, 3))
+    raw = cells_of(result.hidden_states[2], prefix, (2, 3))
+    final = cells_of(result.last_hidden_state, prefix, (2, 3))
     assert torch.equal(FoundationFeatures(folder, layers=2)(image), raw)
     both = FoundationFeatures(folder, layers=[2, -1])(image)
     torch.testing.assert_close(both, torch.cat([F.normalize(raw, dim=0), F.normalize(final, dim=0)]))
 
 
-def test_stages_of_a_convolutional_network_meet_on_the_finest_grid(folders: dict[str, Path]) -> None:
+def test_stages_of_a_convolutional_network_meet_on_the_finest_grid(folders: Folders) -> None:
     folder, image = folders["dinov3_convnext"], torch.rand(3, 64, 96)
     states = direct(folder, image, output_hidden_states=True).hidden_states
     assert torch.equal(FoundationFeatures(folder, layers=1)(image), states[1][0])
@@ -159,15 +184,17 @@ def test_stages_of_a_convolutional_network_meet_on_the_finest_grid(folders: dict
     torch.testing.assert_close(both[8:], coarse[0])
 
 
-def test_unknown_layer_says_which_there_are(folders: dict[str, Path]) -> None:
-    with pytest.raises(ValueError, match=r"numbers from 1 to 3, the blocks of this dinov3_vit, but got \[7\]"):
-        FoundationFeatures(folders["dinov3_vit"], layers=[1, 7])(torch.rand(1, 32, 32))
+def test_unknown_layer_says_which_there_are(folders: Folders) -> None:
+    with pytest.raises(ValueError, match=r"numbers from 1 to 3, the blocks of this dinov2, but got \[7\]"):
+        FoundationFeatures(folders["dinov2"], layers=[1, 7])(torch.rand(1, 28, 28))
 
 
 def position_network(folder: Path) -> Path:
     """A DINOv2 that leaves each patch's mean brightness as it is in every channel: attention and MLP add nothing."""
     model = transformers.Dinov2Model(
-        transformers.Dinov2Config(hidden_size=4, num_hidden_layers=1, num_attention_heads=1, layerscale_value=0.0)
+        transformers.Dinov2Config(
+            hidden_size=4, num_hidden_layers=1, num_attention_heads=1, layerscale_value=0.0, patch_size=14
+        )
     )
     torch.nn.init.zeros_(model.embeddings.position_embeddings)
     projection = model.embeddings.patch_embeddings.projection
@@ -215,7 +242,7 @@ def test_constant_parts_stay_constant_up_to_the_edge(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
-def test_volume_is_its_slices(folders: dict[str, Path], axis: int) -> None:
+def test_volume_is_its_slices(folders: Folders, axis: int) -> None:
     volume = torch.rand(1, 40, 33, 47)
     folder = folders["dinov2"]
     found = FoundationFeatures(folder, slice_axis=axis, batch_size=16)(volume)
@@ -225,7 +252,7 @@ def test_volume_is_its_slices(folders: dict[str, Path], axis: int) -> None:
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_percentiles_are_those_of_the_whole_volume(folders: dict[str, Path]) -> None:
+def test_percentiles_are_those_of_the_whole_volume(folders: Folders) -> None:
     volume = torch.rand(1, 28, 28, 6) * torch.linspace(10, 1000, 6)
     folder = folders["dinov2"]
     by_volume = FoundationFeatures(folder, slice_axis=2, intensity="percentiles")(volume)
@@ -234,8 +261,8 @@ def test_percentiles_are_those_of_the_whole_volume(folders: dict[str, Path]) -> 
     torch.testing.assert_close(by_volume, by_hand, rtol=1e-4, atol=1e-4)
 
 
-def test_grey_images_are_repeated_and_many_channels_are_chosen(folders: dict[str, Path]) -> None:
-    folder, image = folders["dinov3_vit"], torch.rand(5, 32, 32)
+def test_grey_images_are_repeated_and_many_channels_are_chosen(folders: Folders) -> None:
+    folder, image = folders["dinov2"], torch.rand(5, 28, 28)
     plain = FoundationFeatures(folder)
     grey = plain(image[:1])
     assert torch.equal(grey, plain(image[:1].expand(3, -1, -1)))
@@ -243,14 +270,14 @@ def test_grey_images_are_repeated_and_many_channels_are_chosen(folders: dict[str
     assert torch.equal(FoundationFeatures(folder, channels=[4, 0, 2])(image), plain(image[[4, 0, 2]]))
     each = FoundationFeatures(folder, channels="each")(image)
     torch.testing.assert_close(each, torch.cat([F.normalize(plain(image[c : c + 1]), dim=0) for c in range(5)]))
-    with pytest.raises(ValueError, match=r'1 or 3 channels, but got shape \(5, 32, 32\)\. Give channels=.*"each"'):
+    with pytest.raises(ValueError, match=r'1 or 3 channels, but got shape \(5, 28, 28\)\. Give channels=.*"each"'):
         plain(image)
     with pytest.raises(ValueError, match=r"channel numbers below 2, but got \(0, 1, 4\)"):
         FoundationFeatures(folder, channels=[0, 1, 4])(image[:2])
 
 
 class TestNormalization:
-    def test_the_folders_file_is_read_without_a_warning(self, folders: dict[str, Path]) -> None:
+    def test_the_folders_file_is_read_without_a_warning(self, folders: Folders) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             extractor = FoundationFeatures(folders["dinov2"])
@@ -288,7 +315,7 @@ class TestNormalization:
         by_hand = FoundationFeatures(folder, normalization=([mean] * 3, [std] * 3))
         torch.testing.assert_close(FoundationFeatures(folder)(image), by_hand(image), rtol=1e-4, atol=1e-5)
 
-    def test_satellite_numbers_differ(self, folders: dict[str, Path]) -> None:
+    def test_satellite_numbers_differ(self, folders: Folders) -> None:
         image = torch.rand(1, 28, 28)
         by_file = FoundationFeatures(folders["dinov2"])(image)
         assert torch.equal(FoundationFeatures(folders["dinov2"], normalization="sat493m")(image), by_file)
@@ -310,12 +337,12 @@ class TestNormalization:
             (([0.5],), r"a pair \(mean, std\)"),
         ],
     )
-    def test_bad_argument(self, folders: dict[str, Path], given: object, message: str) -> None:
+    def test_bad_argument(self, folders: Folders, given: object, message: str) -> None:
         with pytest.raises(ValueError, match=message):
             FoundationFeatures(folders["dinov2"], normalization=given)(torch.rand(1, 28, 28))
 
 
-def test_name_tells_everything_that_changes_the_features(folders: dict[str, Path], tmp_path: Path) -> None:
+def test_name_tells_everything_that_changes_the_features(folders: Folders, tmp_path: Path) -> None:
     folder = folders["dinov2"]
     names = {
         FoundationFeatures(folder, **options).name  # type: ignore[arg-type]
@@ -335,7 +362,7 @@ def test_name_tells_everything_that_changes_the_features(folders: dict[str, Path
         )
     }
     assert len(names) == 12
-    other = transformers.Dinov2Model(transformers.Dinov2Config(**SMALL))
+    other = transformers.Dinov2Model(transformers.Dinov2Config(**SMALL, patch_size=14))
     other.save_pretrained(tmp_path)
     assert FoundationFeatures(tmp_path, normalization=(MEAN, STD)).name not in names
     extractor = FoundationFeatures(folder, intensity=[-160, 240])
@@ -345,8 +372,8 @@ def test_name_tells_everything_that_changes_the_features(folders: dict[str, Path
     assert str(folder) not in extractor.name
 
 
-def test_network_is_frozen_and_results_repeat(folders: dict[str, Path]) -> None:
-    extractor, image = FoundationFeatures(folders["dinov3_vit"]), MetaTensor(torch.rand(1, 32, 32, dtype=torch.float64))
+def test_network_is_frozen_and_results_repeat(folders: Folders) -> None:
+    extractor, image = FoundationFeatures(folders["dinov2"]), MetaTensor(torch.rand(1, 28, 28, dtype=torch.float64))
     before = image.clone()
     first = extractor(image)
     network = extractor._network()[0].module
@@ -358,7 +385,7 @@ def test_network_is_frozen_and_results_repeat(folders: dict[str, Path]) -> None:
     assert torch.equal(image, before)
 
 
-def test_pickle_holds_the_path_and_not_the_network(folders: dict[str, Path]) -> None:
+def test_pickle_holds_the_path_and_not_the_network(folders: Folders) -> None:
     extractor, image = FoundationFeatures(folders["dinov2"], layers=[1, -1], scale=2), torch.rand(1, 28, 28)
     expected = extractor(image)
     dumped = pickle.dumps(extractor)
@@ -368,7 +395,7 @@ def test_pickle_holds_the_path_and_not_the_network(folders: dict[str, Path]) -> 
     assert again.name == extractor.name
 
 
-def test_lower_precision_is_near_and_still_gives_float32(folders: dict[str, Path]) -> None:
+def test_lower_precision_is_near_and_still_gives_float32(folders: Folders) -> None:
     image = torch.rand(1, 28, 28)
     exact, rough = (FoundationFeatures(folders["dinov2"], dtype=d)(image) for d in ("float32", "bfloat16"))
     assert rough.dtype == torch.float32
@@ -389,7 +416,7 @@ def test_lower_precision_is_near_and_still_gives_float32(folders: dict[str, Path
         (torch.zeros(1, 28, 28).index_fill(2, torch.tensor([0]), 1), {"intensity": "percentiles"}, None),
     ],
 )
-def test_bad_images(folders: dict[str, Path], image: torch.Tensor, options: dict, message: str | None) -> None:
+def test_bad_images(folders: Folders, image: torch.Tensor, options: dict, message: str | None) -> None:
     extractor = FoundationFeatures(folders["dinov2"], **options)
     if message is None:
         assert torch.isfinite(extractor(image)).all()
@@ -438,6 +465,13 @@ class TestModelsThatCannotBeHad:
         with pytest.raises(OSError, match=r"folder '.*' to hold config.json and model.safetensors"):
             FoundationFeatures(tmp_path)(torch.rand(1, 28, 28))
 
+    def test_network_that_is_younger_than_transformers(self, tmp_path: Path) -> None:
+        (save(tmp_path, "dinov2") / "config.json").write_text('{"model_type": "dinov9000"}')
+        with pytest.raises(
+            ImportError, match=rf"^transformers {re.escape(transformers.__version__)} does not know.*dinov9000"
+        ):
+            FoundationFeatures(tmp_path)(torch.rand(1, 28, 28))
+
     def test_weights_that_are_not_all_there(self, tmp_path: Path) -> None:
         from safetensors.torch import load_file, save_file
 
@@ -471,7 +505,7 @@ class TestModelsThatCannotBeHad:
             FoundationFeatures(tmp_path)(torch.rand(1, 28, 28))
 
 
-def test_in_a_chain_the_intensity_step_is_recorded_and_the_grid_lies_on_the_image(folders: dict[str, Path]) -> None:
+def test_in_a_chain_the_intensity_step_is_recorded_and_the_grid_lies_on_the_image(folders: Folders) -> None:
     affine = torch.tensor([[0.0, -2.0, 0, 30], [1.5, 0, 0, -20], [0, 0, 1, 5], [0, 0, 0, 1]])
     image = MetaTensor(torch.rand(1, 60, 45) * 1000, affine=affine)
     item = DenseFeaturesd("image", FoundationFeatures(folders["dinov2"], intensity="percentiles"))({"image": image})

@@ -7,6 +7,7 @@ import json
 import logging
 import pickle
 import re
+import tarfile
 import zipfile
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,6 +18,7 @@ import pytest
 import torch
 
 from monai_rwcp.features import ExportedFeatures
+from monai_rwcp.utils.packages import is_older
 
 
 class Encoder(torch.nn.Module):
@@ -73,9 +75,14 @@ def named(members: Members, ending: str) -> str:
     return next(name for name in members if name.endswith(ending))
 
 
+def graph_of(members: Members) -> str:
+    """The member that holds the graph, in the form of today and in the one of torch 2.3 to 2.7."""
+    return next(name for name in members if name.endswith(("models/model.json", "serialized_exported_program.json")))
+
+
 def in_graph(change: Callable[[dict[str, Any]], None]) -> Callable[[Members, Path], None]:
     def changed(members: Members, witness: Path) -> None:
-        name = named(members, "models/model.json")
+        name = graph_of(members)
         document = json.loads(members[name])
         change(document["graph_module"])
         members[name] = json.dumps(document).replace("WITNESS", str(witness)).encode()
@@ -162,7 +169,9 @@ def _file_operator(operator: str, **more: Any) -> Callable[[dict[str, Any]], Non
         graph = module["graph"]
         node = json.loads(json.dumps(graph["nodes"][0]))
         made = {"filename": {"as_string": "WITNESS"}, **more}
-        node["inputs"] = [{"name": name, "arg": value, "kind": 1} for name, value in made.items()]
+        # As the others of this torch: later ones also say of which kind an input is.
+        like = {**node["inputs"][0]}
+        node["inputs"] = [{**like, "name": name, "arg": value} for name, value in made.items()]
         graph["tensor_values"]["crafted"] = graph["tensor_values"][node["outputs"][0]["as_tensor"]["name"]]
         node |= {"target": f"torch.ops.aten.{operator}.default", "outputs": [{"as_tensor": {"name": "crafted"}}]}
         graph["nodes"].insert(0, node)
@@ -193,19 +202,28 @@ def _second_models_file(members: Members, witness: Path) -> None:
     members[named(members, "sample_inputs/model.pt").replace("model.pt", "other.pt")] = b""
 
 
-WAYS: dict[str, tuple[Callable[[Members, Path], None], str]] = {
-    "sample inputs": (
-        _sample_inputs,
-        r"pickled member '\w+/data/sample_inputs/model\.pt' holds more than tensors: it calls io\.open\.",
-    ),
-    "pickled weight": (_pickled("weights"), r"pickled member '\w+/data/weights/weight_\d' holds more"),
-    "pickled constant": (_pickled("constants"), r"pickled member '\w+/data/constants/tensor_\d' holds more"),
-    "weights as torch 2.8 wrote them": (_legacy("weights"), r"data/weights/model\.pt' holds more"),
-    "constants as torch 2.8 wrote them": (_legacy("constants"), r"data/constants/model\.pt' holds more"),
-    "object": (_object("custom_obj"), r"'\w+/data/constants/custom_obj_0' is an object"),
-    "opaque object": (_object("opaque_obj"), r"'\w+/data/constants/opaque_obj_0' is an object"),
-    "library": (_library, r"aotinductor/model/model\.so' belongs to a compiled library"),
-    "size": (in_graph(_expression), r"models/model\.json', holds the expression \"open\("),
+def _old(member: str) -> Callable[[Members, Path], None]:
+    def changed(members: Members, witness: Path) -> None:
+        assert member in members
+        members[member] = payload(witness)
+
+    return changed
+
+
+def _tar(members: Members, witness: Path) -> None:
+    """A file of the first releases of torch, which some later ones extract whatever they are told to load."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for name in ("storages", "tensors", "pickle"):
+            archive.addfile(tarfile.TarInfo(name))
+    members[next(name for name in members if re.search(r"example_inputs\.pt|sample_inputs/model\.pt", name))] = (
+        buffer.getvalue()
+    )
+
+
+Ways = dict[str, tuple[Callable[[Members, Path], None], str]]
+OF_EVERY_FORM: Ways = {
+    "size": (in_graph(_expression), r"\.json', holds the expression \"open\("),
     "size of a value called metadata": (
         in_graph(lambda m: _expression(m, "metadata")),
         r"holds the expression \"open\(",
@@ -217,28 +235,59 @@ WAYS: dict[str, tuple[Callable[[Members, Path], None], str]] = {
     "name of an argument": (in_graph(_argument_name), r"holds the text \"image=open\("),
     "call": (in_graph(_call("torch.os.system")), "holds a call of 'torch.os.system'"),
     "loader of libraries": (in_graph(_call("torch.ops.load_library.__self__.load_library")), "holds a call of"),
+    "call beside a known one": (
+        in_graph(_call("torch._higher_order_ops.wrap.inspect.os.system")),
+        "holds a call of 'torch._higher_order_ops.wrap.inspect",
+    ),
     "call of what was found": (in_graph(_call("_operator.methodcaller")), "holds a call of '_operator.methodcaller'"),
     "import by an enumeration": (in_graph(_enum), r"unusual classes \(out_spec\)"),
     "import by a dictionary": (in_graph(_default_dict), r"unusual classes \(in_spec\)"),
-    "second program": (_second_models_file, r"its member '\w+/models/other\.json' is none that torch\.export\.save"),
-    "program in a folder": (
-        _program_in_a_folder,
-        r"/sub/model(_weights_config)?\.\w+' is none that torch\.export\.save",
-    ),
     "file made by the graph": (
         in_graph(_file_operator("from_file", shared={"as_bool": True}, size={"as_int": 9})),
         r"holds a call of 'torch\.ops\.aten\.from_file\.default'",
     ),
     "file saved by the graph": (in_graph(_file_operator("save")), r"holds a call of 'torch\.ops\.aten\.save\.default'"),
+    "tar": (_tar, r"_inputs(/model)?\.pt' holds more than tensors"),
 }
+OF_TODAY: Ways = {
+    "sample inputs": (
+        _sample_inputs,
+        r"pickled member '\w+/data/sample_inputs/model\.pt' holds more than tensors: it calls io\.open\.",
+    ),
+    "pickled weight": (_pickled("weights"), r"pickled member '\w+/data/weights/weight_\d' holds more"),
+    "pickled constant": (_pickled("constants"), r"pickled member '\w+/data/constants/tensor_\d' holds more"),
+    "weights as torch 2.8 wrote them": (_legacy("weights"), r"data/weights/model\.pt' holds more"),
+    "constants as torch 2.8 wrote them": (_legacy("constants"), r"data/constants/model\.pt' holds more"),
+    "object": (_object("custom_obj"), r"'\w+/data/constants/custom_obj_0' is an object"),
+    "opaque object": (_object("opaque_obj"), r"'\w+/data/constants/opaque_obj_0' is an object"),
+    "library": (_library, r"aotinductor/model/model\.so' belongs to a compiled library"),
+    "second program": (_second_models_file, r"its member '\w+/models/other\.json' is none that torch\.export\.save"),
+    "program in a folder": (
+        _program_in_a_folder,
+        r"/sub/model(_weights_config)?\.\w+' is none that torch\.export\.save",
+    ),
+}
+OF_OLD: Ways = {
+    "sample inputs": (
+        _old("serialized_example_inputs.pt"),
+        r"pickled member 'serialized_example_inputs\.pt' holds more than tensors: it calls io\.open\.",
+    ),
+    "pickled weight": (_old("serialized_state_dict.pt"), r"'serialized_state_dict\.pt' holds more"),
+    "pickled constant": (_old("serialized_constants.pt"), r"'serialized_constants\.pt' holds more"),
+}
+# Torch 2.8 wrote something in between.
+WAYS = OF_EVERY_FORM | (OF_OLD if is_older("torch", "2.9") else OF_TODAY)
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_what_could_run_code_is_refused_before_it_runs(way: str, honest: Path, tmp_path: Path) -> None:
+def test_what_could_run_code_is_refused_before_it_runs(
+    way: str, honest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     change, message = WAYS[way]
     witness = tmp_path / "witness"
     path = rebuilt(tmp_path / "crafted.pt2", honest, lambda members: change(members, witness))
     extractor = ExportedFeatures(path)
+    monkeypatch.setattr(tarfile, "open", lambda *args, **options: pytest.fail("an archive of files was opened"))
     with pytest.raises(ValueError, match=message) as caught:
         extractor(torch.rand(1, 32, 32))
     assert "crafted.pt2' could run code of whoever made it: " in str(caught.value)
@@ -246,10 +295,12 @@ def test_what_could_run_code_is_refused_before_it_runs(way: str, honest: Path, t
     assert not witness.exists()
 
 
-@pytest.mark.parametrize(
-    "way",
-    ["sample inputs", "pickled weight", "size", "opaque object", "program in a folder", "file made by the graph"],
-)
+# Torch 2.4 drops the call that makes a file, because nothing uses what it gives.
+RUN = {"sample inputs", "pickled weight", "size"}
+RUN |= set() if is_older("torch", "2.9") else {"opaque object", "program in a folder", "file made by the graph"}
+
+
+@pytest.mark.parametrize("way", sorted(RUN))
 def test_the_payloads_do_run_where_the_file_is_trusted(way: str, honest: Path, tmp_path: Path) -> None:
     """Otherwise the test above would prove nothing."""
     witness = tmp_path / "witness"
@@ -284,7 +335,7 @@ def test_a_program_of_several_shapes_is_refused_as_such(sides: dict[int, Any], t
 def old_format(path: Path, honest: Path, inputs: bytes) -> Path:
     """As torch 2.3 to 2.7 wrote it."""
     with zipfile.ZipFile(honest) as archive:
-        graph = archive.read(named(dict.fromkeys(archive.namelist(), b""), "models/model.json"))
+        graph = archive.read(graph_of(dict.fromkeys(archive.namelist(), b"")))
     program = torch.export.load(honest)
     state, constants = io.BytesIO(), io.BytesIO()
     torch.save(program.state_dict, state)
@@ -317,7 +368,7 @@ def test_two_members_of_one_name_are_refused(honest: Path, tmp_path: Path) -> No
     with zipfile.ZipFile(honest) as source, zipfile.ZipFile(path, "w") as copy:
         for name in source.namelist():
             copy.writestr(name, source.read(name))
-        copy.writestr(next(name for name in source.namelist() if name.endswith("model.pt")), b"")
+        copy.writestr(next(name for name in source.namelist() if name.endswith(".json")), b"")
     with pytest.raises(ValueError, match="damaged or was not written .* two members of one name"):
         ExportedFeatures(path)(torch.rand(1, 32, 32))
 

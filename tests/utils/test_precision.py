@@ -10,18 +10,18 @@ import pytest
 import torch
 
 from monai_rwcp.scores import BlurredScore
+from monai_rwcp.utils.older_versions import PRODUCTS_IN_FULL, product_precisions, set_product_precisions
 from monai_rwcp.utils.precision import full_precision
 from monai_rwcp.walk import WalkSettings, diffuse_probabilities, resample_to_grid
-
-PRODUCTS: Any = torch.backends.mkldnn.matmul
+from tests.helpers.precisions import BF16
 
 
 @pytest.fixture(autouse=True)
 def allowed_bf16() -> Iterator[None]:
-    before = PRODUCTS.fp32_precision
-    PRODUCTS.fp32_precision = "bf16"
+    before = product_precisions()
+    set_product_precisions(BF16)
     yield
-    PRODUCTS.fp32_precision = before
+    set_product_precisions(before)
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_maps_are_moved_and_blurred_with_all_digits(
     multiply = getattr(*product)
 
     def recorded(*matrices: torch.Tensor) -> torch.Tensor:
-        seen.add(PRODUCTS.fp32_precision)
+        seen.add(product_precisions())
         return multiply(*matrices)
 
     monkeypatch.setattr(*product, recorded)
@@ -48,8 +48,8 @@ def test_maps_are_moved_and_blurred_with_all_digits(
         made = move(x)
     assert torch.equal(made, move(x))
     assert made.dtype == torch.float32
-    assert PRODUCTS.fp32_precision == "bf16"
-    assert seen == {"ieee"}
+    assert product_precisions() == BF16
+    assert seen == {PRODUCTS_IN_FULL}
 
 
 def test_the_last_thread_out_turns_the_switch_back() -> None:
@@ -61,7 +61,7 @@ def test_the_last_thread_out_turns_the_switch_back() -> None:
         with full_precision():
             entered.set()
             left.wait(10)
-            seen.append(PRODUCTS.fp32_precision)
+            seen.append(product_precisions())
 
     thread = threading.Thread(target=second)
     with full_precision():
@@ -69,14 +69,14 @@ def test_the_last_thread_out_turns_the_switch_back() -> None:
         assert entered.wait(10)
     left.set()
     thread.join()
-    assert seen == ["ieee"]
-    assert PRODUCTS.fp32_precision == "bf16"
+    assert seen == [PRODUCTS_IN_FULL]
+    assert product_precisions() == BF16
 
 
 def test_an_error_inside_leaves_the_users_setting() -> None:
     with pytest.raises(KeyError), full_precision():
         raise KeyError
-    assert PRODUCTS.fp32_precision == "bf16"
+    assert product_precisions() == BF16
 
 
 def test_a_walk_under_autocast_is_the_walk_without() -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
+from monai_rwcp.utils.older_versions import PRODUCTS_IN_FULL, product_precisions, set_product_precisions
 from monai_rwcp.walk import KNNGraph, knn_graph, neighbor_search, transition_weights
 from tests.helpers.companion import HAS_COMPANION, needs_companion
+from tests.helpers.precisions import BF16, TF32
 
 
 def brute_force(features: torch.Tensor, coordinates: torch.Tensor | None = None, weight: float = 0.0) -> torch.Tensor:
@@ -93,29 +95,28 @@ def test_tiles_and_groups_change_nothing(
     assert (found.neighbors.sort(dim=1).values.diff(dim=1) > 0).all()
 
 
-@pytest.mark.parametrize("allowed", ["tf32", "bf16", "ieee"])
-def test_search_has_full_precision_and_leaves_the_users_setting(allowed: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    backends = [torch.backends.mkldnn.matmul] + [torch.backends.cuda.matmul] * (allowed != "bf16")
-    before = [backend.fp32_precision for backend in backends]
+@pytest.mark.parametrize("allowed", [TF32, BF16, PRODUCTS_IN_FULL])
+def test_search_has_full_precision_and_leaves_the_users_setting(
+    allowed: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = product_precisions()
     seen = set()
     multiply = torch.mm
 
     def recorded(*matrices: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
-        seen.update(backend.fp32_precision for backend in backends)
+        seen.add(product_precisions())
         return multiply(*matrices, out=out)
 
     monkeypatch.setattr(torch, "mm", recorded)
     try:
-        for backend in backends:
-            backend.fp32_precision = allowed
+        set_product_precisions(allowed)
         knn_graph(torch.randn(30, 4), 3)
-        assert seen == {"ieee"}
+        assert seen == {PRODUCTS_IN_FULL}
         with pytest.raises(ValueError, match="`k`"):
             knn_graph(torch.randn(30, 4), 30)
-        assert {backend.fp32_precision for backend in backends} == {allowed}
+        assert product_precisions() == allowed
     finally:
-        for backend, precision in zip(backends, before, strict=True):
-            backend.fp32_precision = precision
+        set_product_precisions(before)
 
 
 def test_edges_follow_torch_geometrics_convention() -> None:

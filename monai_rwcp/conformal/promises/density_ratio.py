@@ -12,6 +12,7 @@ from typing import TypedDict
 import numpy as np
 
 from monai_rwcp.utils.json_documents import DocumentKind, write_json
+from monai_rwcp.utils.packages import needed
 
 __all__ = ["DensityRatio", "fit_density_ratio"]
 
@@ -142,10 +143,8 @@ def fit_density_ratio(source: np.ndarray, target: np.ndarray) -> DensityRatio:
         >>> ratio.weight([-1.0]) < 0.5 < 1.5 < ratio.weight([2.0])
         True
     """
-    try:
+    with needed("Learning a density ratio needs", "shift", "scikit-learn"):
         from sklearn.linear_model import LogisticRegressionCV
-    except ModuleNotFoundError as error:
-        raise ImportError('Learning a density ratio needs scikit-learn: pip install "monai-rwcp[shift]".') from error
     one, other = np.asarray(source, dtype=np.float64), np.asarray(target, dtype=np.float64)
     if one.ndim != 2 or other.ndim != 2 or one.shape[1] != other.shape[1] or one.shape[1] == 0:
         raise ValueError(

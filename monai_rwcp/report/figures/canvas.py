@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+from monai_rwcp.utils.packages import needed
+
 __all__ = ["INNER_COLOUR", "LIMIT_COLOUR", "MISSED_COLOUR", "SET_COLOUR", "TRUTH_COLOUR", "new_figure"]
 
 # Told apart in black and white by their lines: the truth is solid, the set dashed, the inner set dotted.
@@ -23,8 +25,6 @@ def new_figure(size: tuple[float, float]) -> Figure:
     Raises:
         ImportError: when matplotlib is missing.
     """
-    try:
+    with needed("Drawing needs", "report", "matplotlib"):
         from matplotlib.figure import Figure as FreeFigure
-    except ModuleNotFoundError as error:
-        raise ImportError('Drawing needs matplotlib: pip install "monai-rwcp[report]".') from error
     return FreeFigure(figsize=size, layout="constrained")

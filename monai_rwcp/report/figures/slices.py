@@ -6,6 +6,8 @@ import io
 
 import numpy as np
 
+from monai_rwcp.utils.packages import needed
+
 __all__ = ["legend_pictures", "slice_pictures"]
 
 _MOST, _MARGIN, _PIXELS = 24, 12, 480
@@ -133,10 +135,8 @@ def _shrunk(mask: np.ndarray, width: int, beyond: bool = True) -> np.ndarray:
 
 
 def _png(picture: np.ndarray) -> bytes:
-    try:
+    with needed("The report needs", "report", "matplotlib"):
         from PIL import Image
-    except ModuleNotFoundError as error:
-        raise ImportError('The report needs matplotlib: pip install "monai-rwcp[report]".') from error
     image = Image.fromarray(picture, mode="P")
     greys = np.repeat(np.linspace(0, 255, _GREYS).round().astype(int), 3).tolist()
     image.putpalette([*greys, *(part for color in _COLORS.values() for part in color)])

@@ -168,7 +168,7 @@ def test_intensities_of_the_command_line() -> None:
 
 def test_folder_of_a_foundation_network(tmp_path: Path) -> None:
     transformers = pytest.importorskip("transformers")
-    config = transformers.Dinov2Config(hidden_size=16, num_hidden_layers=1, num_attention_heads=1)
+    config = transformers.Dinov2Config(hidden_size=16, num_hidden_layers=1, num_attention_heads=1, patch_size=14)
     transformers.Dinov2Model(config).save_pretrained(tmp_path / "model")
     (tmp_path / "model" / "preprocessor_config.json").write_text('{"image_mean": [0.5], "image_std": [0.5]}')
     extractor = chosen_extractor(str(tmp_path / "model"), "percentiles")

@@ -9,6 +9,7 @@ import torch
 
 from monai_rwcp.conformal.counting.losses.base import ClassCase, SetLoss, by_level
 from monai_rwcp.utils.arguments import exact
+from monai_rwcp.utils.packages import needed
 
 __all__ = ["InstanceFalseNegativeRate"]
 
@@ -43,12 +44,8 @@ class InstanceFalseNegativeRate(SetLoss):
 
     def count(self, case: ClassCase) -> tuple[torch.Tensor, torch.Tensor | None]:
         """See :py:meth:`SetLoss.count`."""
-        try:
+        with needed("Finding the pieces of the truth needs", "report", "scipy"):
             from scipy.ndimage import label
-        except ModuleNotFoundError as error:
-            raise ImportError(
-                'Finding the pieces of the truth needs scipy: pip install "monai-rwcp[report]".'
-            ) from error
         pieces, n_pieces = label(case.truth.cpu().numpy())
         piece = torch.from_numpy(pieces).to(case.truth.device)[case.truth].long() - 1
         level = case.levels(case.truth)
@@ -57,8 +54,8 @@ class InstanceFalseNegativeRate(SetLoss):
         order = order[piece[order].sort(stable=True).indices]
         size = torch.bincount(piece, minlength=n_pieces)
         share = exact(self.fraction)
-        needed = -(-size * share.numerator // share.denominator)
-        last = torch.cumsum(size, dim=0) - size + needed - 1
+        enough = -(-size * share.numerator // share.denominator)
+        last = torch.cumsum(size, dim=0) - size + enough - 1
         return by_level(level[order[last]]), None
 
     def subject(self, class_name: str) -> str:
