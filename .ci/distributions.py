@@ -72,7 +72,9 @@ def problems_of_installed(python: str, root: Path) -> list[str]:
         "**{name: says[name] for name in ('Name', 'License-Expression', 'Requires-Python')}}))"
     )
     # -I, so that the package of the folder it is called in is not found.
-    ran = subprocess.run([python, "-I", "-c", program], capture_output=True, text=True, encoding="utf-8", check=True)
+    ran = subprocess.run([python, "-I", "-c", program], capture_output=True, text=True, encoding="utf-8")
+    if ran.returncode:
+        return [f"The wheel is not installed as it should be for '{python}': {ran.stderr.strip()}"]
     told = json.loads(ran.stdout)
     expected = {
         "Name": "monai-rwcp",
