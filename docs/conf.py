@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -83,6 +84,11 @@ def _copy_notebooks(app: Sphinx, config: Any) -> None:
         shutil.copyfile(notebook, target / notebook.name)
 
 
+def _notebook_links(app: Sphinx, page: str, source: list[str]) -> None:
+    """Pages link to the notebooks where they lie in the repository."""
+    source[0] = re.sub(r"\]\((?:\.\./)+tutorials/(\w+\.ipynb)", r"](/tutorials/\1", source[0])
+
+
 def _by_last_name(
     app: Sphinx, env: BuildEnvironment, node: pending_xref, content: nodes.TextElement
 ) -> nodes.Node | None:
@@ -118,4 +124,5 @@ def setup(app: Sphinx) -> None:
     app.connect("autodoc-process-signature", _of_init)
     app.connect("doctree-read", _colons)
     app.connect("config-inited", _copy_notebooks)
+    app.connect("source-read", _notebook_links)
     app.connect("missing-reference", _by_last_name)

@@ -18,26 +18,28 @@ from monai.transforms import (
     RandFlipd,
     RandGaussianNoised,
     RandScaleIntensityd,
-    RandSpatialCropd,
+    ResizeWithPadOrCropd,
     ScaleIntensityRangePercentilesd,
     Spacingd,
 )
 from monai.utils import set_determinism
 
+from monai_rwcp.demo.phantoms import CLASS_NAMES
+
 __all__ = ["FEATURE_LAYERS", "build_network", "image_preprocessing", "train_network"]
 
-FEATURE_LAYERS = ("model.1.submodule.2", "model.1.submodule.1.submodule")
-"""Decoder and bottleneck of the network below, at a half and a quarter of the input's resolution."""
+FEATURE_LAYERS = ("model.0", "model.1.submodule.2")
+"""Encoder and decoder of the network below, at half the input's resolution."""
 
 _SPACING = (1.5, 1.5, 4.0)
 
 
 def build_network() -> UNet:
-    """Make the untrained network: a small 3D UNet from 1 to 3 channels."""
+    """Make the untrained network: a small 3D UNet from one channel to one for each class."""
     return UNet(
         spatial_dims=3,
         in_channels=1,
-        out_channels=3,
+        out_channels=len(CLASS_NAMES),
         channels=(12, 24, 48),
         strides=((2, 2, 1), (2, 2, 2)),  # type: ignore[arg-type]  # MONAI takes one for each axis, too
         num_res_units=1,
@@ -69,10 +71,11 @@ def _training_transforms() -> Compose:
             Orientationd(both, axcodes="RAS", labels=None),
             Spacingd(both, pixdim=_SPACING, mode=("bilinear", "nearest")),
             ScaleIntensityRangePercentilesd("image", lower=0.5, upper=99.5, b_min=0, b_max=1, clip=True),
-            RandSpatialCropd(both, roi_size=(44, 44, 12), random_size=False),
+            ResizeWithPadOrCropd(both, spatial_size=(56, 56, 12)),
             RandFlipd(both, prob=0.5, spatial_axis=0),
+            RandFlipd(both, prob=0.5, spatial_axis=1),
             RandScaleIntensityd("image", factors=0.2, prob=0.5),
-            RandGaussianNoised("image", prob=0.3, std=0.05),
+            RandGaussianNoised("image", prob=0.5, std=0.05),
             EnsureTyped(both),
         ]
     )
@@ -98,6 +101,8 @@ def train_network(cases: Sequence[dict[str, str]], *, epochs: int, seed: int, pr
         data = CacheDataset(list(cases), _training_transforms(), progress=False)
         loader = DataLoader(data, batch_size=2, shuffle=True)
         optimizer = torch.optim.Adam(network.parameters(), lr=5e-3)
+        # The learning rate falls to 0, so that the last steps do not throw the network about.
+        falling = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * len(loader))
         loss_of = DiceCELoss(to_onehot_y=True, softmax=True)
         for _ in tqdm(range(epochs), desc="train the network", disable=not progress):
             for batch in loader:
@@ -105,6 +110,7 @@ def train_network(cases: Sequence[dict[str, str]], *, epochs: int, seed: int, pr
                 loss = loss_of(network(batch["image"].as_tensor()), batch["label"].as_tensor())
                 loss.backward()
                 optimizer.step()
+                falling.step()
     finally:
         set_determinism(None)
     return network.eval()

@@ -61,7 +61,7 @@ class FoundationFeatures:
     Example:
         >>> import tempfile, torch
         >>> from transformers import Dinov2Config, Dinov2Model
-        >>> config = Dinov2Config(hidden_size=32, num_hidden_layers=2, num_attention_heads=2)
+        >>> config = Dinov2Config(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, patch_size=14)
         >>> folder = tempfile.mkdtemp()
         >>> Dinov2Model(config).save_pretrained(folder)
         >>> FoundationFeatures(folder, normalization="imagenet")(torch.rand(1, 56, 70)).shape

@@ -13,7 +13,7 @@ import pytest
 from monai_rwcp.cli import main
 from monai_rwcp.commands.wording import as_command_says
 from monai_rwcp.conformal import Calibration
-from tests.helpers.map_folders import run, save, truth_and_map, write_cohort
+from tests.helpers.map_folders import run, run_apart, save, truth_and_map, write_cohort
 from tests.helpers.processes import command_in_processes
 
 PYTHON = re.compile(r"\w+_key\b|label_mode|\b(?!file)[a-z]+_[a-z]+=|`\w+`|trust=|Activationsd|CopyItemsd")
@@ -200,8 +200,8 @@ WALK = ["--score", "recommended"]
     ],
 )
 def test_what_is_lacking_is_an_option(arguments: list[str], message: str, cohort: Path) -> None:
-    ran = run(*calibrating(cohort, *arguments))
-    assert ran.exit_code == 1, ran.output
+    ran = run_apart(*calibrating(cohort, *arguments))
+    assert ran.exit_code == 1, ran.stdout
     said = " ".join(ran.stderr[ran.stderr.index("Error") :].split())
     assert message in said
     assert not PYTHON.search(said)

@@ -61,12 +61,15 @@ def check_run(out: Path, names: list[str]) -> None:
     assert [len(group) for group in cases.values()] == [2, 12, 3]
     assert len(set(patients)) == 17
     calibration = Calibration.load(out / "calibration.json")
-    assert calibration.n == {1: 12, 2: 12}
+    classes = range(1, len(names) + 1)
+    assert calibration.n == dict.fromkeys(classes, 12)
     assert all(name in calibration.promise for name in names)
     assert calibration.provenance.side == "original"
     assert calibration.provenance.steps[-1].side == "processed"
     weights = torch.load(out / "models" / "model.pt", weights_only=True)
-    network = ConfigParser(json.loads((CONFIGS / "inference.json").read_text()) | {"properties": {"labels": [0, 1, 2]}})
+    network = ConfigParser(
+        json.loads((CONFIGS / "inference.json").read_text()) | {"properties": {"labels": [0, *classes]}}
+    )
     built = network.get_parsed_content("network_def")
     built.load_state_dict(weights)
     assert calibration.provenance.network == monai_rwcp.provenance.weights_hash(built)
@@ -79,11 +82,11 @@ def check_run(out: Path, names: list[str]) -> None:
         sets, truth = np.asarray(found.dataobj), np.asarray(label.dataobj)
         assert sets.shape == (*truth.shape, len(names) + 1)
         assert set(np.unique(sets)) <= {0, 1}
-        missed.append([float((sets[..., c][truth == c] == 0).mean()) for c in (1, 2)])
+        missed.append([float((sets[..., c][truth == c] == 0).mean()) for c in classes])
     with (out / "evaluation" / "metrics.csv").open() as file:
         metrics = {name: float(value) for name, value in csv.reader(file)}
     assert metrics["pred_set_n_units_1"] == 3
-    for c in (1, 2):
+    for c in classes:
         assert metrics[f"pred_set_fnr_{c}"] == pytest.approx(np.mean(missed, axis=0)[c - 1], abs=1e-6)
     with (out / "evaluation" / "pred_set_fnr_raw.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -92,7 +95,7 @@ def check_run(out: Path, names: list[str]) -> None:
 
 
 def test_commands_on_phantoms(phantoms: Path) -> None:
-    check_run(phantoms, ["core", "shell"])
+    check_run(phantoms, ["organ", "wall", "nodule"])
     assert Path(cases_of(phantoms)["test"][0]["image"]).parent == phantoms / "phantoms"
 
 

@@ -1,4 +1,4 @@
-"""The phantoms: the same for the same seed, on awkward grids, and each with both organs."""
+"""The phantoms: the same for the same seed, on awkward grids, and each with all three structures."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import nibabel
 import numpy as np
 import pytest
 import torch
-from scipy.ndimage import binary_dilation
+from scipy.ndimage import binary_dilation, binary_erosion
 
 from monai_rwcp.demo import (
     CLASS_NAMES,
@@ -30,15 +30,21 @@ def test_two_cohorts_of_one_seed_are_the_same_files(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("index", range(12))
-def test_both_organs_are_there_and_touch(index: int) -> None:
+def test_a_large_a_thin_and_a_small_structure_are_there(index: int) -> None:
     image, label, _ = phantom_patient(0, index)
     assert image.dtype == np.float32
     assert np.isfinite(image).all()
     assert label.dtype == np.uint8
     counts = np.bincount(label.ravel(), minlength=len(CLASS_NAMES))
     assert len(counts) == len(CLASS_NAMES)
-    assert (counts[1:] > 200).all()
-    assert (binary_dilation(label == 1) & (label == 2)).any()
+    organ, wall, nodule = (label == c for c in (1, 2, 3))
+    assert organ.sum() > 300
+    assert (binary_dilation(organ) & wall).any()
+    # The wall is thin: little of it is more than two voxels deep within a slice.
+    deep = binary_erosion(wall, np.ones((3, 3, 1)), iterations=2)
+    assert wall.sum() > 300
+    assert deep.sum() < 0.25 * wall.sum()
+    assert 50 < nodule.sum() < 0.5 * organ.sum()
 
 
 def test_grids_differ_are_oblique_and_mirrored() -> None:

@@ -12,7 +12,7 @@ import pytest
 from monai_rwcp.folders import match_folders
 from monai_rwcp.folders.tuning import read_section
 from tests.helpers.links import link
-from tests.helpers.map_folders import run, save, truth_and_map
+from tests.helpers.map_folders import run, run_apart, save, truth_and_map
 
 N = 10
 UMLAUT = [f"c{i} é.v1" for i in range(N)]
@@ -160,12 +160,12 @@ def test_every_command_names_them_and_goes_on(tmp_path: Path) -> None:
     due = [[".hidden.nii.gz", "left.nii.gz"], [".hidden.nii.gz"], ["left.nii.gz"], ["left.nii.gz"]]
     due.append([".hidden.nii.gz", "left.nii.gz"])
     for command, expected in zip(commands, due, strict=True):
-        ran = run(*command)
-        assert ran.exit_code == 0, ran.output
+        ran = run_apart(*command)
+        assert ran.exit_code == 0, ran.stderr
         assert ran.stderr.count("Not used in '") == len(expected), ran.stderr
         assert all(f": {name} (" in ran.stderr for name in expected)
         assert "Not used" not in ran.stdout
-        assert "UserWarning" not in ran.output
+        assert "UserWarning" not in ran.stdout + ran.stderr
     # A set that has no label is never passed over.
     (labels / "n3.NII.GZ").unlink()
     ran = run("evaluate", sets, *made)

@@ -6,12 +6,14 @@ import csv
 import pickle
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
 from click.testing import CliRunner, Result
 
 from monai_rwcp.cli import main
+from monai_rwcp.utils.packages import is_older
 
 N, SHAPE = 24, (18, 20, 12)
 AFFINE = np.array([[-1.5, 0, 0, 30], [0, 2.0, 0, -7], [0, 0, 3.0, 4], [0, 0, 0, 1]])
@@ -61,6 +63,13 @@ def write_cohort(folder: Path, form: str) -> None:
 
 def run(*arguments: object) -> Result:
     return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def run_apart(*arguments: object) -> Result:
+    """With `stdout` and `stderr` told apart, which click 8.1 does when asked and later ones always do."""
+    runner: Any = CliRunner
+    apart = {"mix_stderr": False} if is_older("click", "8.2") else {}
+    return runner(**apart).invoke(main, [str(argument) for argument in arguments])
 
 
 def calibrated_cohort(folder: Path, names: Sequence[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -176,7 +177,7 @@ def test_nothing_is_measured_for_what_cannot_be_written(
     result = tune(datalist, "--out", tmp_path / "file" / "tuned")
     assert result.exit_code == 1
     assert "file" in result.output
-    monkeypatch.setattr("monai_rwcp.folders.tuning.find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
     result = tune(datalist, "--out", tmp_path / "tuned")
     assert result.exit_code == 1
     assert "needs matplotlib: pip install" in result.output

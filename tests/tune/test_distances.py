@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -114,7 +115,7 @@ def test_far_specks_decide_by_distance_and_not_by_size() -> None:
 
 
 def test_scipy_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("monai_rwcp.tune.tune.find_spec", lambda _: None)
+    monkeypatch.setitem(sys.modules, "scipy", None)
     with pytest.raises(ImportError, match=r"monai-rwcp\[report\]"):
         tune_settings([], objective="hausdorff_distance_95")
 
