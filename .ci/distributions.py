@@ -93,7 +93,7 @@ def problems_of_installed(python: str, root: Path) -> list[str]:
     plain = [line for line in told["requires"] or () if "extra ==" not in line]
     if not any(line.startswith("torch") for line in plain):
         problems.append(f"The installed wheel requires {plain}, and no torch.")
-    if not told["readme"].strip().startswith("# monai_rwcp"):
+    if not (told["readme"] or "").strip().startswith("# monai_rwcp"):
         problems.append("The installed wheel does not show README.md.")
     return problems
 
