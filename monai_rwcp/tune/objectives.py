@@ -10,6 +10,7 @@ from monai_rwcp.utils.arguments import check_share
 __all__ = ["Objective", "check_comparison", "check_counted", "check_level", "working_level"]
 
 Objective = Literal["stretch", "dice", "hausdorff_distance_95"]
+"""What candidates are compared by."""
 
 
 def check_comparison(alpha: float, objective: Objective) -> None:

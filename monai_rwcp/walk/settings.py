@@ -12,6 +12,7 @@ from monai_rwcp.walk.grid import Grid, graph_grid_shape
 __all__ = ["Neighborhood", "WalkSettings", "paper", "recommended"]
 
 Neighborhood = Literal["volume", "slice"] | tuple[Literal["slices"], int]
+"""Where a node's neighbours may lie: anywhere, in its slice, or up to so many slices away."""
 
 
 @dataclass(frozen=True)
