@@ -13,6 +13,13 @@ from monai_rwcp.commands.telling import tell, told
 
 __all__ = ["demo"]
 
+_NEXT = """\
+Open {out}/report.html: what was promised, what was observed, and the worst cases, slice by slice.
+{out}/overview.png shows one patient, {out}/sets/ holds the prediction sets.
+Next, with probability maps and labels of your own patients:
+  monai-rwcp calibrate MAPS --form nnunet --labels LABELS --out calibration.json
+"""
+
 
 @click.command()
 @click.option("--out", type=options.NEW_FOLDER, required=True, help="An empty or new folder.")
@@ -20,21 +27,16 @@ __all__ = ["demo"]
 def demo(out: Path, seed: int) -> None:
     """Show everything on phantom patients, in about two minutes.
 
-    Makes phantom patients, trains a small network, calibrates it with and without the walk, and predicts.
+    Trains a small network, tunes the score, calibrates, predicts, and compares with plain thresholding. Leaves a
+    report, a picture, a table and the prediction sets.
     """
     check_empty_folder(out)
     start = time.perf_counter()
     # Nothing here is the user's but the folder, so any other error is a fault of the demo.
     with told((ImportError, OSError)):
-        from monai_rwcp.conformal.promises.calibration import Calibration
         from monai_rwcp.demo.run import run_demo
 
         out.mkdir(parents=True, exist_ok=True)
-        table = run_demo(out, seed=seed)
-    tell(f"\n{table}")
-    tell(f"The promise of the sets with the walk:\n{Calibration.load(out / 'calibration.json').promise}")
-    tell(
-        f"\n{time.perf_counter() - start:.0f} s. In {out}: sets/ (prediction sets), calibration.json (with the walk), "
-        "calibration_plain.json, table.md, overview.png (look at it), network.pt, "
-        "cohort/ and datalist.json (the phantom patients)"
-    )
+        found = run_demo(out, seed=seed)
+    tell(f"\n{found.table}\n{found.words}\n\nTuning chose: {found.chosen}\n\nThe promise:\n{found.promise}\n")
+    tell(f"{_NEXT.format(out=out)}({time.perf_counter() - start:.0f} s)")

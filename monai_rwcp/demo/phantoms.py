@@ -46,14 +46,14 @@ def phantom_patient(seed: int, index: int) -> tuple[np.ndarray, np.ndarray, np.n
     organ = distance < 1
     angle = np.arctan2(position[..., 1], position[..., 0])
     towards = random.uniform(0, 2 * np.pi)
-    thickness = random.uniform(0.30, 0.45) + 0.05 * field(16.0)
+    thickness = random.uniform(0.32, 0.48) + 0.04 * field(16.0)
     around = np.cos(angle - towards) > random.uniform(-0.9, -0.3)
     wall = ~organ & (distance < 1 + thickness) & around & (np.abs(position[..., 2]) < radii[2])
     # On the side that the wall leaves free.
     away = towards + np.pi + random.uniform(-0.5, 0.5)
     reach = radii[0] * radii[1] / np.hypot(radii[1] * np.cos(away), radii[0] * np.sin(away))
     place = np.array([np.cos(away), np.sin(away), 0]) * (reach + random.uniform(8, 11)) + [0, 0, random.uniform(-8, 8)]
-    nodule = np.linalg.norm((position - place) / random.uniform([5, 5, 6], [7, 7, 9]), axis=-1) < 1
+    nodule = np.linalg.norm((position - place) / random.uniform([5.5, 5.5, 7], [7.5, 7.5, 10]), axis=-1) < 1
     nodule &= ~organ & ~wall
     label = (organ * 1 + wall * 2 + nodule * 3).astype(np.uint8)
 
@@ -66,10 +66,10 @@ def phantom_patient(seed: int, index: int) -> tuple[np.ndarray, np.ndarray, np.n
     for mask, level in ((organ, 0.62), (wall, 0.95), (nodule, 1.1)):
         image[mask] += contrast * (level - image[mask])
     # Where the occlusion is strong a structure fades into its surroundings, though it is still there.
-    occlusion = np.clip(field(9.0) - random.uniform(1.6, 2.4), 0, 0.8)
+    occlusion = np.clip(field(9.0) - random.uniform(1.8, 2.6), 0, 0.8)
     image = image + occlusion * (0.35 - image)
-    image = gaussian_filter(image, np.array([1.2, 1.2, 2.0]) / spacing) * (1 + 0.10 * field(40.0))
-    image = image + random.uniform(0.08, 0.16) * random.standard_normal(_SHAPE)
+    image = gaussian_filter(image, np.array([1.2, 1.2, 2.0]) / spacing) * (1 + 0.07 * field(40.0))
+    image = image + random.uniform(0.10, 0.18) * random.standard_normal(_SHAPE)
     return (1000 * image).astype(np.float32), label, _oblique_affine(random, spacing)
 
 

@@ -28,8 +28,8 @@ from monai_rwcp.demo.phantoms import CLASS_NAMES
 
 __all__ = ["FEATURE_LAYERS", "build_network", "image_preprocessing", "train_network"]
 
-FEATURE_LAYERS = ("model.1.submodule.2", "model.1.submodule.1.submodule")
-"""Decoder and bottleneck of the network below, at a half and a quarter of the input's resolution."""
+FEATURE_LAYERS = ("model.0", "model.1.submodule.2")
+"""Encoder and decoder of the network below, at half the input's resolution."""
 
 _SPACING = (1.5, 1.5, 4.0)
 

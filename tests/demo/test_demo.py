@@ -1,4 +1,4 @@
-"""The demo's phantoms and its whole course, from the command line."""
+"""The demo's whole course, from the command line."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 
 from monai_rwcp.cli import main
 from monai_rwcp.conformal import Calibration
 from monai_rwcp.demo import phantom_patient, write_cohort
-from monai_rwcp.demo.run import DemoSizes, run_demo
+from monai_rwcp.demo.cohort import CohortSizes
+from monai_rwcp.demo.run import DemoResult, run_demo
+from monai_rwcp.tune import TunedSettings
 
 
 def test_a_patient_is_the_same_in_any_cohort(tmp_path: Path) -> None:
@@ -28,35 +31,79 @@ def test_a_patient_is_the_same_in_any_cohort(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def small_demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def small_demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, DemoResult]:
     out = tmp_path_factory.mktemp("demo")
-    run_demo(out, sizes=DemoSizes(train=3, calibrate=12, test=3, epochs=15), progress=False)
-    return out
+    return out, run_demo(out, sizes=CohortSizes(3, 4, 12, 3), epochs=15, progress=False)
 
 
-def test_what_the_demo_leaves(small_demo: Path) -> None:
-    table = (small_demo / "table.md").read_text()
-    assert table.count("random walk + CRC") == 3
-    assert table.count("plain CRC") == 3
-    walked = Calibration.load(small_demo / "calibration.json")
-    plain = Calibration.load(small_demo / "calibration_plain.json")
-    assert walked.n == plain.n == {1: 12, 2: 12, 3: 12}
-    assert walked.unit_name == "patient"
-    assert walked.provenance.steps[-1].settings["restart"] == 0.2
+def test_what_the_demo_leaves(small_demo: tuple[Path, DemoResult]) -> None:
+    out, found = small_demo
+    assert (out / "table.md").read_text() == found.table
+    tuned, plain = Calibration.load(out / "calibration.json"), Calibration.load(out / "calibration_plain.json")
+    assert tuned.n == plain.n == dict.fromkeys((1, 2, 3), 12)
+    assert tuned.promise == found.promise
+    assert tuned.unit_name == "patient"
     assert not plain.provenance.steps
-    assert walked.provenance.side == "original"
-    assert (small_demo / "overview.png").stat().st_size > 20_000
-    groups = json.loads((small_demo / "datalist.json").read_text())
-    assert [len(groups[name]) for name in ("train", "calibrate", "test")] == [3, 12, 3]
-    sets = sorted((small_demo / "sets").iterdir())
-    assert len(sets) == 6
-    for case in groups["test"]:
-        for key in ("plain", "walked"):
-            found = nibabel.load(small_demo / "sets" / f"{case['patient']}_image_{key}_set.nii.gz")
-            source = nibabel.load(small_demo / case["image"])
-            np.testing.assert_allclose(found.affine, source.affine, atol=1e-4)
-            assert found.shape == (*source.shape, 4)
-            assert set(np.unique(np.asarray(found.dataobj))) <= {0, 1}
+    assert tuned.provenance.side == "original"
+    assert (out / "overview.png").stat().st_size > 20_000
+    page = (out / "report.html").read_text()
+    assert "organ" in page
+    assert "nodule" in page
+    assert len(list((out / "sets").iterdir())) == 3
+
+
+def test_nobody_is_in_two_groups(small_demo: tuple[Path, DemoResult]) -> None:
+    out, found = small_demo
+    groups = json.loads((out / "datalist.json").read_text())
+    assert {name: len(cases) for name, cases in groups.items()} == {"train": 3, "tune": 4, "calibrate": 12, "test": 3}
+    patients = [case["patient"] for cases in groups.values() for case in cases]
+    assert len(set(patients)) == len(patients)
+    settings = TunedSettings.load(out / "settings.json")
+    assert sorted(settings.units) == [case["patient"] for case in groups["tune"]]
+    assert settings.score.name == found.chosen
+
+
+def test_sets_lie_on_the_grid_of_their_image(small_demo: tuple[Path, DemoResult]) -> None:
+    out, _ = small_demo
+    for case in json.loads((out / "datalist.json").read_text())["test"]:
+        found = nibabel.load(out / "sets" / f"{case['patient']}_image_set.nii.gz")
+        source = nibabel.load(out / case["image"])
+        np.testing.assert_allclose(found.affine, source.affine, atol=1e-4)
+        assert found.shape == (*source.shape, 4)
+        assert set(np.unique(np.asarray(found.dataobj))) <= {0, 1}
+
+
+def test_threads_are_given_back(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    seen = []
+
+    def stop(*_: object) -> None:
+        seen.append(torch.get_num_threads())
+        raise RuntimeError("that is enough")
+
+    monkeypatch.setattr("monai_rwcp.demo.run.write_groups", stop)
+    before = torch.get_num_threads()
+    torch.set_num_threads(5)
+    try:
+        with pytest.raises(RuntimeError, match="that is enough"):
+            run_demo(tmp_path)
+        assert torch.get_num_threads() == 5
+    finally:
+        torch.set_num_threads(before)
+    assert seen == [1]
+
+
+def test_what_the_command_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    told = DemoResult("| a table |\n", "in words", "blur 1", "a promise")
+    monkeypatch.setattr("monai_rwcp.demo.run.run_demo", lambda out, seed: told)
+    result = CliRunner().invoke(main, ["demo", "--out", str(tmp_path / "new")])
+    assert result.exit_code == 0
+    for text in ("| a table |", "in words", "Tuning chose: blur 1", "a promise", f"Open {tmp_path}/new/report.html"):
+        assert text in result.output
+    command = next(line for line in result.output.splitlines() if line.startswith("  monai-rwcp"))
+    # The next command to type is one that there is, with options that it has.
+    known = CliRunner().invoke(main, [command.split()[1], "--help"])
+    assert known.exit_code == 0
+    assert all(word in known.output for word in command.split() if word.startswith("--"))
 
 
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
