@@ -5,9 +5,11 @@ from monai_rwcp.conformal import prediction_set
 from monai_rwcp.report import draw_case
 
 image, probability, score, truth = patient["image"], patient["pred"], patient["score"], patient["label"] == 1
+# fmt: off
 # shown
-plain, walked = prediction_set(probability, plain_calibration), prediction_set(score, calibration)
+plain = prediction_set(probability, plain_calibration)[1].numpy()
+walked = prediction_set(score, calibration)[1].numpy()
 draw_case(
     "case.png", image=image, probability=probability[1].numpy(), score=score[1].numpy(),
-    plain_set=plain[1].numpy(), walked_set=walked[1].numpy(), truth=truth, title="organ, a new patient",
-)  # fmt: skip
+    plain_set=plain, walked_set=walked, truth=truth, title="organ, a new patient",
+)
