@@ -50,7 +50,8 @@ def draw_tuning(choice: Choice, path: str | Path) -> None:
     axes[0].invert_yaxis()
     axes[0].set_xlabel(f"{choice.objective} (bar: standard error of the difference)")
     axes[0].set_title("best of each kind; blue: chosen", fontsize=9)
-    shown = [value for cells in maps.values() for value in cells.values()]
+    # With the bars in the range small differences among walks have colours that are nearly the same.
+    shown = [value for cells in maps.values() for value in cells.values()] + [result.value for result in kinds]
     for place, (source, cells) in enumerate(maps.items(), start=1):
         _draw_map(axes[place], cells, (min(shown), max(shown)), choice.objective)
         axes[place].set_title(figure_text(f"walks on {source}: {choice.objective}"), fontsize=9)
