@@ -23,5 +23,5 @@ for (name, values), colour, style in zip(capital.items(), (FIRST, SECOND), ("sol
     axes.plot(range(1, len(values) + 1), values, color=colour, linestyle=style, linewidth=2, label=name)
 axes.axhline(100, color=LIMIT, linestyle="dashed", label="alarm: 1 / 0.01")
 axes.set(yscale="log", xlabel="labelled cases", ylabel="evidence against mean loss <= 0.15")
-axes.legend()
+axes.legend(loc=(0.02, 0.5))
 figure.savefig("loss_monitor.png", dpi=140)
