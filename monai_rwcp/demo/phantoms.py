@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from monai_rwcp.utils.packages import needed
+
 __all__ = ["CLASS_NAMES", "phantom_patient", "write_cohort"]
 
 CLASS_NAMES: tuple[str, ...] = ("background", "organ", "wall", "nodule")
@@ -86,12 +88,10 @@ def write_cohort(folder: str | Path, n_patients: int, seed: int, first: int = 0)
         a MONAI data list: for each patient the paths ``image`` and ``label``, and the name ``patient``.
 
     Raises:
-        ImportError: when nibabel is missing.
+        ImportError: when nibabel is missing or too old.
     """
-    try:
+    with needed("Writing NIfTI files needs", "demo", "nibabel"):
         import nibabel
-    except ModuleNotFoundError as error:
-        raise ImportError('Writing NIfTI files needs nibabel: pip install "monai-rwcp[demo]".') from error
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     cases = []
