@@ -72,7 +72,9 @@ def problems_of_installed(python: str, root: Path) -> list[str]:
         "**{name: says[name] for name in ('Name', 'License-Expression', 'Requires-Python')}}))"
     )
     # -I, so that the package of the folder it is called in is not found.
-    ran = subprocess.run([python, "-I", "-c", program], capture_output=True, text=True, encoding="utf-8", check=True)
+    ran = subprocess.run([python, "-I", "-c", program], capture_output=True, text=True, encoding="utf-8")
+    if ran.returncode:
+        return [f"The wheel is not installed as it should be for '{python}': {ran.stderr.strip()}"]
     told = json.loads(ran.stdout)
     expected = {
         "Name": "monai-rwcp",
@@ -91,7 +93,7 @@ def problems_of_installed(python: str, root: Path) -> list[str]:
     plain = [line for line in told["requires"] or () if "extra ==" not in line]
     if not any(line.startswith("torch") for line in plain):
         problems.append(f"The installed wheel requires {plain}, and no torch.")
-    if not told["readme"].strip().startswith("# monai_rwcp"):
+    if not (told["readme"] or "").strip().startswith("# monai_rwcp"):
         problems.append("The installed wheel does not show README.md.")
     return problems
 

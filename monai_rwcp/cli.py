@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from importlib import import_module
 
 from monai_rwcp.utils.packages import needed
@@ -50,3 +52,6 @@ class _LazyGroup(click.Group):
 @click.version_option(__version__, prog_name="monai-rwcp")
 def main() -> None:
     """Prediction sets with a statistical promise for MONAI segmentation networks."""
+    # Names may have letters that the output has not, as in a file of Windows: these are written out.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")

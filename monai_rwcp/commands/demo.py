@@ -14,6 +14,8 @@ from monai_rwcp.commands.telling import tell, told
 __all__ = ["demo"]
 
 _NEXT = """\
+The phantoms were made to show the method: an illustration, no evidence. What it does on real patients stands in the
+documentation, under Evidence.
 Open {out}/report.html: what was promised, what was observed, and the worst cases, slice by slice.
 {out}/overview.png shows one patient, {out}/sets/ holds the prediction sets.
 Next, with probability maps and labels of your own patients:

@@ -40,10 +40,11 @@ def _strides(_context: click.Context, _option: click.Parameter, value: str | Non
 @click.option("--n-calibration", type=int, help="Calibration units to come: few work at a lower level than alpha.")
 @click.option(
     "--objective",
-    type=click.Choice(["stretch", "dice", "hausdorff_distance_95"]),
+    type=click.Choice(["stretch", "safe_stretch", "dice", "hausdorff_distance_95"]),
     default="stretch",
     show_default=True,
-    help="What is best: small sets, overlap, or near surfaces (takes longer).",
+    help="What is best: small sets, small sets that do no harm to small structures (tries more, takes longer), overlap, "
+    "or near surfaces (takes longer).",
 )
 @click.option("--unit-key", default="patient", show_default=True, help="Entry of the data list that names the unit.")
 @click.option(
@@ -65,7 +66,7 @@ def tune(
     trust: bool,
     alpha: float,
     n_calibration: int | None,
-    objective: Literal["stretch", "dice", "hausdorff_distance_95"],
+    objective: Literal["stretch", "safe_stretch", "dice", "hausdorff_distance_95"],
     unit_key: str,
     grid: int | tuple[int, ...],
     fine_grid: int | tuple[int, ...] | None,

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from monai_rwcp.utils.packages import needed
+
 __all__ = ["CLASS_NAMES", "phantom_patient", "write_cohort"]
 
 CLASS_NAMES: tuple[str, ...] = ("background", "organ", "wall", "nodule")
@@ -66,9 +68,9 @@ def phantom_patient(seed: int, index: int) -> tuple[np.ndarray, np.ndarray, np.n
     for mask, level in ((organ, 0.62), (wall, 0.95), (nodule, 1.1)):
         image[mask] += contrast * (level - image[mask])
     # Where the occlusion is strong a structure fades into its surroundings, though it is still there.
-    occlusion = np.clip(field(9.0) - random.uniform(1.8, 2.6), 0, 0.8)
+    occlusion = np.clip(field(9.0) - random.uniform(1.6, 2.4), 0, 0.8)
     image = image + occlusion * (0.35 - image)
-    image = gaussian_filter(image, np.array([1.2, 1.2, 2.0]) / spacing) * (1 + 0.07 * field(40.0))
+    image = gaussian_filter(image, np.array([1.2, 1.2, 2.0]) / spacing) * (1 + 0.10 * field(40.0))
     image = image + random.uniform(0.10, 0.18) * random.standard_normal(_SHAPE)
     return (1000 * image).astype(np.float32), label, _oblique_affine(random, spacing)
 
@@ -86,12 +88,10 @@ def write_cohort(folder: str | Path, n_patients: int, seed: int, first: int = 0)
         a MONAI data list: for each patient the paths ``image`` and ``label``, and the name ``patient``.
 
     Raises:
-        ImportError: when nibabel is missing.
+        ImportError: when nibabel is missing or too old.
     """
-    try:
+    with needed("Writing NIfTI files needs", "demo", "nibabel"):
         import nibabel
-    except ModuleNotFoundError as error:
-        raise ImportError('Writing NIfTI files needs nibabel: pip install "monai-rwcp[demo]".') from error
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     cases = []

@@ -30,7 +30,7 @@ from monai_rwcp.utils.files import written_whole
 
 __all__ = ["DemoResult", "run_demo"]
 
-_ALPHA = 0.1
+_ALPHA = 0.05
 _SIZES = CohortSizes()
 _SETS = ("plain_set", "tuned_set")
 
@@ -53,7 +53,7 @@ class DemoResult:
 
 
 def run_demo(
-    out: Path, *, seed: int = 0, sizes: CohortSizes = _SIZES, epochs: int = 60, progress: bool = True
+    out: Path, *, seed: int = 0, sizes: CohortSizes = _SIZES, epochs: int = 75, progress: bool = True
 ) -> DemoResult:
     """Run the whole demo into a folder.
 
@@ -76,7 +76,14 @@ def run_demo(
         with written_whole(out / "network.pt") as temporary:
             torch.save(network.state_dict(), temporary)
         later = [case["patient"] for name in ("calibrate", "test") for case in groups[name]]
-        choice = tune(network, groups["tune"], n_calibration=sizes.calibrate, later=later, progress=progress)
+        choice = tune(
+            network,
+            groups["tune"],
+            alpha=_ALPHA,
+            n_calibration=sizes.calibrate,
+            later=later,
+            progress=progress,
+        )
         settings = out / "settings.json"
         TunedSettings.of(choice, "patient").save(settings)
 

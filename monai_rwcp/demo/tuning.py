@@ -37,13 +37,20 @@ def candidates() -> list[Score]:
 
 
 def tune(
-    network: torch.nn.Module, cases: Cohort, *, n_calibration: int, later: Collection[str], progress: bool
+    network: torch.nn.Module,
+    cases: Cohort,
+    *,
+    alpha: float,
+    n_calibration: int,
+    later: Collection[str],
+    progress: bool,
 ) -> Choice:
     """Choose how the scores are made: the sets whose borders are nearest to the truth's, at the same promise.
 
     Args:
         network: the trained network.
         cases: the tuning patients.
+        alpha: share that may be missed on average.
         n_calibration: how many will calibrate.
         later: names of those who will calibrate and be tested on; none of them may be among the tuning patients.
         progress: whether progress bars are shown.
@@ -71,6 +78,7 @@ def tune(
     return tune_settings(
         items,
         candidates=candidates(),
+        alpha=alpha,
         n_calibration=n_calibration,
         objective="hausdorff_distance_95",
         unit_key="patient",

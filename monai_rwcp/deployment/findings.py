@@ -12,6 +12,7 @@ from monai_rwcp.provenance.record import ScoreRecord
 __all__ = ["NOT_KNOWN", "Finding", "Status", "compared_packages", "compared_record"]
 
 Status = Literal["agrees", "differs", "not known", "note"]
+"""What was found of one field of the record."""
 
 NOT_KNOWN: Any = object()
 """Stands in a record for what cannot be told without a run."""

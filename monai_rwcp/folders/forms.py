@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 __all__ = ["MapForm", "label_mode_of", "map_endings"]
 
 MapForm = Literal["channels-last", "channels-first", "one-class", "nnunet"]
+"""How the files of a folder hold their maps, see :py:func:`read_map`."""
 
 
 def map_endings(form: MapForm) -> tuple[str, ...]:

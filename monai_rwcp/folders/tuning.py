@@ -58,7 +58,7 @@ def tune_from_files(
         extractor: features for the walks; None compares plain and blurred probabilities only.
         alpha: highest expected false negative rate that will be promised, in (0, 1).
         n_calibration: on how many units it will be calibrated; None compares at ``alpha``, as for very many.
-        objective: ``"stretch"``, ``"dice"`` or ``"hausdorff_distance_95"``.
+        objective: see :py:func:`monai_rwcp.tune_settings`.
         unit_key: name of the unit's entry.
         grid: the graphs' grid, see :py:class:`monai_rwcp.walk.WalkSettings`.
         fine_grid: a finer one on which some walks are tried, too; None leaves it out.

@@ -21,6 +21,7 @@ from monai_rwcp.utils.times import utc_now
 __all__ = ["ExchangeabilityMonitor", "MonitorVerdict"]
 
 MonitorVerdict = Literal["too few cases", "no evidence of change", "the cases have changed"]
+"""What the monitor says of all cases so far."""
 
 
 class ExchangeabilityMonitor:

@@ -22,7 +22,7 @@ __all__ = ["choose", "choose_by_distance", "of_unseen_classes", "small_structure
 def choose(
     curves: Mapping[Score, SetCurves],
     alpha: float = 0.1,
-    objective: Objective = "safe_stretch",
+    objective: Objective = "stretch",
     *,
     owner: Mapping[str, str] | None = None,
     draws: int = 200,

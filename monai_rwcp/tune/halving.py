@@ -12,9 +12,11 @@ from monai_rwcp.tune.curves import SetCurves
 from monai_rwcp.tune.objectives import Objective
 from monai_rwcp.tune.set_efficiency import efficiency
 
-__all__ = ["better_candidates", "first_units"]
+__all__ = ["KEPT", "WIDENED", "better_candidates", "first_units"]
 
 _FIRST_PART = 3
+# One of how many of a kind is tried with last steps, and one of how many goes on to the rest of the units.
+WIDENED, KEPT = 8, 4
 
 
 def first_units(units: Sequence[str], seed: int) -> list[str]:

@@ -10,7 +10,7 @@ from monai_rwcp.utils.arguments import check_share
 __all__ = ["Objective", "check_comparison", "check_counted", "check_level", "working_level"]
 
 Objective = Literal["safe_stretch", "stretch", "dice", "hausdorff_distance_95"]
-"""``"safe_stretch"`` is the stretch among candidates that do not harm small structures, see `SmallStructures`."""
+"""What candidates are compared by. `"safe_stretch"` is the stretch among those that do not harm small structures."""
 
 
 def check_comparison(alpha: float, objective: Objective) -> None:

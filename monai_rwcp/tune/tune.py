@@ -19,15 +19,12 @@ from monai_rwcp.tune.choice import Choice
 from monai_rwcp.tune.choosing import choose, choose_by_distance, of_unseen_classes
 from monai_rwcp.tune.counting import CaseCounts
 from monai_rwcp.tune.distances import finalists, mean_by_unit, set_distances
-from monai_rwcp.tune.halving import better_candidates, first_units
+from monai_rwcp.tune.halving import KEPT, WIDENED, better_candidates, first_units
 from monai_rwcp.tune.objectives import Objective, check_comparison, working_level
 from monai_rwcp.utils.packages import needed
 from monai_rwcp.utils.progress import shown_progress
 
 __all__ = ["tune_settings"]
-
-# One of how many of a kind is tried with last steps, and one of how many goes on to the rest of the units.
-_WIDENED, _KEPT = 8, 4
 
 
 def tune_settings(
@@ -36,7 +33,7 @@ def tune_settings(
     alpha: float = 0.1,
     n_calibration: int | None = None,
     candidates: Sequence[Score] | None = None,
-    objective: Objective = "safe_stretch",
+    objective: Objective = "stretch",
     score_key: str = "pred",
     label_key: str = "label",
     unit_key: str = "patient",
@@ -57,10 +54,10 @@ def tune_settings(
 
     .. math:: ((n + 1) \alpha - 1) / n
 
-    A third of the units is seen by all candidates. Unless `candidates` names others, the better eighth of each kind is
-    then tried with several last steps (:py:func:`with_last_steps`) on the same third. The better quarter of each kind,
-    and always the plain score, goes on to the rest, and is compared on all of them. Where the third does not show
-    every class, all go on.
+    A third of the units is seen by all candidates; the better quarter of each kind, and always the plain score, goes
+    on to the rest, and is compared on all of them. Where the third does not show every class, all go on. With
+    ``"safe_stretch"`` the better eighth of each kind is tried with several last steps (:py:func:`with_last_steps`) on
+    the same third before.
 
     Args:
         cases: item dictionaries, such as a MONAI `Dataset` gives: scores, labels, features and names of units. Each is
@@ -68,8 +65,8 @@ def tune_settings(
         alpha: highest expected false negative rate that will be promised, in (0, 1).
         n_calibration: on how many units it will be calibrated; None compares at ``alpha``, as for very many.
         candidates: what is compared; None takes :py:func:`default_candidates` with every source of ``feature_keys``.
-        objective: ``"safe_stretch"``, the mean stretch (size of set over size of truth) among candidates that do no
-            harm to small structures, see :py:class:`SmallStructures`; ``"stretch"`` among all of them; ``"dice"``; or
+        objective: ``"stretch"`` (size of set over size of truth); ``"safe_stretch"``, the same among candidates that
+            do no harm to small structures, see :py:class:`SmallStructures`; ``"dice"``; or
             ``"hausdorff_distance_95"``: the four
             best of each kind by stretch are measured in mm (voxels for maps without meta data), image by image, and an
             empty set is as far off as the image's diagonal.
@@ -133,17 +130,17 @@ def tune_settings(
     counts = CaseCounts(cases, owners, keys, unit_key, include_background)
     first = set(first_units(units, seed))
     early, late = ([i for i, owner in enumerate(owners) if (owner in first) == is_first] for is_first in (True, False))
-    widened = candidates is None
+    widened = ranked == "safe_stretch"
     with shown_progress(len(cases) + widened * len(early), progress, "tune", "case") as advance:
         counts.count(early, everyone, advance)
         kept = everyone
         if widened:
-            some = better_candidates(counts.curves(everyone, early), level, "stretch", counts.owner, _WIDENED)
+            some = better_candidates(counts.curves(everyone, early), level, "stretch", counts.owner, WIDENED)
             kept = list(dict.fromkeys(way for base in some for way in with_last_steps(base)))
             counts.drop_others(kept)
             counts.count(early, [way for way in kept if way not in counts.counted], advance)
         if late:
-            kept = better_candidates(counts.curves(kept, early), level, ranked, counts.owner, _KEPT)
+            kept = better_candidates(counts.curves(kept, early), level, ranked, counts.owner, KEPT)
             counts.drop_others(kept)
             counts.count(late, kept, advance)
     joined = counts.curves(kept, range(len(cases)))

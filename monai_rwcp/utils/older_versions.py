@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
 import torch
+import torch.distributed
 
 from monai_rwcp.utils.packages import is_older
 
-__all__ = ["PRODUCTS_IN_FULL", "float32_weights", "product_precisions", "set_product_precisions"]
+__all__ = ["PRODUCTS_IN_FULL", "float32_weights", "leave_processes", "product_precisions", "set_product_precisions"]
 
 # From torch 2.9 on each kind of device has its own switch; before, one tells TF32 and bfloat16 for all.
 _PER_DEVICE = hasattr(torch.backends.mkldnn, "matmul")
@@ -50,6 +52,17 @@ def float32_weights() -> dict[str, torch.dtype]:
         [torch.float32]
     """
     return {"torch_dtype" if is_older("transformers", "4.56") else "dtype": torch.float32}
+
+
+def leave_processes() -> None:
+    """Leave the group of processes that `torch.distributed` has joined. The pause goes with torch>=2.9.
+
+    Before, torch held Python's lock while it waited for the group's threads, and stood still for ever where one of them
+    needed the lock to let go of the last tensor. In the pause it gets the lock.
+    """
+    if is_older("torch", "2.9"):
+        time.sleep(0.2)
+    torch.distributed.destroy_process_group()
 
 
 def _backends() -> tuple[Any, Any]:

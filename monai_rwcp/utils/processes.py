@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import torch.distributed
 
+from monai_rwcp.utils.older_versions import leave_processes
 from monai_rwcp.utils.told_elsewhere import ToldElsewhereError
 
 __all__ = [
@@ -50,7 +51,7 @@ def joined_processes() -> Iterator[None]:
     torch.distributed.init_process_group("gloo")
     yield
     # After an error the others may be waiting for this process, whose end makes torchrun end them.
-    torch.distributed.destroy_process_group()
+    leave_processes()
 
 
 def from_all(own: T) -> list[T]:

@@ -13,6 +13,7 @@ from monai_rwcp.utils.precision import full_precision
 __all__ = ["Grid", "cell_centres", "graph_grid_shape", "resample_to_grid"]
 
 Grid = Literal["features", "map"] | int | tuple[int, ...]
+"""The grid of graph nodes: that of the features, that of the map, or a stride of the map (one, or one an axis)."""
 
 
 def graph_grid_shape(map_shape: Sequence[int], feature_shape: Sequence[int], grid: Grid) -> tuple[int, ...]:

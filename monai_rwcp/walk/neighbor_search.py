@@ -16,6 +16,7 @@ from monai_rwcp.walk.sparse import pair_products
 __all__ = ["Backend", "search_neighbors", "search_rows"]
 
 Backend = Literal["auto", "pyg"]
+"""Who searches: this package, or `torch_geometric.nn.knn_graph`."""
 
 # Products that are searched at once: few enough for a processor's caches, or enough to keep a GPU busy.
 _BLOCK_BYTES, _GPU_BLOCK_BYTES = 32 * 2**20, 256 * 2**20

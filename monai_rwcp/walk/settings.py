@@ -13,6 +13,7 @@ from monai_rwcp.walk.last_steps import LastSteps
 __all__ = ["Neighborhood", "WalkSettings", "paper", "recommended"]
 
 Neighborhood = Literal["volume", "slice"] | tuple[Literal["slices"], int]
+"""Where a node's neighbours may lie: anywhere, in its slice, or up to so many slices away."""
 
 
 @dataclass(frozen=True)

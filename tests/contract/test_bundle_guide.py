@@ -177,7 +177,7 @@ def followed(published: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def network_of(folder: Path) -> UNet:
-    network = UNet(3, 1, 3, (12, 24, 48), ((2, 2, 1), (2, 2, 2)), num_res_units=1, norm="instance")  # type: ignore[arg-type]
+    network = UNet(3, 1, 4, (12, 24, 48), ((2, 2, 1), (2, 2, 2)), num_res_units=1, norm="instance")  # type: ignore[arg-type]
     network.load_state_dict(torch.load(folder / "models" / "model.pt", weights_only=True))
     return network.eval()
 
@@ -218,7 +218,7 @@ def test_the_sets_are_those_of_the_walked_score_in_plain_python(followed: Path) 
     for patient, found in sets_of(followed).items():
         image = followed / "data" / "imagesTs" / f"{patient}_image.nii.gz"
         expected = prediction_set(walked_score(image, network), calibration).movedim(0, -1).numpy()
-        assert found.shape == (*nibabel.load(image).shape, 3)
+        assert found.shape == (*nibabel.load(image).shape, 4)
         assert 0 < expected[..., 1:].mean() < 0.9
         np.testing.assert_array_equal(found, expected)
 
@@ -264,7 +264,10 @@ def test_the_unchanged_bundle_still_writes_its_masks(followed: Path, tmp_path: P
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"+score_transforms": [{"_target_": "AsDiscreted", "keys": "pred", "argmax": True}]}, "but got 1 channels"),
+        (
+            {"+score_transforms": [{"_target_": "AsDiscreted", "keys": "pred", "argmax": True}]},
+            "looks like numbers of classes",
+        ),
         ({"postprocessing::transforms": "$@score_transforms[:-1] + @set_transforms"}, "side is 'processed'"),
     ],
 )

@@ -33,14 +33,14 @@ def test_a_patient_is_the_same_in_any_cohort(tmp_path: Path) -> None:
 @pytest.fixture(scope="session")
 def small_demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, DemoResult]:
     out = tmp_path_factory.mktemp("demo")
-    return out, run_demo(out, sizes=CohortSizes(3, 4, 12, 3), epochs=15, progress=False)
+    return out, run_demo(out, sizes=CohortSizes(3, 4, 20, 3), epochs=15, progress=False)
 
 
 def test_what_the_demo_leaves(small_demo: tuple[Path, DemoResult]) -> None:
     out, found = small_demo
     assert (out / "table.md").read_text() == found.table
     tuned, plain = Calibration.load(out / "calibration.json"), Calibration.load(out / "calibration_plain.json")
-    assert tuned.n == plain.n == dict.fromkeys((1, 2, 3), 12)
+    assert tuned.n == plain.n == dict.fromkeys((1, 2, 3), 20)
     assert tuned.promise == found.promise
     assert tuned.unit_name == "patient"
     assert not plain.provenance.steps
@@ -55,7 +55,7 @@ def test_what_the_demo_leaves(small_demo: tuple[Path, DemoResult]) -> None:
 def test_nobody_is_in_two_groups(small_demo: tuple[Path, DemoResult]) -> None:
     out, found = small_demo
     groups = json.loads((out / "datalist.json").read_text())
-    assert {name: len(cases) for name, cases in groups.items()} == {"train": 3, "tune": 4, "calibrate": 12, "test": 3}
+    assert {name: len(cases) for name, cases in groups.items()} == {"train": 3, "tune": 4, "calibrate": 20, "test": 3}
     patients = [case["patient"] for cases in groups.values() for case in cases]
     assert len(set(patients)) == len(patients)
     settings = TunedSettings.load(out / "settings.json")

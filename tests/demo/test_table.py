@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from monai_rwcp.demo.measuring import Measured, no_figures
 from monai_rwcp.demo.picture import patient_in_the_middle
 from monai_rwcp.demo.table import demo_table, in_words
@@ -18,7 +20,8 @@ def figures(tuned_sizes: dict[int, tuple[int, int, int]], tuned_pieces: int = 1)
                 size = {"mask": 80, "plain_set": 200, "tuned_set": tuned_sizes[c][number]}[key]
                 pieces = {"mask": 2, "plain_set": 3, "tuned_set": tuned_pieces}[key]
                 missed = 25 if key == "mask" else 10
-                found = SetMetrics(missed, 100, size, 0.5, pieces if size else 0, 1.0, 2.0)
+                distance = 1.5 if key == "tuned_set" and c == 3 else 2.0
+                found = SetMetrics(missed, 100, size, 0.5, pieces if size else 0, 1.0, distance if size else math.nan)
                 images.append(ImageFigures(found, patient))
     return measured
 
@@ -32,11 +35,17 @@ def test_words_follow_the_figures() -> None:
         "promised for it.\n"
         "Beside plain CRC, at the same promise, the sets of the tuned score are smaller for organ, larger for wall, of "
         "about the same size for nodule.\n"
-        "They come in fewer pieces for organ, wall and nodule."
+        "They come in fewer pieces for organ, wall and nodule.\n"
+        "Their borders (HD95) lie nearer to the truth for nodule, about as near for organ and wall."
     )
     other = in_words(figures(dict.fromkeys(MIXED, (200, 200, 200)), tuned_pieces=3))
     assert "of about the same size for organ, wall and nodule." in other
+    assert "lie nearer to the truth for nodule, about" in other
     assert "about as many pieces for organ, wall and nodule." in other
+
+
+def test_one_that_is_empty_has_no_border_to_compare() -> None:
+    assert "about as near for organ, wall and nodule." in in_words(figures({**MIXED, 3: (0, 0, 310)}))
 
 
 def test_table_has_three_lines_a_structure_and_fits_a_terminal() -> None:

@@ -252,7 +252,7 @@ OF_EVERY_FORM: Ways = {
 OF_TODAY: Ways = {
     "sample inputs": (
         _sample_inputs,
-        r"pickled member '\w+/data/sample_inputs/model\.pt' holds more than tensors: it calls io\.open\.",
+        r"pickled member '\w+/data/sample_inputs/model\.pt' holds more than tensors: it calls _?io\.open\.",
     ),
     "pickled weight": (_pickled("weights"), r"pickled member '\w+/data/weights/weight_\d' holds more"),
     "pickled constant": (_pickled("constants"), r"pickled member '\w+/data/constants/tensor_\d' holds more"),
@@ -270,7 +270,7 @@ OF_TODAY: Ways = {
 OF_OLD: Ways = {
     "sample inputs": (
         _old("serialized_example_inputs.pt"),
-        r"pickled member 'serialized_example_inputs\.pt' holds more than tensors: it calls io\.open\.",
+        r"pickled member 'serialized_example_inputs\.pt' holds more than tensors: it calls _?io\.open\.",
     ),
     "pickled weight": (_old("serialized_state_dict.pt"), r"'serialized_state_dict\.pt' holds more"),
     "pickled constant": (_old("serialized_constants.pt"), r"'serialized_constants\.pt' holds more"),

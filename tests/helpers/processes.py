@@ -17,6 +17,7 @@ import torch.distributed
 import torch.multiprocessing
 
 import monai_rwcp
+from monai_rwcp.utils.older_versions import leave_processes
 
 # Importing MONAI takes as long as all else together that most of these processes do.
 multiprocessing.set_forkserver_preload(["monai.bundle", "monai.engines", "monai.handlers", "torch_geometric"])
@@ -105,7 +106,7 @@ def _as_torchrun_does(rank: int, n: int, port: int, function: Callable[..., None
 def _grouped(rank: int, work: Callable[..., None], arguments: tuple) -> None:
     torch.distributed.init_process_group("gloo", timeout=datetime.timedelta(seconds=60))
     work(rank, *arguments)
-    torch.distributed.destroy_process_group()
+    leave_processes()
 
 
 def _command(rank: int, printed: dict[str, Path], arguments: list[str]) -> None:

@@ -19,8 +19,8 @@ from monai_rwcp import TunedScored, TunedSettings
 from monai_rwcp.cli import main
 from monai_rwcp.folders.tuning import tune_from_files
 from monai_rwcp.report import draw_tuning, tuning_table
-from monai_rwcp.scores import PlainScore, WalkedScore
-from monai_rwcp.tune import CandidateResult, Choice
+from monai_rwcp.scores import BlurredScore, PlainScore, WalkedScore
+from monai_rwcp.tune import CandidateResult, Choice, SmallStructures
 from monai_rwcp.walk import WalkSettings
 
 
@@ -271,3 +271,17 @@ def test_table_and_map_of_walks(tmp_path: Path) -> None:
     assert "1.000 (0.200)" in lines[-1]
     draw_tuning(choice, tmp_path / "map.png")
     assert matplotlib.image.imread(tmp_path / "map.png").shape[1] > 800
+
+
+def test_harm_to_small_structures_is_shown(tmp_path: Path) -> None:
+    fine = CandidateResult(PlainScore(), 2.0, 0.0, 0.0, 0.0, {1: 0.2}, SmallStructures(0.0, 0.0, 0.0, 0.0))
+    harm = CandidateResult(BlurredScore(4.0), 1.5, 0.0, 0.1, 0.2, {1: 0.1}, SmallStructures(0.12, 0.03, 0.04, 0.01))
+    choice = Choice(PlainScore(), (fine, harm), 0.1, "safe_stretch", ("anna", "ben"), "plain does no harm")
+    head, _, first, last = tuning_table(choice).splitlines()
+    assert "smallest third missed more (s.e.)" in head
+    assert "plain (chosen)" in first
+    assert "blur 4 (harms small structures)" in last
+    assert "+0.120 (0.030)" in last
+    assert "+0.040 (0.010)" in last
+    draw_tuning(choice, tmp_path / "tuning.png")
+    assert (tmp_path / "tuning.png").stat().st_size > 1000

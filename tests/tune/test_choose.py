@@ -88,7 +88,7 @@ def test_of_equals_the_simplest_is_chosen() -> None:
     curves = {c: population(2.5, extra=extra) for c, extra in ((WALK, 0.0), (BLUR, 0.05), (PLAIN, 0.08))}
     choice = choose(curves, 0.1)
     assert choice.chosen is PLAIN
-    assert choose({WALK: curves[WALK], BLUR: curves[WALK]}, 0.1, "stretch").chosen is BLUR
+    assert choose({WALK: curves[WALK], BLUR: curves[WALK]}, 0.1).chosen is BLUR
 
 
 def test_the_rule_is_one_standard_error_and_heavy_tails_do_not_upset_it() -> None:

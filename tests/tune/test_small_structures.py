@@ -91,7 +91,7 @@ def owners(n: int = 12) -> dict[str, str]:
 def test_smaller_sets_that_lose_small_structures_are_not_chosen() -> None:
     harmful = cohort(lost_by_walk=0.6)
     assert choose(harmful, 0.1, "stretch", owner=owners()).chosen == WALK
-    choice = choose(harmful, 0.1, owner=owners())
+    choice = choose(harmful, 0.1, "safe_stretch", owner=owners())
     assert choice.objective == "safe_stretch"
     assert choice.chosen == PlainScore()
     last = choice.results[-1]
@@ -101,7 +101,7 @@ def test_smaller_sets_that_lose_small_structures_are_not_chosen() -> None:
     assert last.small.missed > 0.4
     assert last.value < choice.results[0].value
     # One that loses none wins, and of a loss that patients do not show surely so does the walk.
-    assert choose(cohort(lost_by_walk=0.0), 0.1, owner=owners()).chosen == WALK
+    assert choose(cohort(lost_by_walk=0.0), 0.1, "safe_stretch", owner=owners()).chosen == WALK
 
 
 def test_empty_sets_are_harm_too() -> None:
@@ -110,7 +110,7 @@ def test_empty_sets_are_harm_too() -> None:
     # One patient in twelve without any set, though no more is missed on average than may be.
     small = [image(10 + (i % 3), 0.0, 1, f"{i} small", height=0.0 if i == 0 else 0.8) for i in range(12)]
     rows = [curve for pair in zip(curves, small, strict=True) for curve in pair]
-    choice = choose({**of, WALK: SetCurves.join(rows)}, 0.1, owner=owners())
+    choice = choose({**of, WALK: SetCurves.join(rows)}, 0.1, "safe_stretch", owner=owners())
     result = next(result for result in choice.results if result.candidate == WALK)
     assert result.small is not None
     assert result.small.empty == pytest.approx(1 / 24)
@@ -121,7 +121,7 @@ def test_empty_sets_are_harm_too() -> None:
 def test_without_plain_scores_there_is_nothing_to_compare_with() -> None:
     curves = cohort(0.0)
     with pytest.raises(ValueError, match=r"Expected PlainScore\(\) among the candidates"):
-        choose({WALK: curves[WALK]}, 0.1, owner=owners())
+        choose({WALK: curves[WALK]}, 0.1, "safe_stretch", owner=owners())
     assert choose({WALK: curves[WALK]}, 0.1, "stretch", owner=owners()).chosen == WALK
 
 
@@ -134,7 +134,7 @@ def test_tuning_counts_by_image_and_lets_plain_take_part() -> None:
             label[0, 3 : 3 + size, 3 : 3 + size] = 1
             inside = (label[0] * 2 - 1 + 0.5 * torch.randn(24, 24, generator=generator)).sigmoid()
             cases.append({"pred": torch.stack([1 - inside, inside]), "label": label, "patient": f"p{patient}"})
-    choice = tune_settings(cases, candidates=[BlurredScore(6.0), BlurredScore(0.5)])
+    choice = tune_settings(cases, candidates=[BlurredScore(6.0), BlurredScore(0.5)], objective="safe_stretch")
     by_candidate = {result.candidate: result for result in choice.results}
     assert PlainScore() in by_candidate
     assert set(choice.units) == {f"p{i}" for i in range(6)}

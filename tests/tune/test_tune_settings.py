@@ -59,7 +59,7 @@ def test_features_that_know_the_organ_win_and_halving_finds_what_all_find(monkey
     assert halved.units == tuple(sorted(f"p{i}" for i in range(6))) or set(halved.units) == {f"p{i}" for i in range(6)}
     assert len(halved.results) < len(CANDIDATES)
     assert PlainScore() in [result.candidate for result in halved.results]
-    monkeypatch.setattr("monai_rwcp.tune.tune._KEPT", 1)
+    monkeypatch.setattr("monai_rwcp.tune.tune.KEPT", 1)
     everything = tune_settings(cases(), candidates=CANDIDATES)
     assert len(everything.results) == len(CANDIDATES)
     assert everything.chosen == halved.chosen

@@ -19,6 +19,7 @@ __all__ = [
 ]
 
 LabelMode = Literal["index", "one_hot", "regions"]
+"""What labels are: class numbers, one channel a class, or overlapping regions."""
 
 
 def calibrated_classes(n_channels: int, label_mode: LabelMode, include_background: bool) -> tuple[int, ...]:

@@ -54,12 +54,12 @@ def draw_case(
     height, width = np.shape(image)[1] * spacing[1], np.shape(image)[0] * spacing[0]
     extent = (0.0, width, 0.0, height)
     # A page as high as its panels need; a very flat or very tall image gets white space rather than a strange page.
-    figure = new_figure((12, 1.2 + 7.4 * min(max(height / width, 0.4), 2.0)))
-    figure.suptitle(figure_text(title), fontsize=13)
+    figure = new_figure((8, 1.1 + 4.6 * min(max(height / width, 0.4), 2.0)))
+    figure.suptitle(figure_text(title), fontsize=11)
     panels = figure.subplots(2, 3).ravel()
 
     def show(panel: Any, values: np.ndarray, heading: str, **options: Any) -> Any:
-        panel.set_title(heading, fontsize=11)
+        panel.set_title(heading, fontsize=10)
         panel.set_axis_off()
         return panel.imshow(np.asarray(values, dtype=float).T, origin="lower", extent=extent, **options)
 
@@ -80,14 +80,14 @@ def draw_case(
         layer[..., 3] = 0.45 * (np.asarray(mask).T > 0)
         panel.imshow(layer, origin="lower", extent=extent, interpolation="nearest")
 
-    show(panels[0], image, "image, and the truth (dashed)", cmap="gray")
+    show(panels[0], image, "image, truth (dashed)", cmap="gray")
     outline(panels[0], truth, _TRUTH, "dashed")
     show(panels[1], probability, "network's probability", cmap="cividis", vmin=0, vmax=1)
     drawn = show(panels[2], score, "score after the walk", cmap="cividis", vmin=0, vmax=1)
     figure.colorbar(drawn, ax=list(panels[:3]), shrink=0.8)
     for panel, found, heading in (
-        (panels[3], plain_set, "prediction set without the walk"),
-        (panels[4], walked_set, "prediction set with the walk"),
+        (panels[3], plain_set, "set without the walk"),
+        (panels[4], walked_set, "set with the walk"),
     ):
         show(panel, image, heading, cmap="gray")
         fill(panel, found, _SET)
@@ -98,4 +98,4 @@ def draw_case(
     outline(panels[5], truth, _TRUTH, "dashed")
 
     with written_whole(path) as temporary:
-        figure.savefig(temporary, dpi=110)
+        figure.savefig(temporary, dpi=150)

@@ -139,12 +139,12 @@ def draw_features(
     # The first array axis runs from left to right, as viewers show it.
     width, height = (n * s for n, s in zip(image.shape, spacing, strict=True))
     extent = (0.0, width, 0.0, height)
-    figure = new_figure((14, 1.3 + 4.2 * min(max(height / width, 0.4), 2.0)))
-    figure.suptitle(figure_text(title), fontsize=12)
+    figure = new_figure((9, 0.8 + 2.6 * min(max(height / width, 0.4), 2.0)))
+    figure.suptitle(figure_text(title), fontsize=11)
     panels = figure.subplots(1, 3)
 
     def show(panel: Any, values: np.ndarray, heading: str, **options: Any) -> Any:
-        panel.set_title(heading, fontsize=11)
+        panel.set_title(heading, fontsize=10)
         panel.set_axis_off()
         return panel.imshow(np.swapaxes(values, 0, 1), origin="lower", extent=extent, **options)
 
@@ -160,12 +160,12 @@ def draw_features(
         panel.scatter(*at, marker="x", s=80, color=_POINT, lw=2.4)
         panel.set(xlim=extent[:2], ylim=extent[2:])
 
-    where = "" if slice_index is None else f"\n{len(shown)} of them in this slice"
-    show(panels[0], image, f"image; point (x) and its {k} nearest (o){where}", cmap="gray")
+    where = "" if slice_index is None else f", {len(shown)} here"
+    show(panels[0], image, f"image; point (x) and\nits {k} nearest (o){where}", cmap="gray")
     mark(panels[0])
-    show(panels[1], colours.numpy(), f"features, first three components, {' x '.join(map(str, cells))} cells")
-    drawn = show(panels[2], similarity.cpu().numpy(), "cosine similarity to the point", cmap="cividis")
+    show(panels[1], colours.numpy(), f"features' main directions,\n{' x '.join(map(str, cells))} cells")
+    drawn = show(panels[2], similarity.cpu().numpy(), "cosine similarity\nto the point", cmap="cividis")
     mark(panels[2])
     figure.colorbar(drawn, ax=panels[2], shrink=0.8)
     with written_whole(path) as temporary:
-        figure.savefig(temporary, dpi=110)
+        figure.savefig(temporary, dpi=150)

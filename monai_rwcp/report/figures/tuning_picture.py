@@ -41,7 +41,7 @@ def draw_tuning(choice: Choice, path: str | Path) -> None:
     figure = new_figure((5.5 + 4.2 * len(maps), 4.2))
     axes = figure.subplots(1, 1 + len(maps), squeeze=False, width_ratios=[1.3, *[1.0] * len(maps)])[0]
     axes[0].barh(
-        ["\n".join(textwrap.wrap(result.candidate.name, 26)) for result in kinds],
+        ["\n".join(textwrap.wrap(_named(result), 26)) for result in kinds],
         [result.value for result in kinds],
         xerr=[result.standard_error for result in kinds],
         color=[_CHOSEN if result.candidate == choice.chosen else _OTHER for result in kinds],
@@ -50,13 +50,18 @@ def draw_tuning(choice: Choice, path: str | Path) -> None:
     axes[0].invert_yaxis()
     axes[0].set_xlabel(f"{choice.objective} (bar: standard error of the difference)")
     axes[0].set_title("best of each kind; blue: chosen", fontsize=9)
-    shown = [value for cells in maps.values() for value in cells.values()]
+    # With the bars in the range small differences among walks have colours that are nearly the same.
+    shown = [value for cells in maps.values() for value in cells.values()] + [result.value for result in kinds]
     for place, (source, cells) in enumerate(maps.items(), start=1):
         _draw_map(axes[place], cells, (min(shown), max(shown)), choice.objective)
         axes[place].set_title(figure_text(f"walks on {source}: {choice.objective}"), fontsize=9)
     figure.suptitle("\n".join(map(figure_text, textwrap.wrap(choice.why, 40 + 40 * len(maps)))), fontsize=9)
     with written_whole(path) as temporary:
         figure.savefig(temporary, format="png", dpi=110)
+
+
+def _named(result: CandidateResult) -> str:
+    return result.candidate.name + (" (harms small structures)" if result.is_harmful else "")
 
 
 def _maps(results: Sequence[CandidateResult]) -> dict[str, dict[tuple[int, float], float]]:

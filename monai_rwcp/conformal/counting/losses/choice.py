@@ -19,6 +19,7 @@ from monai_rwcp.conformal.counting.losses.voxels import (
 __all__ = ["LossChoice", "loss_from", "loss_from_record", "readable_record"]
 
 LossChoice = SetLoss | Literal["fnr", "weighted_fnr", "instance_fnr", "inner", "false_discovery"]
+"""A loss, or the name of one that needs no numbers."""
 
 _LOSSES: tuple[type[SetLoss], ...] = (
     FalseNegativeRate,
