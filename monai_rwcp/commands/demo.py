@@ -25,7 +25,13 @@ Next, with probability maps and labels of your own patients:
 
 @click.command()
 @click.option("--out", type=options.NEW_FOLDER, required=True, help="An empty or new folder.")
-@click.option("--seed", default=0, show_default=True, help="Seed of the phantoms, the weights and the training.")
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Seed of the phantoms, the weights and the training.",
+)
 def demo(out: Path, seed: int) -> None:
     """Show everything on phantom patients, in about two minutes.
 

@@ -56,7 +56,9 @@ def check_empty_folder(out: Path) -> None:
     Raises:
         click.UsageError: when something does.
     """
-    if out.is_dir() and any(out.iterdir()):
+    # "new/../there" is no folder until "new" is made.
+    real = Path(os.path.realpath(out))
+    if real.is_dir() and any(real.iterdir()):
         raise click.UsageError(f"'{out}' is not empty; nothing there is overwritten. Name an empty or a new folder.")
 
 

@@ -20,7 +20,9 @@ __all__ = ["report"]
 @options.labels(called_as="sets")
 @click.option("--images", type=options.FOLDER, help="Folder of the images, to show the worst cases on.")
 @click.option(
-    "--inner", type=options.FOLDER, help="Folder of inner sets, called as the sets, to show the band between both."
+    "--inner",
+    type=options.FOLDER,
+    help="Folder of inner sets, named as the sets, to show the band between both.",
 )
 @options.units
 @click.option("--calibration", type=options.FILE, required=True, help="What the sets were made with.")

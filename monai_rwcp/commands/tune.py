@@ -33,8 +33,8 @@ def _strides(_context: click.Context, _option: click.Parameter, value: str | Non
 @click.option("--out", type=options.NEW_FOLDER, required=True, help="An empty or new folder.")
 @click.option("--section", default="tuning", show_default=True, help="Section that is tuned on; others are kept apart.")
 @options.form(default="channels-last", show_default=True)
-@click.option("--extractor", help="As of `features`; without it plain and blurred probabilities are compared only.")
-@click.option("--intensity", help="As of `features`.")
+@click.option("--extractor", help="As in `features`; without it only plain and blurred maps are compared.")
+@click.option("--intensity", help="As in `features`.")
 @options.trust
 @click.option("--alpha", default=0.1, show_default=True, help="The false negative rate that will be promised.")
 @click.option("--n-calibration", type=int, help="Calibration units to come: few work at a lower level than alpha.")
@@ -54,7 +54,7 @@ def _strides(_context: click.Context, _option: click.Parameter, value: str | Non
     callback=_strides,
     help="Stride of the graph's grid on the map; 4,4,1 for thick slices along the third axis.",
 )
-@click.option("--fine-grid", callback=_strides, help="A finer one to try 54 more walks on: 2, or 2,2,1.")
+@click.option("--fine-grid", callback=_strides, help="A finer grid, to try 54 more walks: 2, or 2,2,1.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the order of the units and of the bootstrap.")
 def tune(
     datalist: Path,

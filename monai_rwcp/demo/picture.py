@@ -56,8 +56,8 @@ def draw_overview(path: Path, item: dict[str, Any], n_patients: int) -> None:
     width, height = (n * float(s) for n, s in zip(grey.shape, label.pixdim, strict=False))
     figure = new_figure((16, 4.0 * height / width + 1.9))
     figure.suptitle(
-        f"{item['patient']}, in the middle of {n_patients} by how much smaller the tuned sets are, "
-        "where both sets differ most",
+        f"Of {n_patients} patients the median by how much tuning shrinks the sets ({item['patient']}); "
+        "the slice where the sets differ most",
         fontsize=18,
     )
     low, high = np.percentile(grey, (0.5, 99.5))

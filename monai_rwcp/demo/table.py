@@ -57,7 +57,7 @@ def in_words(measured: Measured) -> str:
         measured: the figures of the test patients.
 
     Returns:
-        four sentences, a line each.
+        six sentences, a line each.
     """
     missed = _listed([f"{class_figures(measured['mask'][c])['fnr']:.0%} of the {CLASS_NAMES[c]}" for c in STRUCTURES])
     sizes = _compared(measured, lambda m: m.stretch, ("smaller", "larger", "of about the same size"))
@@ -67,6 +67,8 @@ def in_words(measured: Measured) -> str:
     )
     return (
         f"The network's own mask misses {missed}, and nothing is promised for it.\n"
+        "CRC is conformal risk control, the method behind the promise; plain: of the network's own probabilities.\n"
+        "Stretch is the size of the set over the size of the structure.\n"
         f"Beside plain CRC, at the same promise, the sets of the tuned score are {sizes}.\n"
         f"They come in {pieces}.\n"
         f"Their borders (HD95) lie {borders}."

@@ -26,7 +26,7 @@ class FoundationFeatures:
     """Dense features of 2D images, or of volumes slice by slice, from a vision foundation network.
 
     DINOv3 (ViT and ConvNeXt), DINOv2 (with and without registers), and any other network of `transformers.AutoModel`
-    that gives a dense map. Patch size, registers and input channels are read from the model's own configuration. The
+    that gives a dense map. Patch size, registers and input channels are read from the network's own configuration. The
     network is loaded at the first call, from a local folder or from the hub's cache, and is frozen: evaluation mode,
     no gradients.
 
@@ -42,7 +42,7 @@ class FoundationFeatures:
         intensity: how the image becomes [0, 1]: ``"none"`` (it is already; anything else is refused),
             ``"percentiles"`` (0.5th and 99.5th of the whole image or volume) or a window ``(low, high)`` such as HU.
         normalization: what the network expects after that: ``"imagenet"``, ``"lvd1689m"``, ``"sat493m"``, ``"none"`` or
-            a pair ``(mean, std)``. None reads the model's ``preprocessor_config.json``; where there is none, ImageNet's
+            a pair ``(mean, std)``. None reads the network's ``preprocessor_config.json``; without one, ImageNet's
             numbers are used with a warning, and ``name`` says so.
         channels: which channels of the image become the network's. None takes one channel (repeated) or exactly as
             many as the network has. A sequence of channel numbers chooses; ``"each"`` gives every channel by itself,
@@ -143,7 +143,7 @@ class FoundationFeatures:
             ValueError: when the image is not 2D (or no volume, with ``slice_axis``), not finite, constant, not in
                 [0, 1] where it should be, or has channels that the network does not take, or when the network has no
                 such layer or gives no dense map.
-            OSError: when the model cannot be had; the message says how to get it.
+            OSError: when the network cannot be had; the message says how to get it.
             ImportError: when `transformers` is missing or older than the network.
         """
         image = image.as_subclass(torch.Tensor)

@@ -51,17 +51,17 @@ NORMALIZATIONS: Mapping[str, Normalization] = {
 
 
 def find_normalization(normalization: str | Sequence[Sequence[float]] | None, name_or_path: str) -> Normalization:
-    """The normalisation that a user or, when none is given, the model's own ``preprocessor_config.json`` asks for.
+    """The normalisation that a user or, when none is given, the network's own ``preprocessor_config.json`` asks for.
 
     Args:
         normalization: a name of `NORMALIZATIONS`, a pair ``(mean, std)``, or None.
-        name_or_path: folder or hub id of the model.
+        name_or_path: folder or hub id of the network.
 
     Returns:
         the normalisation. Without any information it is ImageNet's, with a warning, and its ``source`` says so.
 
     Raises:
-        ValueError: when the name is not known, or the model's file is damaged.
+        ValueError: when the name is not known, or the network's file is damaged.
     """
     if isinstance(normalization, str):
         if normalization not in NORMALIZATIONS:

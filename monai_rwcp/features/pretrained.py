@@ -26,7 +26,7 @@ class PretrainedNetwork:
 
     Raises:
         ImportError: when `transformers` is missing or older than the network.
-        OSError: when the model cannot be had.
+        OSError: when the network cannot be had.
         ValueError: when its weights are not complete, or it has no such layer or no dense map.
     """
 
@@ -122,7 +122,7 @@ def _loaded(name_or_path: str) -> torch.nn.Module:
 
 
 def _explained(name_or_path: str, error: Exception) -> Exception:
-    """An error that says how to get the model and where to put its files."""
+    """An error that says how to get the network and where to put its files."""
     by_hand = (
         "On a machine without network: load it once elsewhere, "
         "AutoModel.from_pretrained(...).save_pretrained(folder), copy the folder here with its "

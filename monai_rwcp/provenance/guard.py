@@ -23,7 +23,7 @@ def guard_in_words(record: ScoreRecord) -> str | None:
 
     Example:
         >>> print(guard_in_words(ScoreRecord()))
-        Nothing guards this promise against the scores of another network: which was calibrated is not recorded, so ...
+        Nothing guards this promise against the scores of another network: no record names the network, so another ...
         >>> print(guard_in_words(ScoreRecord(network="sha256:12")))
         None
     """
@@ -41,6 +41,6 @@ def guard_in_words(record: ScoreRecord) -> str | None:
             "scores of another network: another fold, configuration or checkpoint of its training would not be noticed."
         )
     return (
-        "Nothing guards this promise against the scores of another network: which was calibrated is not recorded, so "
-        "another would not be noticed."
+        "Nothing guards this promise against the scores of another network: no record names the network, so another "
+        "would not be noticed."
     )

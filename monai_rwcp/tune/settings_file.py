@@ -41,7 +41,7 @@ class TunedSettings:
     """How a score is made, chosen on patients that no calibration and no test may see again.
 
     Args:
-        score: how.
+        score: how it is made.
         units: names of the tuning units.
         unit_name: what a unit is, for people: "patient", "image".
         alpha: share of the truth that the compared sets missed.

@@ -30,6 +30,7 @@ class FileLock:
 
     Raises:
         FileExistsError: when another process holds it; the message says which. Also when something else lies there.
+        OSError: when the file cannot be written, as on a full disk; it is not left locked.
 
     Example:
         >>> import tempfile
@@ -58,8 +59,12 @@ class FileLock:
                 os.close(descriptor)
         # Behind the end of the line stands what a killed process has left.
         told = f"{os.getpid()} on '{socket.gethostname()}' since {utc_now()}\n"
-        os.lseek(self._descriptor, 0, os.SEEK_SET)
-        os.write(self._descriptor, _HELD + told.encode())
+        try:
+            os.lseek(self._descriptor, 0, os.SEEK_SET)
+            os.write(self._descriptor, _HELD + told.encode())
+        except OSError as error:  # such as a full disk: what cannot say who holds it holds nothing
+            self.release()
+            raise OSError(error.errno, error.strerror, str(path)) from error
 
     def release(self) -> None:
         """Give the lock back; twice is no error."""

@@ -106,9 +106,18 @@ def test_what_the_command_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     assert all(word in known.output for word in command.split() if word.startswith("--"))
 
 
-def test_nothing_is_overwritten(tmp_path: Path) -> None:
+@pytest.mark.parametrize("way", ["", "new/.."])
+def test_nothing_is_overwritten(way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("monai_rwcp.demo.run.run_demo", lambda out, seed: pytest.fail("the demo has begun"))
     (tmp_path / "mine.txt").write_text("kept")
-    result = CliRunner().invoke(main, ["demo", "--out", str(tmp_path)])
+    result = CliRunner().invoke(main, ["demo", "--out", f"{tmp_path}/{way}"])
     assert result.exit_code == 2
     assert "is not empty; nothing there is overwritten" in result.output
     assert list(tmp_path.iterdir()) == [tmp_path / "mine.txt"]
+
+
+def test_a_seed_below_zero_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["demo", "--out", str(tmp_path / "new"), "--seed", "-1"])
+    assert result.exit_code == 2
+    assert "Invalid value for '--seed': -1 is not in the range x>=0." in result.output
+    assert not (tmp_path / "new").exists()

@@ -33,6 +33,8 @@ def test_words_follow_the_figures() -> None:
     assert in_words(figures(MIXED)) == (
         "The network's own mask misses 25% of the organ, 25% of the wall and 25% of the nodule, and nothing is "
         "promised for it.\n"
+        "CRC is conformal risk control, the method behind the promise; plain: of the network's own probabilities.\n"
+        "Stretch is the size of the set over the size of the structure.\n"
         "Beside plain CRC, at the same promise, the sets of the tuned score are smaller for organ, larger for wall, of "
         "about the same size for nodule.\n"
         "They come in fewer pieces for organ, wall and nodule.\n"

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
+import sys
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -106,3 +109,36 @@ def test_a_release_is_checked_before_it_is_published() -> None:
         "actions/attest-build-provenance",
         "pypa/gh-action-pypi-publish",
     ]
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
+def test_a_checkout_in_windows_keeps_the_ends_of_lines(tmp_path: Path) -> None:
+    def git(*arguments: str) -> None:
+        settings = ["-c", "core.autocrlf=true", "-c", "user.name=me", "-c", "user.email=me@example.org"]
+        subprocess.run(["git", *settings, *arguments], cwd=tmp_path, check=True, capture_output=True)
+
+    names = [".gitattributes", ".ci/run", "README.md"]
+    (tmp_path / ".ci").mkdir()
+    for name in names:
+        shutil.copy(ROOT / name, tmp_path / name)
+    git("init")
+    git("add", ".")
+    git("commit", "-m", "all")
+    for name in names[1:]:
+        (tmp_path / name).unlink()
+    git("checkout", ".")
+    assert [name for name in names if b"\r" in (tmp_path / name).read_bytes()] == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="bash is not alone in its folder there")
+def test_without_the_readmes_command_the_tests_do_not_pass(tmp_path: Path) -> None:
+    (tmp_path / ".ci").mkdir()
+    shutil.copy(ROOT / ".ci/run", tmp_path / ".ci/run")
+    (tmp_path / "README.md").write_text("# nothing marked\n", encoding="utf-8")
+    bare = {"PATH": str(tmp_path / "bin")}
+    (tmp_path / "bin").mkdir()
+    for name in ("bash", "dirname", "sed", "uname", "id"):
+        (tmp_path / "bin" / name).symlink_to(str(shutil.which(name)))
+    ran = subprocess.run(["bash", ".ci/run"], cwd=tmp_path, env=bare, capture_output=True, text=True, check=False)
+    assert ran.returncode == 1
+    assert ran.stderr == "README.md has no line that ends in '# runs the tests'.\n"

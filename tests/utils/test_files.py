@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 from monai_rwcp.commands.outputs import claim_calibration, claim_new_file
 from monai_rwcp.utils import files
 from monai_rwcp.utils.files import remove_unfinished, written_whole
+from monai_rwcp.utils.locks import FileLock
 
 
 def test_a_failure_keeps_the_old_file_and_leaves_nothing(tmp_path: Path) -> None:
@@ -89,3 +91,16 @@ def test_a_command_clears_what_killed_runs_left_beside_its_file(tmp_path: Path) 
     assert (tmp_path / "elsewhere" / ".unfinished-abcd1_x2.json").exists()
     with pytest.raises(FileExistsError, match="exists"):
         claim_new_file(tmp_path / "elsewhere")
+
+
+def test_a_lock_on_a_full_disk_is_not_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    lock = tmp_path / ".lock"
+    with monkeypatch.context() as patch:
+        patch.setattr("os.write", full)
+        with pytest.raises(OSError, match=r"No space left on device: '.*\.lock'"):
+            FileLock(lock, "the folder")
+    assert not lock.exists()
+    FileLock(lock, "the folder").release()

@@ -128,7 +128,7 @@ def _class_charts(
         chart(
             missed_histogram(rates, alpha, calibration.unit_name),
             f"Missed shares of {calibration.unit_name}s. Line: their mean."
-            + ("" if alpha is None else " Dashed: the promise of it."),
+            + ("" if alpha is None else " Dashed: what is promised."),
         ),
         chart(
             stretch_histogram([image.metrics.stretch for image in images if image.metrics.true]),

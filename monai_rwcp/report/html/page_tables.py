@@ -63,7 +63,7 @@ def class_table(
         row.append(TableCell(f"{of_class['n_units']:.0f}", of_class["n_units"]))
         rows.append(row)
     about = (
-        f"Missed: mean over {calibration.unit_name}s who show the class of the share of its truth that the set misses. "
+        f"Missed: the share of the truth that the set misses, mean over {calibration.unit_name}s who show the class. "
         "Stretch: size of the set over size of the truth. Pieces: connected components of the set. False alarms: "
         "images without the class that have a set of it."
     )
