@@ -60,7 +60,7 @@ def problems(site: Path) -> list[str]:
     for style in sorted(site.rglob("*.css")):
         found += [
             f"{style.relative_to(site)} loads {url}"
-            for url in re.findall(r"url\(\s*['\"]?([^)'\"]+)", style.read_text(encoding="utf-8"))
+            for url in re.findall(r"(?:url\(\s*['\"]?|@import\s+['\"])([^)'\"]+)", style.read_text(encoding="utf-8"))
             if _ELSEWHERE.match(url)
         ]
     return found + _search_problems(site)

@@ -74,7 +74,8 @@ def load_program(path: Path, *, trust: bool) -> torch.export.ExportedProgram:
         ) from error
     except Exception as error:  # whatever a damaged file can cause
         raise ValueError(
-            f"'{path}' is damaged or was not written by torch.export.save of a fitting torch version: {_why(error)}"
+            f"'{path}' is damaged or was not written by torch.export.save of a fitting torch version: {_why(error)}. "
+            f"Export it once more, with torch {torch.__version__}."
         ) from error
     finally:
         log.disabled = was_disabled

@@ -192,7 +192,7 @@ def _search_torch_geometric(
     except ImportError as error:
         raise ImportError(
             'backend="pyg" calls torch_geometric.nn.knn_graph, whose compiled companion is missing: install '
-            "pyg-lib (torch-geometric 2.8 or newer) or torch-cluster (torch-geometric 2.7) built for your torch, "
+            "pyg-lib (torch-geometric 2.8 or newer) or torch-cluster (before 2.8) built for your torch, "
             'or use backend="auto", which gives the same neighbours and needs neither.'
         ) from error
     found = source[torch.argsort(target, stable=True)].reshape(len(points), k + 1)

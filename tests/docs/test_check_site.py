@@ -40,6 +40,7 @@ def test_a_sound_site_has_no_problems(site: Path) -> None:
         ("index.html", '<link href="//fonts.org/x.css">', "index.html loads //fonts.org/x.css"),
         ("index.html", '<img src="gone.png">', "index.html loads gone.png, which is not there"),
         ("style.css", "@import url('https://fonts.org/x')", "style.css loads https://fonts.org/x"),
+        ("style.css", '@import "https://fonts.org/x.css";', "style.css loads https://fonts.org/x.css"),
         ("searchindex.js", 'Search.setIndex({"terms":{}})', "the search does not find 'exchangeable'"),
     ],
 )
