@@ -43,8 +43,8 @@ def _strides(_context: click.Context, _option: click.Parameter, value: str | Non
     type=click.Choice(["stretch", "safe_stretch", "dice", "hausdorff_distance_95"]),
     default="stretch",
     show_default=True,
-    help="What is best: small sets, small sets that do no harm to small structures (tries more, takes longer), overlap, "
-    "or near surfaces (takes longer).",
+    help="What is best: small sets, the same without harm to small structures (tries more, takes longer), overlap, or "
+    "near surfaces (takes longer).",
 )
 @click.option("--unit-key", default="patient", show_default=True, help="Entry of the data list that names the unit.")
 @click.option(
