@@ -4,7 +4,7 @@ from .prediction_set import pooled_false_negative_rate as pooled_false_negative_
 from .prediction_set import prediction_set_metrics as prediction_set_metrics
 from .sandwich import SandwichMetrics as SandwichMetrics
 from .sandwich import sandwich_metrics as sandwich_metrics
-from .smallest_third import smallest_third as smallest_third
+from .structure_sizes import smallest_third as smallest_third
 from .summary import ImageFigures as ImageFigures
 from .summary import class_figures as class_figures
 from .summary import stratum_false_negative_rates as stratum_false_negative_rates

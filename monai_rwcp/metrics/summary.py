@@ -10,7 +10,7 @@ from statistics import fmean, stdev
 import numpy as np
 
 from monai_rwcp.metrics.prediction_set import SetMetrics, pooled_false_negative_rate
-from monai_rwcp.metrics.smallest_third import smallest_third
+from monai_rwcp.metrics.structure_sizes import smallest_third
 
 __all__ = ["ImageFigures", "class_figures", "stratum_false_negative_rates", "unit_false_negative_rates"]
 

@@ -136,7 +136,7 @@ class RandomWalkDiffusiond(MapTransform):
         self.output_keys = self.keys if output_keys is None else output_keys_of(self.keys, output_keys)
 
     def __repr__(self) -> str:
-        return f"RandomWalkDiffusiond({self.keys}: {self.converter.score.walk})"
+        return f"RandomWalkDiffusiond({self.keys}: {self.converter.score.name})"
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Walk the map under each key."""

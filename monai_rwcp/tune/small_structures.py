@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from monai_rwcp.metrics.smallest_third import smallest_third
+from monai_rwcp.metrics.structure_sizes import smallest_third
 from monai_rwcp.tune.curves import SetCurves
 
 __all__ = ["SmallStructures", "compare_small_structures"]
