@@ -264,7 +264,10 @@ def test_the_unchanged_bundle_still_writes_its_masks(followed: Path, tmp_path: P
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"+score_transforms": [{"_target_": "AsDiscreted", "keys": "pred", "argmax": True}]}, "looks like numbers of classes"),
+        (
+            {"+score_transforms": [{"_target_": "AsDiscreted", "keys": "pred", "argmax": True}]},
+            "looks like numbers of classes",
+        ),
         ({"postprocessing::transforms": "$@score_transforms[:-1] + @set_transforms"}, "side is 'processed'"),
     ],
 )
