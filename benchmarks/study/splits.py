@@ -15,7 +15,7 @@ from benchmarks.study.cases import StudySet
 from benchmarks.study.measure import StudyCandidate
 from monai_rwcp.scores import BlurredScore, PlainScore, Score, WalkedScore
 from monai_rwcp.tune import Objective, SetCurves, choose, efficiency, working_level
-from monai_rwcp.tune.halving import KEPT, better_candidates, first_units
+from monai_rwcp.tune.halving import better_candidates, first_units
 from monai_rwcp.utils.arguments import exact
 from monai_rwcp.walk import paper, recommended
 
@@ -163,8 +163,7 @@ def _methods(tuning: Mapping[StudyCandidate, SetCurves], level: float, seed: int
 def _chosen(among: Mapping[Score, SetCurves], level: float, objective: Objective, seed: int) -> Score:
     """As `tune_settings` does it."""
     first = first_units(next(iter(among.values())).units, seed)
-    owner = {unit: unit for unit in first}
-    left = better_candidates({c: of.only(first) for c, of in among.items()}, level, objective, owner, KEPT)
+    left = better_candidates({c: of.only(first) for c, of in among.items()}, level, objective)
     return choose({c: among[c] for c in left}, level, objective=objective, seed=seed).chosen
 
 

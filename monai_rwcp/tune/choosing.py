@@ -16,7 +16,7 @@ from monai_rwcp.tune.set_efficiency import efficiency
 from monai_rwcp.tune.simplest_candidate import ComparedValue, bootstrap_weights, choose_simplest
 from monai_rwcp.tune.small_structures import SmallStructures, compare_small_structures
 
-__all__ = ["choose", "choose_by_distance", "of_unseen_classes", "small_structures"]
+__all__ = ["choose", "choose_by_distance", "of_unseen_classes", "pooled_by", "small_structures"]
 
 
 def choose(
@@ -69,16 +69,17 @@ def choose(
     """
     check_counted(alpha, objective)
     images = _common_images(curves)
-    owners = {image: image for image in images} if owner is None else owner
-    by_unit = {candidate: of.pooled(owners) for candidate, of in curves.items()}
+    by_unit = pooled_by(curves, owner)
     units = next(iter(by_unit.values())).units
     if len(units) < 2:
         raise ValueError(f"Expected at least 2 tuning units to compare candidates on, but got {list(units)}.")
     weights = bootstrap_weights(len(units), draws, seed)
-    small = small_structures(curves, by_unit, owners, alpha) if objective == "safe_stretch" else {}
+    own = {candidate: efficiency(of, alpha, objective) for candidate, of in by_unit.items()}
+    owners = dict(zip(images, images, strict=True)) if owner is None else owner
+    small = small_structures(curves, own, owners) if objective == "safe_stretch" else {}
     compared = {}
     for candidate, of in by_unit.items():
-        value, steps = efficiency(of, alpha, objective)
+        value, steps = own[candidate]
         # A class that no unit shows has no threshold, and no part in the comparison.
         shown = of.true.sum(axis=0) > 0
         at = zip(of.classes, shown, tuning_thresholds()[steps[0]].tolist(), strict=True)
@@ -156,16 +157,20 @@ def _class_mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return result
 
 
+def pooled_by(curves: Mapping[Score, SetCurves], owner: Mapping[str, str] | None) -> dict[Score, SetCurves]:
+    """Add up the counts of the images of each unit; None takes every image as a unit."""
+    return dict(curves) if owner is None else {candidate: of.pooled(owner) for candidate, of in curves.items()}
+
+
 def small_structures(
-    curves: Mapping[Score, SetCurves], by_unit: Mapping[Score, SetCurves], owner: Mapping[str, str], alpha: float
+    curves: Mapping[Score, SetCurves], own: Mapping[Score, tuple[np.ndarray, np.ndarray]], owner: Mapping[str, str]
 ) -> dict[Score, SmallStructures]:
     """What each candidate does to small structures at its own thresholds, compared with plain scores.
 
     Args:
         curves: counts by image.
-        by_unit: the same, added up by unit.
+        own: what :py:func:`efficiency` gives of each candidate.
         owner: for each image its unit.
-        alpha: share of the truth that the compared sets miss on average.
 
     Raises:
         ValueError: when plain scores are not among them.
@@ -175,9 +180,8 @@ def small_structures(
         raise ValueError(
             'Expected PlainScore() among the candidates: "safe_stretch" compares with it what small structures lose.'
         )
-    steps = {candidate: efficiency(of, alpha)[1][0] for candidate, of in by_unit.items()}
     return {
-        candidate: compare_small_structures(of, steps[candidate], curves[plain], steps[plain], owner)
+        candidate: compare_small_structures(of, own[candidate][1][0], curves[plain], own[plain][1][0], owner)
         for candidate, of in curves.items()
     }
 

@@ -23,7 +23,9 @@ class CaseCounts:
         keys: where things are in them.
         unit_key: what a unit is called, for messages.
         include_background: whether channel 0 counts too.
-        counted: by candidate and number of the case.
+        by_image: whether each case has a row of its own; else cases of a unit are added up as they come, so that
+            memory grows with the units alone.
+        counted: by candidate and row.
         warned: pairs of maps that were warned of.
     """
 
@@ -32,20 +34,21 @@ class CaseCounts:
     keys: CaseKeys
     unit_key: str
     include_background: bool
-    counted: dict[Score, dict[int, SetCurves]] = field(default_factory=dict)
+    by_image: bool
+    counted: dict[Score, dict[str, SetCurves]] = field(default_factory=dict)
     warned: set[tuple[str, str]] = field(default_factory=set)
     _in_mm: set[bool] = field(default_factory=set)
     _classes: tuple[int, ...] | None = None
 
     @property
-    def owner(self) -> dict[str, str]:
-        """For every row of :py:meth:`curves` its unit."""
-        return {str(number): owner for number, owner in enumerate(self.owners)}
+    def owner(self) -> dict[str, str] | None:
+        """For every row of :py:meth:`curves` its unit; None where rows are units."""
+        return {str(number): owner for number, owner in enumerate(self.owners)} if self.by_image else None
 
     def curves(self, candidates: Iterable[Score], numbers: Iterable[int]) -> dict[Score, SetCurves]:
-        """Counts of some candidates in some cases, a row for each case."""
-        rows = list(numbers)
-        return {c: SetCurves.join(self.counted[c][number] for number in rows) for c in candidates}
+        """Counts of some candidates in some cases, all cases of a unit or none."""
+        rows = dict.fromkeys(map(self._row, numbers))
+        return {c: SetCurves.join(self.counted[c][row] for row in rows) for c in candidates}
 
     def drop_others(self, candidates: Iterable[Score]) -> None:
         """Forget what was counted of all candidates but these."""
@@ -85,7 +88,7 @@ class CaseCounts:
             of_case = set_curves(
                 made,
                 case.label,
-                unit=str(number),
+                unit=self._row(number),
                 label_mode=self.keys.label_mode,
                 include_background=self.include_background,
                 mask=case.mask,
@@ -96,4 +99,8 @@ class CaseCounts:
                     f"Expected the classes {list(self._classes)}, as in the cases before, but got "
                     f"{list(of_case.classes)}. All maps have to come from one network."
                 )
-            self.counted.setdefault(candidate, {})[number] = of_case
+            of_rows, row = self.counted.setdefault(candidate, {}), self._row(number)
+            of_rows[row] = of_rows[row].plus(of_case) if row in of_rows else of_case
+
+    def _row(self, number: int) -> str:
+        return str(number) if self.by_image else self.owners[number]

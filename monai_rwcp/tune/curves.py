@@ -98,7 +98,7 @@ class SetCurves:
         """
         if (self.units, self.classes) != (other.units, other.classes):
             raise ValueError(f"Expected counts of the same units and classes, but got {self!r} and {other!r}.")
-        arrays = (getattr(self, name) + getattr(other, name) for name in ("true", "missed", "size"))
+        arrays = (np.add(getattr(self, n), getattr(other, n), dtype=np.int64) for n in ("true", "missed", "size"))
         return SetCurves(self.units, self.classes, *arrays)
 
     def only(self, units: Collection[str]) -> SetCurves:
@@ -202,8 +202,9 @@ def set_curves(
         # The lowest threshold, 0, claims everything.
         true.append(int(claimed[0]))
         missed.append(claimed[0] - claimed)
-    # Half the memory: an image has fewer voxels than 2^31.
-    along = (np.stack(counts)[None].astype(np.int32) for counts in (missed, size))
+    # Half the memory, where no count can be too large for it.
+    dtype = np.int32 if score[0].numel() < 2**31 else np.int64
+    along = (np.stack(counts)[None].astype(dtype) for counts in (missed, size))
     return SetCurves((unit,), classes, np.array([true]), *along)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from monai_rwcp.scores.choice import Score
 from monai_rwcp.scores.plain import PlainScore
-from monai_rwcp.tune.choosing import small_structures
+from monai_rwcp.tune.choosing import pooled_by, small_structures
 from monai_rwcp.tune.curves import SetCurves
 from monai_rwcp.tune.objectives import Objective
 from monai_rwcp.tune.set_efficiency import efficiency
@@ -35,7 +35,11 @@ def first_units(units: Sequence[str], seed: int) -> list[str]:
 
 
 def better_candidates(
-    curves: Mapping[Score, SetCurves], alpha: float, objective: Objective, owner: Mapping[str, str], share: int
+    curves: Mapping[Score, SetCurves],
+    alpha: float,
+    objective: Objective,
+    owner: Mapping[str, str] | None = None,
+    share: int = KEPT,
 ) -> list[Score]:
     """Keep the plain score and the better part of every other kind, in the order they were given.
 
@@ -46,19 +50,18 @@ def better_candidates(
         curves: counts of the same images, those seen by all, for each candidate.
         alpha: share of the truth that the compared sets miss.
         objective: ``"safe_stretch"``, ``"stretch"`` or ``"dice"``.
-        owner: for each image its unit.
+        owner: for each image its unit; None when each is a unit of its own.
         share: one of how many of a kind goes on.
     """
     shown = next(iter(curves.values())).true.any(axis=0)
     if not shown.all():
         return list(curves)
     sign = -1 if objective == "dice" else 1
-    by_unit = {candidate: of.pooled(owner) for candidate, of in curves.items()}
-    small = small_structures(curves, by_unit, owner, alpha) if objective == "safe_stretch" else {}
-    values = {
-        c: (c in small and small[c].is_harmful, sign * float(efficiency(of, alpha, objective)[0][0]))
-        for c, of in by_unit.items()
-    }
+    own = {c: efficiency(of, alpha, objective) for c, of in pooled_by(curves, owner).items()}
+    images = next(iter(curves.values())).units
+    owners = dict(zip(images, images, strict=True)) if owner is None else owner
+    small = small_structures(curves, own, owners) if objective == "safe_stretch" else {}
+    values = {c: (c in small and small[c].is_harmful, sign * float(of[0][0])) for c, of in own.items()}
     kept: set[Score] = {candidate for candidate in curves if candidate == PlainScore()}
     for kind in {c.kind for c in curves}:
         of_kind = sorted((c for c in curves if c.kind == kind), key=values.__getitem__)

@@ -36,11 +36,6 @@ class ComparedValue:
     thresholds: dict[int, float]
     small: SmallStructures | None = None
 
-    @property
-    def is_harmful(self) -> bool:
-        """Whether it is not to be chosen."""
-        return self.small is not None and self.small.is_harmful
-
 
 def bootstrap_weights(n_units: int, draws: int, seed: int) -> np.ndarray:
     """Draw units with replacement, and count how often each is drawn.
@@ -85,16 +80,10 @@ def choose_simplest(
     sign = -1.0 if objective == "dice" else 1.0
     if any(np.isnan(of.value) for of in compared.values()):
         raise ValueError("No tuning unit shows any class, so there is nothing to compare sets by.")
-    order = sorted(
-        compared,
-        key=lambda candidate: (
-            compared[candidate].is_harmful,
-            sign * compared[candidate].value,
-            KINDS.index(type(candidate)),
-        ),
-    )
+    harmful = {candidate for candidate, of in compared.items() if of.small is not None and of.small.is_harmful}
+    order = sorted(compared, key=lambda c: (c in harmful, sign * compared[c].value, KINDS.index(type(c))))
     best = order[0]
-    if compared[best].is_harmful:
+    if best in harmful:
         raise ValueError("Every candidate harms small structures. Let PlainScore() take part, which cannot.")
     results = []
     for candidate in order:

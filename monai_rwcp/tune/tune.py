@@ -124,17 +124,17 @@ def tune_settings(
     keys = CaseKeys(score_key, label_key, mask_key, sources, label_mode)
     # Distances are measured of the few best by stretch.
     ranked: Objective = "stretch" if objective == "hausdorff_distance_95" else objective
-    if ranked == "safe_stretch":
+    safe = ranked == "safe_stretch"
+    if safe:
         # What small structures lose is compared with it.
         everyone = list(dict.fromkeys([PlainScore(), *everyone]))
-    counts = CaseCounts(cases, owners, keys, unit_key, include_background)
+    counts = CaseCounts(cases, owners, keys, unit_key, include_background, by_image=safe)
     first = set(first_units(units, seed))
     early, late = ([i for i, owner in enumerate(owners) if (owner in first) == is_first] for is_first in (True, False))
-    widened = ranked == "safe_stretch"
-    with shown_progress(len(cases) + widened * len(early), progress, "tune", "case") as advance:
+    with shown_progress(len(cases) + safe * len(early), progress, "tune", "case") as advance:
         counts.count(early, everyone, advance)
         kept = everyone
-        if widened:
+        if safe:
             some = better_candidates(counts.curves(everyone, early), level, "stretch", counts.owner, WIDENED)
             kept = list(dict.fromkeys(way for base in some for way in with_last_steps(base)))
             counts.drop_others(kept)
@@ -143,7 +143,7 @@ def tune_settings(
             kept = better_candidates(counts.curves(kept, early), level, ranked, counts.owner, KEPT)
             counts.drop_others(kept)
             counts.count(late, kept, advance)
-    joined = counts.curves(kept, range(len(cases)))
+    joined = counts.curves(kept, [*early, *late])
     choice = choose(joined, level, ranked, owner=counts.owner, seed=seed)
     if objective != "hausdorff_distance_95":
         return choice

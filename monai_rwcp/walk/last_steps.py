@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -71,12 +71,7 @@ class LastSteps:
     @property
     def settings(self) -> dict[str, Any]:
         """What a file keeps of them."""
-        return {
-            "keep_peak": self.keep_peak,
-            "keep_sure": self.keep_sure,
-            "size_exponent": self.size_exponent,
-            "size_reference": self.size_reference,
-        }
+        return asdict(self)
 
     def unit(self, spacing: Any) -> dict[str, Any]:
         """What the record of a score keeps of the unit of sizes: nothing where sizes are not looked at."""

@@ -143,3 +143,11 @@ def test_tuning_counts_by_image_and_lets_plain_take_part() -> None:
     widest = by_candidate.get(BlurredScore(6.0))
     assert widest is None or widest.is_harmful
     assert not by_candidate[choice.chosen].is_harmful
+
+
+def test_counts_of_many_images_do_not_run_over() -> None:
+    one = image(9, 0.0, 3, "anna")
+    assert one.size.dtype == np.int32
+    huge = SetCurves(one.units, one.classes, one.true, one.missed, np.full_like(one.size, 2**31 - 1))
+    assert (huge.plus(huge).size == 2 * (2**31 - 1)).all()
+    assert (SetCurves.join([huge, image(9, 0.0, 3, "ben")]).pooled({"anna": "p", "ben": "p"}).size >= 2**31 - 1).all()
